@@ -1,0 +1,1 @@
+"""Verified chunks: from the local cache, or fetched once."""

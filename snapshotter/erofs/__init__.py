@@ -1,0 +1,1 @@
+"""Resolved layer trees -> EROFS metadata bytes."""

@@ -1,0 +1,1 @@
+"""Reference -> manifest -> layers -> index: found, checked, or made."""

@@ -1,0 +1,1 @@
+"""Layer formats: bytes -> entries and chunks. No I/O in here."""

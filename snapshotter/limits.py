@@ -1,0 +1,62 @@
+"""Limits on everything that comes from outside. Exceeding one is a `CorruptError`."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Upper bounds on untrusted input. Sizes in bytes unless the name says otherwise."""
+
+    manifest: int = 4 << 20
+    """An image manifest or image index (the distribution specification asks for 4 MiB)."""
+    config: int = 8 << 20
+    """An image configuration."""
+    referrers: int = 4 << 20
+    """A list of referrers, or a fallback-tag index."""
+    token: int = 1 << 20
+    """A token service's answer."""
+    index: int = 256 << 20
+    """A layer index as published (compressed)."""
+    index_section: int = 1 << 30
+    """One section of a layer index, decompressed."""
+    windows: int = 4 << 30
+    """The windows blob of a layer."""
+    window: int = 32 << 10
+    """One inflate window, decompressed (RFC 1951: 32 KiB)."""
+    layer: int = 1 << 40
+    """A layer blob, compressed."""
+    layer_tar: int = 8 << 40
+    """A layer, uncompressed."""
+    data_area: int = 8 << 40
+    """The data area of a layer (EROFS addresses 2^32 blocks of 4 KiB)."""
+    sparse_zeros: int = 64 << 30
+    """Zeros that sparse files of one layer may add to its data area."""
+    layers: int = 512
+    """Layers of an image (a count)."""
+    manifests: int = 1024
+    """Entries of an image index (a count)."""
+    entries: int = 20_000_000
+    """Names in one layer (a count)."""
+    chunks: int = 16_000_000
+    """Chunks in one layer (a count)."""
+    chunk: int = 64 << 20
+    """One chunk, uncompressed."""
+    chunk_compressed: int = 72 << 20
+    """One chunk as it lies in the layer blob, with the padding and headers in front of it."""
+    name: int = 255
+    """One name in a directory (EROFS_NAME_LEN)."""
+    path: int = 4096
+    """A path in a tar header."""
+    depth: int = 2048
+    """Directories above a name (a count)."""
+    symlink: int = 4095
+    """A symlink's target."""
+    xattr_value: int = 64 << 10
+    """One extended attribute's value."""
+    xattrs: int = 60 << 10
+    """All extended attributes of one inode (EROFS inline area)."""
+    pax_header: int = 1 << 20
+    """One PAX or GNU long-name record block."""
+
+
+DEFAULT = Limits()

@@ -1,0 +1,1 @@
+"""Registry client: HTTP, authentication, ranges, retries, artifacts."""

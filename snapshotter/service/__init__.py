@@ -1,0 +1,1 @@
+"""gRPC edge: containerd's snapshots service in, calls on the snapshot store out."""

@@ -1,0 +1,1 @@
+"""What snapshots exist, in which state, and the mounts to give for them."""
