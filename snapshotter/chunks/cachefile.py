@@ -1,0 +1,168 @@
+"""The cache of one layer on local disk: its data area as a sparse file, and what of it is there.
+
+    data     the data area; holes where nothing came yet
+    blob     the compressed layer, kept until the whole of it was checked, then removed
+    present  see `presence`; only ever behind the data: write, fdatasync, then say so
+
+Race-free because: `presence` changes in the event loop's thread only (`add` after a worker thread
+has written the chunk and returned); worker threads write disjoint ranges, one writer a chunk
+(single flight in `reader`); `flush` takes its copy of the bits in the loop before it syncs, so a
+chunk that is marked while it syncs is in the next copy, never in a copy older than its data.
+"""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from bootseer.atomic import write_atomic
+from bootseer.errors import CorruptError, HostError
+from snapshotter.chunks.presence import Presence, decode
+
+log = logging.getLogger(__name__)
+
+_NOWAIT: Final = os.RWF_NOWAIT
+
+
+class CacheFile:
+    """Data, blob and presence of one layer in `directory`."""
+
+    def __init__(
+        self, directory: Path, *, key: bytes, chunks: int, size: int, keep_blob: bool = True
+    ) -> None:
+        """Open or create the files.
+
+        Args:
+            directory: exists; belongs to this layer alone.
+            key: SHA-256 of the layer's index.
+            chunks: number of chunks.
+            size: bytes of the data area.
+            keep_blob: keep the compressed bytes too, until the whole layer was checked.
+
+        Raises:
+            HostError: the files cannot be made.
+        """
+        self._directory = directory
+        self._key = key
+        self._dirty = False
+        try:
+            self._data = os.open(directory / "data", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fresh = os.fstat(self._data).st_size != size
+            os.ftruncate(self._data, size)
+        except OSError as error:
+            raise HostError(f"cannot open the cache of a layer in {directory}: {error}") from error
+        self.presence = Presence(chunks) if fresh else self._load(chunks)
+        self._blob = self._open_blob() if keep_blob and not self.presence.audited else None
+
+    def _load(self, chunks: int) -> Presence:
+        try:
+            return decode((self._directory / "present").read_bytes(), self._key, chunks)
+        except FileNotFoundError:
+            return Presence(chunks)
+        except CorruptError as error:
+            log.warning(
+                "cache.presence_ignored",
+                extra={"fields": {"directory": str(self._directory), "reason": error.message}},
+            )
+            return Presence(chunks)
+
+    def _open_blob(self) -> int:
+        return os.open(self.blob_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    @property
+    def directory(self) -> Path:
+        """Where the files are."""
+        return self._directory
+
+    @property
+    def data_path(self) -> Path:
+        """The data area as a file."""
+        return self._directory / "data"
+
+    @property
+    def blob_path(self) -> Path:
+        """The compressed layer as a file; complete when nothing is missing, until `drop_blob`."""
+        return self._directory / "blob"
+
+    def read_nowait(self, offset: int, length: int) -> bytes | None:
+        """Return bytes of the data area from the page cache, or None if that would block."""
+        buffer = bytearray(length)
+        try:
+            count = os.preadv(self._data, [buffer], offset, _NOWAIT)
+        except (BlockingIOError, OSError) as error:
+            if isinstance(error, BlockingIOError) or error.errno == errno.EOPNOTSUPP:
+                return None
+            raise
+        return bytes(buffer) if count == length else None
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return bytes of the data area (blocking). Short only at its end."""
+        return os.pread(self._data, length, offset)
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write bytes of the data area (blocking). OSError if the disk will not take them."""
+        write_all(self._data, offset, data)
+
+    def write_blob(self, offset: int, data: bytes) -> None:
+        """Keep bytes of the compressed layer for the check of the whole (blocking)."""
+        if self._blob is not None:
+            write_all(self._blob, offset, data)
+
+    def mark(self, chunks: Iterable[int]) -> None:
+        """Say that these chunks were written. Event loop only."""
+        for chunk in chunks:
+            self.presence.add(chunk)
+        self._dirty = True
+
+    async def flush(self) -> None:
+        """Make what is marked survive a crash. One caller at a time."""
+        if not self._dirty:
+            return
+        self._dirty = False
+        bits = self.presence.encode(self._key)
+        try:
+            await asyncio.to_thread(self._sync, bits)
+        except OSError:
+            self._dirty = True
+            raise
+
+    def _sync(self, bits: bytes) -> None:
+        if self._blob is not None:
+            os.fdatasync(self._blob)
+        os.fdatasync(self._data)
+        write_atomic(self._directory / "present", bits)
+
+    def drop_blob(self) -> None:
+        """Remove the compressed layer: it was checked."""
+        if self._blob is not None:
+            os.close(self._blob)
+            self._blob = None
+        self.blob_path.unlink(missing_ok=True)
+        self.presence.audited = True
+        self._dirty = True
+
+    def disk_usage(self) -> int:
+        """Return the bytes that the layer takes on disk."""
+        total = os.fstat(self._data).st_blocks * 512
+        with contextlib.suppress(FileNotFoundError):
+            total += self.blob_path.stat().st_blocks * 512
+        return total
+
+    def close(self) -> None:
+        """Close the files. The caller has flushed."""
+        os.close(self._data)
+        if self._blob is not None:
+            os.close(self._blob)
+            self._blob = None
+
+
+def write_all(descriptor: int, offset: int, data: bytes) -> None:
+    """Write all of `data` at `offset`: pwrite may write less than it is given."""
+    view = memoryview(data)
+    while view:
+        count = os.pwrite(descriptor, view, offset)
+        view, offset = view[count:], offset + count

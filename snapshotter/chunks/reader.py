@@ -1,0 +1,340 @@
+"""Reads of one layer's data area: from the cache file, else fetched, verified and kept.
+
+A read walks: chunks it covers -> all present? pread -> else join or start flights -> pread.
+
+Concurrency
+    Everything here runs in the event loop but decoding and file I/O, which run in worker threads
+    on arguments of their own. `_flights` maps a chunk to the future that all who want it await. A
+    chunk enters `_flights` before the first await of its fetch and leaves it when its future is
+    done; it is marked present, without an await between, just before the future is set. Hence a
+    chunk is fetched by one task at a time, and whoever finds neither a mark nor a flight may start
+    one. Adding an await between the look-up and the entry in `_demand` or `_look_ahead` would
+    break this.
+    A reader that is cancelled does not cancel the fetch: others may be waiting for it.
+"""
+
+import asyncio
+import errno
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from cachetools import LRUCache
+
+from bootseer.errors import BootseerError, CorruptError
+from snapshotter.chunks.ahead import Ahead
+from snapshotter.chunks.cachefile import CacheFile
+from snapshotter.chunks.chunkmap import ChunkMap
+from snapshotter.chunks.windows import Windows
+from snapshotter.ports import BlobSource
+
+log = logging.getLogger(__name__)
+
+_FAILURE_KEPT_S: Final = 2.0
+"""A chunk that failed is not asked for again for so long: the kernel retries page by page."""
+_UNCACHED_BYTES: Final = 16 << 20
+"""Chunks that the disk would not take are kept in memory up to so many bytes a layer."""
+
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
+
+
+class Decode(Protocol):
+    """Turns a chunk's compressed bytes into verified bytes of the data area."""
+
+    def __call__(self, chunk: int, compressed: bytes, window: bytes) -> bytes:
+        """Raise `CorruptError` naming layer and offset if the bytes are not the index's."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FetchPolicy:
+    """How fetches are cut and how many run. Sizes in bytes of the compressed blob."""
+
+    demand_run: int = 2 << 20
+    """Most bytes that one demand request brings."""
+    ahead_run: int = 1 << 20
+    """Most bytes that one read-ahead request brings."""
+    ahead_first: int = 256 << 10
+    """Window of a stream when it is first noticed."""
+    ahead_most: int = 8 << 20
+    """Largest window of a stream."""
+    ahead_flights: int = 6
+    """Read-ahead requests of one layer under way at once."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a layer's reads cost so far."""
+
+    reads: int = 0
+    hits: int = 0
+    demand_misses: int = 0
+    joined: int = 0
+    fetches: int = 0
+    fetched_bytes: int = 0
+    failures: int = 0
+
+
+@dataclass(slots=True)
+class _Failure:
+    error: BootseerError
+    until: float
+
+
+@dataclass(slots=True)
+class Services:
+    """What a reader shares with the other layers' readers."""
+
+    executor: Executor
+    """Threads that decode and write; as many as cores."""
+    spawn: Spawn
+    """Starts a task in the daemon's task group."""
+    policy: FetchPolicy = field(default_factory=FetchPolicy)
+
+
+class LayerReader:
+    """Serves byte ranges of one layer's data area."""
+
+    def __init__(
+        self,
+        digest: str,
+        chunks: ChunkMap,
+        cache: CacheFile,
+        source: BlobSource,
+        windows: Windows,
+        decode: Decode,
+        services: Services,
+    ) -> None:
+        """Tie the parts of a layer together; `digest` is the layer's, as the source knows it."""
+        self.digest = digest
+        self.counters = Counters()
+        self._chunks = chunks
+        self._cache = cache
+        self._presence = cache.presence
+        self._source = source
+        self._windows = windows
+        self._decode = decode
+        self._services = services
+        self._ahead = Ahead(
+            first=services.policy.ahead_first, most=services.policy.ahead_most
+        )
+        self._ahead_running = 0
+        self._flights: dict[int, asyncio.Future[bytes | None]] = {}
+        self._failures: dict[int, _Failure] = {}
+        self._uncached: LRUCache[int, bytes] = LRUCache(_UNCACHED_BYTES, getsizeof=len)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the data area."""
+        return self._chunks.size
+
+    @property
+    def cache(self) -> CacheFile:
+        """The layer's files."""
+        return self._cache
+
+    @property
+    def chunks(self) -> ChunkMap:
+        """The layer's chunk arithmetic."""
+        return self._chunks
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Return bytes of the data area; short only at its end.
+
+        Raises:
+            CorruptError: the registry's bytes are not those of the index.
+            RemoteError, NotFoundError: the registry cannot give them.
+        """
+        self.counters.reads += 1
+        low, high = self._chunks.covering(offset, length)
+        length = min(length, self.size - offset)
+        if low == high:
+            return b""
+        missing = self._presence.first_missing(low, high) >= 0
+        if missing or (high - 1) in self._ahead:
+            self._look_ahead(high, self._ahead.touch(high - 1, high))
+        if not missing:
+            self.counters.hits += 1
+        elif loose := await self._demand(low, high):
+            return await self._assemble(offset, length, low, high, loose)
+        data = self._cache.read_nowait(offset, length)
+        return data if data is not None else await self._blocking(
+            self._cache.read, offset, length
+        )
+
+    async def fetch_all(self) -> None:
+        """Bring in every chunk that is missing, those without file data too."""
+        position = 0
+        while (low := self._presence.first_missing(position, len(self._chunks))) >= 0:
+            high = self._chunks.reach(low, self._services.policy.demand_run)
+            await self._demand(low, high)
+            position = high
+
+    async def _demand(self, low: int, high: int) -> dict[int, bytes]:
+        """Wait until chunks `[low, high)` were fetched; return those the disk would not take."""
+        wanted = [chunk for chunk in range(low, high) if chunk not in self._presence]
+        self._raise_recent(wanted)
+        fresh = [c for c in wanted if c not in self._flights and c not in self._uncached]
+        for run in self._adjacent(fresh):
+            for start, end in self._chunks.runs(*run, self._services.policy.demand_run):
+                self.counters.demand_misses += end - start
+                self._launch(start, end)
+        self.counters.joined += len(wanted) - len(fresh)
+        loose: dict[int, bytes] = {}
+        for chunk in wanted:
+            data = self._uncached.get(chunk)
+            if data is None and chunk in self._flights:
+                data = await asyncio.shield(self._flights[chunk])
+            if data is not None:
+                loose[chunk] = data
+        return loose
+
+    def _raise_recent(self, wanted: list[int]) -> None:
+        now = time.monotonic()
+        for chunk in wanted:
+            failure = self._failures.get(chunk)
+            if failure is not None and failure.until > now:
+                raise failure.error
+            self._failures.pop(chunk, None)
+
+    @staticmethod
+    def _adjacent(chunks: list[int]) -> list[tuple[int, int]]:
+        runs: list[tuple[int, int]] = []
+        for chunk in chunks:
+            if runs and runs[-1][1] == chunk:
+                runs[-1] = (runs[-1][0], chunk + 1)
+            else:
+                runs.append((chunk, chunk + 1))
+        return runs
+
+    def _look_ahead(self, high: int, budget: int) -> None:
+        """Start fetches behind `high`, unless more than half the window is already on its way."""
+        if not budget or high >= len(self._chunks):
+            return
+        reach = self._chunks.reach(high, budget)
+        fresh = [c for c in range(high, reach) if c not in self._presence and c not in self._flights]
+        if 2 * len(fresh) < reach - high:
+            return
+        for run in self._adjacent(fresh):
+            for start, end in self._chunks.runs(*run, self._services.policy.ahead_run):
+                if self._ahead_running >= self._services.policy.ahead_flights:
+                    return
+                self._ahead_running += 1
+                self._launch(start, end, self._ahead_landed)
+
+    def _ahead_landed(self) -> None:
+        self._ahead_running -= 1
+
+    def _launch(self, low: int, high: int, landed: Callable[[], None] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        for chunk in range(low, high):
+            self._flights[chunk] = loop.create_future()
+        self._services.spawn(self._fly(low, high, landed))
+
+    async def _fly(self, low: int, high: int, landed: Callable[[], None] | None) -> None:
+        """Fetch chunks `[low, high)` and settle their futures, whatever happens."""
+        try:
+            await self._fetch(low, high)
+        except CorruptError as first:
+            log.warning("chunk.corrupt_retrying", extra={"fields": {"reason": first.message}})
+            await self._second_try(low, high)
+        except (BootseerError, OSError, TimeoutError) as error:
+            self._fail(low, high, error)
+        finally:
+            self._abandon(low, high)
+            if landed:
+                landed()
+
+    async def _second_try(self, low: int, high: int) -> None:
+        """Fetch once more, chunk by chunk, so that one bad chunk does not spoil its neighbours."""
+        for chunk in range(low, high):
+            if chunk not in self._flights:
+                continue
+            try:
+                await self._fetch(chunk, chunk + 1)
+            except (BootseerError, OSError, TimeoutError) as error:
+                self._fail(chunk, chunk + 1, error)
+
+    async def _fetch(self, low: int, high: int) -> None:
+        start, end = self._chunks.blob(low, high)
+        self.counters.fetches += 1
+        async with asyncio.TaskGroup() as group:
+            windows = [group.create_task(self._windows.get(c)) for c in range(low, high)]
+            body = await self._source.read(self.digest, start, end - start)
+            self.counters.fetched_bytes += len(body)
+            for chunk, window in zip(range(low, high), windows, strict=True):
+                group.create_task(self._keep(chunk, body, start, await window))
+
+    async def _keep(self, chunk: int, body: bytes, origin: int, window: bytes) -> None:
+        """Decode a chunk, verify it, write it, mark it, wake who waits."""
+        if chunk not in self._flights:
+            return
+        start, end = self._chunks.blob(chunk, chunk + 1)
+        piece = body[start - origin : end - origin]
+        data, kept = await self._blocking(self._decode_and_write, chunk, start, piece, window)
+        if kept:
+            self._cache.mark((chunk,))
+        else:
+            self._uncached[chunk] = data
+        self._settle(chunk, None if kept else data)
+
+    def _decode_and_write(
+        self, chunk: int, blob_offset: int, piece: bytes, window: bytes
+    ) -> tuple[bytes, bool]:
+        data = self._decode(chunk, piece, window)
+        try:
+            self._cache.write(self._chunks.data(chunk)[0], data)
+            self._cache.write_blob(blob_offset, piece)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
+                raise
+            return data, False
+        return b"", True
+
+    def _settle(self, chunk: int, data: bytes | None) -> None:
+        future = self._flights.pop(chunk, None)
+        if future is not None and not future.done():
+            future.set_result(data)
+
+    def _fail(self, low: int, high: int, error: Exception) -> None:
+        known = error if isinstance(error, BootseerError) else CorruptError(f"{error!r}")
+        fields = {"layer": self.digest, "offset": self._chunks.blob_start(low), "reason": str(error)}
+        log.error("chunk.unreadable", extra={"fields": fields})
+        until = time.monotonic() + _FAILURE_KEPT_S
+        for chunk in range(low, high):
+            future = self._flights.pop(chunk, None)
+            if future is None or future.done():
+                continue
+            self.counters.failures += 1
+            self._failures[chunk] = _Failure(known, until)
+            future.set_exception(known)
+            future.exception()  # retrieved: nobody may be waiting for a read-ahead
+
+    def _abandon(self, low: int, high: int) -> None:
+        """Cancelled or a bug: whoever waits must not wait for ever."""
+        for chunk in range(low, high):
+            future = self._flights.pop(chunk, None)
+            if future is not None:
+                future.cancel()
+
+    async def _assemble(
+        self, offset: int, length: int, low: int, high: int, loose: dict[int, bytes]
+    ) -> bytes:
+        """Return a read some of whose chunks are not in the file because the disk is full."""
+        end = offset + length
+        pieces = []
+        for chunk in range(low, high):
+            start, stop = self._chunks.data(chunk)
+            first, last = max(start, offset), min(stop, end)
+            if chunk in loose:
+                pieces.append(loose[chunk][first - start : last - start])
+            else:
+                pieces.append(await self._blocking(self._cache.read, first, last - first))
+        return b"".join(pieces)
+
+    async def _blocking(self, function: Callable[..., Any], *arguments: object) -> Any:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._services.executor, function, *arguments)
