@@ -118,9 +118,7 @@ class LayerReader:
         self._windows = windows
         self._decode = decode
         self._services = services
-        self._ahead = Ahead(
-            first=services.policy.ahead_first, most=services.policy.ahead_most
-        )
+        self._ahead = Ahead(first=services.policy.ahead_first, most=services.policy.ahead_most)
         self._ahead_running = 0
         self._flights: dict[int, asyncio.Future[bytes | None]] = {}
         self._failures: dict[int, _Failure] = {}
@@ -161,9 +159,7 @@ class LayerReader:
         elif loose := await self._demand(low, high):
             return await self._assemble(offset, length, low, high, loose)
         data = self._cache.read_nowait(offset, length)
-        return data if data is not None else await self._blocking(
-            self._cache.read, offset, length
-        )
+        return data if data is not None else await self._blocking(self._cache.read, offset, length)
 
     async def fetch_all(self) -> None:
         """Bring in every chunk that is missing, those without file data too."""
@@ -215,7 +211,9 @@ class LayerReader:
         if not budget or high >= len(self._chunks):
             return
         reach = self._chunks.reach(high, budget)
-        fresh = [c for c in range(high, reach) if c not in self._presence and c not in self._flights]
+        fresh = [
+            c for c in range(high, reach) if c not in self._presence and c not in self._flights
+        ]
         if 2 * len(fresh) < reach - high:
             return
         for run in self._adjacent(fresh):
@@ -259,14 +257,18 @@ class LayerReader:
                 self._fail(chunk, chunk + 1, error)
 
     async def _fetch(self, low: int, high: int) -> None:
+        """Fetch chunks `[low, high)` and keep each; raise the first thing that goes wrong."""
         start, end = self._chunks.blob(low, high)
         self.counters.fetches += 1
-        async with asyncio.TaskGroup() as group:
-            windows = [group.create_task(self._windows.get(c)) for c in range(low, high)]
-            body = await self._source.read(self.digest, start, end - start)
-            self.counters.fetched_bytes += len(body)
-            for chunk, window in zip(range(low, high), windows, strict=True):
-                group.create_task(self._keep(chunk, body, start, await window))
+        try:
+            async with asyncio.TaskGroup() as group:
+                windows = [group.create_task(self._windows.get(c)) for c in range(low, high)]
+                body = await self._source.read(self.digest, start, end - start)
+                self.counters.fetched_bytes += len(body)
+                for chunk, window in zip(range(low, high), windows, strict=True):
+                    group.create_task(self._keep(chunk, body, start, await window))
+        except ExceptionGroup as errors:
+            raise _first(errors) from None
 
     async def _keep(self, chunk: int, body: bytes, origin: int, window: bytes) -> None:
         """Decode a chunk, verify it, write it, mark it, wake who waits."""
@@ -301,7 +303,11 @@ class LayerReader:
 
     def _fail(self, low: int, high: int, error: Exception) -> None:
         known = error if isinstance(error, BootseerError) else CorruptError(f"{error!r}")
-        fields = {"layer": self.digest, "offset": self._chunks.blob_start(low), "reason": str(error)}
+        fields = {
+            "layer": self.digest,
+            "offset": self._chunks.blob_start(low),
+            "reason": str(error),
+        }
         log.error("chunk.unreadable", extra={"fields": fields})
         until = time.monotonic() + _FAILURE_KEPT_S
         for chunk in range(low, high):
@@ -338,3 +344,10 @@ class LayerReader:
     async def _blocking(self, function: Callable[..., Any], *arguments: object) -> Any:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._services.executor, function, *arguments)
+
+
+def _first(errors: BaseException) -> BaseException:
+    """Return the first single error inside (nested) exception groups."""
+    while isinstance(errors, BaseExceptionGroup):
+        errors = errors.exceptions[0]
+    return errors
