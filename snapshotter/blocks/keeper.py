@@ -61,11 +61,12 @@ class Keeper:
         return code
 
     def _open(self) -> None:
-        self._mount.mkdir(parents=True, exist_ok=True)
         if self._inherit():
             say("connection_inherited", mount=self._mount)
             return
-        kernel.unmount(str(self._mount), lazy=True)
+        while kernel.unmount(str(self._mount), lazy=True):
+            say("dead_connection_unmounted", mount=self._mount)
+        self._mount.mkdir(parents=True, exist_ok=True)
         self._device, self._init = kernel.open_fuse(self._mount)
         self._stored = self._store()
         say("connection_opened", mount=self._mount, stored=self._stored)
