@@ -1,0 +1,150 @@
+"""The layers that are open: each opened once, when the kernel or a mount first asks for it.
+
+A server that takes over opens nothing in advance: names, inode numbers and handles follow from
+what is on disk, so it serves as soon as it has the connection.
+
+Race-free: the tables are touched by the event loop's thread only; a layer enters `_opening`
+before the first await of its opening, so it is opened once however many ask.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from bootseer.errors import CorruptError, NotFoundError
+from snapshotter.blocks.names import LayerName, parse_name
+from snapshotter.chunks.cachefile import CacheFile
+from snapshotter.chunks.chunkmap import ChunkMap
+from snapshotter.chunks.reader import LayerReader, Services
+from snapshotter.chunks.windows import Cache, Windows
+from snapshotter.layers.chunkread import ChunkDecoder
+from snapshotter.layers.format import decode_map
+from snapshotter.layers.records import BlockMap
+from snapshotter.ports import BlobSource
+from snapshotter.serving.layout import LayerRecord, Layout
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class OpenLayer:
+    """A layer that is being served."""
+
+    record: LayerRecord
+    reader: LayerReader
+
+    @property
+    def size(self) -> int:
+        """Bytes of the data area."""
+        return self.reader.size
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Return verified bytes of the data area."""
+        if self.record.poisoned:
+            raise CorruptError(f"layer {self.record.layer_digest}: {self.record.poisoned}")
+        return await self.reader.read(offset, length)
+
+
+class LayerFiles:
+    """Opens layers by name (`blocks.filesystem.BlockFiles`)."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        blobs: Callable[[Sequence[str]], BlobSource],
+        services: Services,
+        window_cache: Cache,
+    ) -> None:
+        """`blobs` returns where the blobs of any of some image references come from."""
+        self._layout = layout
+        self._blobs = blobs
+        self._services = services
+        self._window_cache = window_cache
+        self._open: dict[LayerName, OpenLayer] = {}
+        self._opening: dict[LayerName, asyncio.Task[OpenLayer]] = {}
+
+    def names(self) -> Sequence[LayerName]:
+        """Return the layers on disk."""
+        found = (parse_name(path.name) for path in self._layout.layers.iterdir())
+        return [name for name in found if name and self._layout.record(name).exists()]
+
+    def opened(self) -> dict[LayerName, OpenLayer]:
+        """Return the layers that are open now."""
+        return dict(self._open)
+
+    async def open(self, name: LayerName) -> OpenLayer:
+        """Return a layer, opened if it was not.
+
+        Raises:
+            NotFoundError: no such layer on disk.
+            CorruptError: its files on disk are damaged.
+        """
+        layer = self._open.get(name)
+        if layer is not None:
+            return layer
+        opening = self._opening.get(name)
+        if opening is None:
+            opening = asyncio.create_task(self._load(name))
+            self._opening[name] = opening
+            opening.add_done_callback(partial(self._opened, name))
+        return await asyncio.shield(opening)
+
+    def _opened(self, name: LayerName, task: "asyncio.Task[OpenLayer]") -> None:
+        del self._opening[name]
+        if not task.cancelled() and task.exception() is None:
+            self._open[name] = task.result()
+
+    async def _load(self, name: LayerName) -> OpenLayer:
+        record, block_map, key = await asyncio.to_thread(self._read, name)
+        chunks = ChunkMap(block_map)
+        cache = CacheFile(
+            self._layout.layer(name),
+            key=key,
+            chunks=len(chunks),
+            size=chunks.size,
+            keep_blob=not record.local,
+        )
+        if record.local:
+            cache.presence.fill()
+        source = self._blobs(record.sources)
+        reader = LayerReader(
+            record.layer_digest,
+            chunks,
+            cache,
+            source,
+            Windows(block_map.windows_digest, chunks, source, self._window_cache),
+            ChunkDecoder(block_map),
+            self._services,
+        )
+        return OpenLayer(record, reader)
+
+    def _read(self, name: LayerName) -> tuple[LayerRecord, BlockMap, bytes]:
+        record = read_record(self._layout, name)
+        data = self._layout.index(name).read_bytes()
+        return record, decode_map(data), hashlib.sha256(data).digest()
+
+    async def close(self, name: LayerName) -> None:
+        """Forget a layer that nobody can read any more."""
+        layer = self._open.pop(name, None)
+        if layer is not None:
+            layer.reader.cache.close()
+
+    async def flush(self) -> None:
+        """Make what all layers have cached survive a crash."""
+        for name, layer in self.opened().items():
+            try:
+                await layer.reader.cache.flush()
+            except OSError as error:
+                fields = {"layer": name, "reason": str(error)}
+                log.warning("cache.flush_failed", extra={"fields": fields})
+
+
+def read_record(layout: Layout, name: LayerName) -> LayerRecord:
+    """Return a layer's record. NotFoundError or CorruptError if there is none that can be used."""
+    try:
+        return LayerRecord.decode(layout.record(name).read_bytes())
+    except FileNotFoundError:
+        raise NotFoundError(f"layer {name}: not on this node") from None

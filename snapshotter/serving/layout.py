@@ -1,0 +1,130 @@
+"""Where a served layer's files are, and the record that says what it is. Pure but for paths.
+
+    <root>/blocks/<name>     the layer's data area as a block file (FUSE)
+    <root>/l/<name>/
+        layer.json           `LayerRecord`, written last: a directory without it is rubbish
+        index                the layer index, as published or as made here
+        meta.erofs           EROFS metadata for a layer above others
+        bottom.erofs         likewise for a bottom layer, where whiteouts make that differ
+        data blob present    the chunk cache (see `chunks.cachefile`)
+        fs, bottom           mount points of the two
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from bootseer.errors import CorruptError
+from snapshotter.blocks.names import LayerName, parse_name
+
+_VERSION: Final = 1
+_SOURCES: Final = 8
+_BOTTOM: Final = ".b"
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRecord:
+    """What is known of a served layer besides its index."""
+
+    layer_digest: str
+    index_digest: str
+    """`LOCAL` where the index was made on this node."""
+    sources: tuple[str, ...]
+    """Image references in whose repositories the blobs are found, newest first."""
+    windows_digest: str
+    size: int
+    """Bytes of the data area."""
+    inodes: int
+    two_faced: bool
+    """As a bottom layer it needs metadata of its own: it has whiteouts or opaque marks."""
+    local: bool = False
+    """The whole data area is on local disk and was checked: no FUSE needed."""
+    poisoned: str = ""
+    """Why this index must not be used: it does not describe the layer it names."""
+
+    def with_source(self, reference: str) -> "LayerRecord":
+        """Return the record with one more place to fetch from, the newest first."""
+        others = tuple(source for source in self.sources if source != reference)
+        return replace(self, sources=(reference, *others)[:_SOURCES])
+
+    def encode(self) -> bytes:
+        """Return the record as JSON."""
+        return json.dumps({"version": _VERSION, **asdict(self)}, indent=1).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> "LayerRecord":
+        """Parse a record of ours. CorruptError if it is none."""
+        try:
+            fields: dict[str, Any] = json.loads(data)
+            if fields.pop("version") != _VERSION:
+                raise CorruptError("layer record: of another version")
+            fields["sources"] = tuple(fields["sources"])
+            return cls(**fields)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CorruptError(f"layer record: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class MountId:
+    """One mount of a layer: as a bottom layer, or above others. Text form: `name` or `name.b`."""
+
+    name: LayerName
+    bottom: bool
+
+    def __str__(self) -> str:
+        """Return the text form."""
+        return self.name + (_BOTTOM if self.bottom else "")
+
+    @classmethod
+    def parse(cls, text: str) -> "MountId":
+        """Parse the text form. ValueError if it is none."""
+        name = parse_name(text.removesuffix(_BOTTOM))
+        if name is None:
+            raise ValueError(f"not a layer mount: {text!r}")
+        return cls(name, text.endswith(_BOTTOM))
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Paths below the daemon's root."""
+
+    root: Path
+
+    @property
+    def layers(self) -> Path:
+        """The directory of all layers."""
+        return self.root / "l"
+
+    @property
+    def blocks(self) -> Path:
+        """The FUSE mount point."""
+        return self.root / "blocks"
+
+    def layer(self, name: LayerName) -> Path:
+        """Return a layer's directory."""
+        return self.layers / name
+
+    def record(self, name: LayerName) -> Path:
+        """Return a layer's record."""
+        return self.layer(name) / "layer.json"
+
+    def index(self, name: LayerName) -> Path:
+        """Return a layer's index."""
+        return self.layer(name) / "index"
+
+    def metadata(self, mount: MountId) -> Path:
+        """Return the EROFS metadata for a mount."""
+        return self.layer(mount.name) / ("bottom.erofs" if mount.bottom else "meta.erofs")
+
+    def mount_point(self, mount: MountId) -> Path:
+        """Return where a mount is."""
+        return self.layer(mount.name) / ("bottom" if mount.bottom else "fs")
+
+    def block_file(self, name: LayerName) -> Path:
+        """Return a layer's block file. To be opened by the kernel and by other processes only."""
+        return self.blocks / name
+
+    def data(self, name: LayerName) -> Path:
+        """Return a layer's cache file."""
+        return self.layer(name) / "data"
