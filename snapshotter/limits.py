@@ -55,6 +55,8 @@ class Limits:
     """One extended attribute's value."""
     xattrs: int = 60 << 10
     """All extended attributes of one inode (EROFS inline area)."""
+    erofs_metadata: int = 8 << 30
+    """The EROFS metadata written for one layer."""
     pax_header: int = 1 << 20
     """One PAX or GNU long-name record block."""
 
