@@ -169,6 +169,11 @@ class LayerReader:
             await self._demand(low, high)
             position = high
 
+    async def drain(self) -> None:
+        """Wait until no fetch is under way. The caller makes sure that nobody reads any more."""
+        while self._flights:
+            await asyncio.wait(self._flights.values())
+
     async def _demand(self, low: int, high: int) -> dict[int, bytes]:
         """Wait until chunks `[low, high)` were fetched; return those the disk would not take."""
         wanted = [chunk for chunk in range(low, high) if chunk not in self._presence]

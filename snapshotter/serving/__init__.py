@@ -1,1 +1,1 @@
-"""Layers being served: index on disk, EROFS metadata, block file, mount, and the check of the whole."""
+"""Layers being served: index on disk, EROFS metadata, mount, cache, check of the whole."""

@@ -130,6 +130,7 @@ class LayerFiles:
         """Forget a layer that nobody can read any more."""
         layer = self._open.pop(name, None)
         if layer is not None:
+            await layer.reader.drain()
             layer.reader.cache.close()
 
     async def flush(self) -> None:

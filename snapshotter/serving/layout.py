@@ -1,13 +1,13 @@
 """Where a served layer's files are, and the record that says what it is. Pure but for paths.
 
-    <root>/blocks/<name>     the layer's data area as a block file (FUSE)
-    <root>/l/<name>/
-        layer.json           `LayerRecord`, written last: a directory without it is rubbish
-        index                the layer index, as published or as made here
-        meta.erofs           EROFS metadata for a layer above others
-        bottom.erofs         likewise for a bottom layer, where whiteouts make that differ
-        data blob present    the chunk cache (see `chunks.cachefile`)
-        fs, bottom           mount points of the two
+<root>/blocks/<name>     the layer's data area as a block file (FUSE)
+<root>/l/<name>/
+    layer.json           `LayerRecord`, written last: a directory without it is rubbish
+    index                the layer index, as published or as made here
+    meta.erofs           EROFS metadata for a layer above others
+    bottom.erofs         likewise for a bottom layer, where whiteouts make that differ
+    data blob present    the chunk cache (see `chunks.cachefile`)
+    fs, bottom           mount points of the two
 """
 
 import json

@@ -29,7 +29,7 @@ _NICE: Final = 5
 
 
 class Workers:
-    """Two pools: *quick* for what somebody waits for, *bulk* for whole layers, one process each job.
+    """Two pools: *quick* for what somebody waits for, *bulk* for whole layers, a process a job.
 
     Race-free: a pool is replaced in one step by the event loop's thread, and only by the one that
     saw that very pool break.
@@ -48,9 +48,7 @@ class Workers:
         """Run `work` in a process of its own, at lower priority, for as long as it takes."""
         return await self._run("bulk", work, *args, **kwargs)
 
-    async def _run(
-        self, kind: str, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs
-    ) -> R:
+    async def _run(self, kind: str, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         pool = self._pools.get(kind) or self._start(kind)
         try:
             future = pool.submit(work, *args, **kwargs)

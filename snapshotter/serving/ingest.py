@@ -1,0 +1,99 @@
+"""A layer without an index: stream it once, index it on the way, keep its data area on disk.
+
+That takes the place of untarring: the result is a data area and metadata like those of every other
+layer, complete and checked, so it is mounted without FUSE. Runs in a worker process: see
+`workers`; it does its own downloading, so that a gigabyte never passes through the server.
+"""
+
+import asyncio
+import hashlib
+import os
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol
+
+from bootseer.atomic import write_atomic
+from bootseer.errors import CorruptError, HostError
+from snapshotter.chunks.cachefile import write_all
+from snapshotter.layers.format import encode
+from snapshotter.layers.indexer import IndexedLayer, LayerIndexer
+from snapshotter.limits import Limits
+from snapshotter.ports import BlobSource
+from snapshotter.serving.materialise import Materialised, write_metadata
+
+
+class IngestJob(Protocol):
+    """How a worker reaches a repository's blobs; must pickle."""
+
+    def open(self) -> AbstractAsyncContextManager[BlobSource]:
+        """Connect; closed by leaving the context."""
+        ...
+
+
+def ingest(job: IngestJob, layer_digest: str, directory: Path, limits: Limits) -> Materialised:
+    """Fetch the layer, write `data`, `index` and the EROFS metadata into `directory`.
+
+    Raises:
+        CorruptError: the bytes are not those of the digest, or not a layer.
+        RemoteError, NotFoundError: the registry.
+        HostError: the disk.
+    """
+    try:
+        return asyncio.run(_ingest(job, layer_digest, directory, limits))
+    except OSError as error:
+        raise HostError(f"cannot unpack layer {layer_digest} into {directory}: {error}") from error
+
+
+async def _ingest(
+    job: IngestJob, layer_digest: str, directory: Path, limits: Limits
+) -> Materialised:
+    data = os.open(directory / "data", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        async with job.open() as blobs:
+            layer = await _index(blobs, layer_digest, data, limits)
+        found = layer.index.layer_digest
+        if found != layer_digest:
+            raise CorruptError(f"layer {layer_digest}: the registry sent bytes of {found}")
+        os.ftruncate(data, layer.index.data_size)
+        os.fdatasync(data)
+    finally:
+        os.close(data)
+    encoded = encode(layer.index)
+    write_atomic(directory / "index", encoded)
+    digest = f"sha256:{hashlib.sha256(encoded).hexdigest()}"
+    return write_metadata(layer.index, digest, directory)
+
+
+async def _index(blobs: BlobSource, layer_digest: str, data: int, limits: Limits) -> IndexedLayer:
+    def keep(offset: int, piece: bytes | memoryview) -> None:
+        write_all(data, offset, piece)
+
+    indexer = LayerIndexer(limits=limits, windows=False, sink=keep)
+    async for piece in blobs.stream(layer_digest):
+        await asyncio.to_thread(indexer.feed, piece)
+    return await asyncio.to_thread(indexer.finish)
+
+
+def refetch(job: IngestJob, layer_digest: str, blob: Path) -> None:
+    """Fetch the compressed layer into the file `blob`, whole.
+
+    Raises:
+        CorruptError: the registry's bytes are not those of the digest.
+        RemoteError, NotFoundError, HostError: it cannot be fetched, or not be kept.
+    """
+    try:
+        found = asyncio.run(_refetch(job, layer_digest, blob))
+    except OSError as error:
+        raise HostError(f"cannot keep layer {layer_digest} in {blob}: {error}") from error
+    if found != layer_digest:
+        raise CorruptError(f"layer {layer_digest}: the registry sent bytes of {found}")
+
+
+async def _refetch(job: IngestJob, layer_digest: str, blob: Path) -> str:
+    digest = hashlib.sha256()
+    with blob.open("wb") as file:
+        async with job.open() as blobs:
+            async for piece in blobs.stream(layer_digest):
+                digest.update(piece)
+                file.write(piece)
+    return f"sha256:{digest.hexdigest()}"

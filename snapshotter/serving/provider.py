@@ -1,0 +1,317 @@
+"""Makes a layer present: index found or made, checked, metadata written, mounted.
+
+The snapshot store asks for layers (`provide`), tells when one may be unused (`release`) and knows
+nothing of how. What may be removed is never counted: `collect` compares what is on disk with what
+the snapshots name, so a crash at any point leaves nothing that the next collection does not find.
+
+Concurrency: everything about one layer name happens under that name's lock; locks are kept for
+good (one that were removed while somebody waits for it would guard nothing). A layer that was
+touched less than `_GRACE_S` ago is not collected: its snapshot may not be recorded yet.
+"""
+
+import asyncio
+import hashlib
+import logging
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from bootseer.atomic import write_atomic
+from bootseer.errors import BootseerError, CorruptError, NotFoundError
+from snapshotter.blocks.kernel import mounts_below
+from snapshotter.blocks.names import LOCAL, LayerName, name_of
+from snapshotter.limits import DEFAULT, Limits
+from snapshotter.serving.files import LayerFiles, read_record
+from snapshotter.serving.ingest import IngestJob, ingest
+from snapshotter.serving.layout import LayerRecord, Layout, MountId
+from snapshotter.serving.materialise import Materialised, materialise
+from snapshotter.serving.mounts import MountJob, mount_layer, unmount_layer
+from snapshotter.serving.ports import Images, PublishedIndex
+from snapshotter.serving.workers import Workers
+from snapshotter.snapshots.ports import LayerMount, LayerRequest
+
+log = logging.getLogger(__name__)
+
+_GRACE_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderPolicy:
+    """How layers are made present."""
+
+    unpack: bool = True
+    """Unpack a layer without an index ourselves, so that containerd does not fetch the rest."""
+    via_loop: bool = False
+    """Put loop devices under the EROFS mounts (kernels before 6.12)."""
+    erofs_read_ahead_kb: int = -1
+    """Read-ahead of the EROFS mounts; negative leaves the kernel's default."""
+    collect: bool = True
+    """Remove layers that no snapshot names."""
+
+
+class Provider:
+    """The `LayerProvider` of the daemon."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        files: LayerFiles,
+        images: Images,
+        workers: Workers,
+        policy: ProviderPolicy,
+        used: Callable[[], Awaitable[set[str]]],
+        ingest_job: Callable[[str], IngestJob],
+    ) -> None:
+        """Tie it together.
+
+        Args:
+            used: returns the mounts that snapshots name.
+            ingest_job: returns what a worker needs to read from an image reference's repository.
+        """
+        self._layout = layout
+        self._files = files
+        self._images = images
+        self._workers = workers
+        self._policy = policy
+        self._used = used
+        self._ingest_job = ingest_job
+        self._locks: dict[LayerName, asyncio.Lock] = {}
+        self._provided: dict[LayerName, float] = {}
+        self._mounted: set[str] = set()
+        self.limits: Limits = DEFAULT
+
+    def path(self, layer: str) -> Path:
+        """Return where a mount's tree is."""
+        return self._layout.mount_point(MountId.parse(layer))
+
+    async def provide(self, request: LayerRequest) -> LayerMount | None:
+        """Make a layer of an image present and mounted; None if containerd should unpack it.
+
+        Raises:
+            BootseerError: it should have worked and did not.
+        """
+        began = time.monotonic()
+        name, how = await self._find(request)
+        if name is None:
+            return None
+        record = read_record(self._layout, name)
+        mount = MountId(name, bottom=request.bottom and record.two_faced)
+        async with self._lock(name):
+            await self._mount(mount, record)
+            self._touch(name)
+        fields = {
+            "layer": request.layer_digest,
+            "image": request.image_ref,
+            "how": how,
+            "mount": str(mount),
+            "ms": round(1000 * (time.monotonic() - began)),
+        }
+        log.info("layer.provided", extra={"fields": fields})
+        return LayerMount(str(mount), record.size, record.inodes)
+
+    async def _find(self, request: LayerRequest) -> tuple[LayerName | None, str]:
+        """Return the name of the layer, present on disk, and how it came to be."""
+        local = name_of(request.layer_digest, LOCAL)
+        if self._present(local, request.layer_digest, request.image_ref):
+            return local, "local"
+        index = await self._images.index_of(
+            request.image_ref, request.manifest_digest, request.layer_digest
+        )
+        if index is not None:
+            name = name_of(request.layer_digest, index.digest)
+            try:
+                return name, await self._lazy(name, index, request)
+            except CorruptError as error:
+                fields = {"layer": request.layer_digest, "index": index.digest}
+                log.error("index.refused", extra={"fields": fields | {"reason": error.message}})
+        if not self._policy.unpack:
+            return None, ""
+        async with self._lock(local):
+            if not self._present(local, request.layer_digest, request.image_ref):
+                await self._unpack(local, request)
+            self._touch(local)
+        return local, "unpacked"
+
+    async def _lazy(self, name: LayerName, index: PublishedIndex, request: LayerRequest) -> str:
+        async with self._lock(name):
+            if self._present(name, request.layer_digest, request.image_ref):
+                return "cached"
+            data = await self._fetch_index(request.image_ref, index)
+            directory = self._new_directory(name)
+            write_atomic(self._layout.index(name), data, durable=False)
+            made = await self._workers.quick(materialise, self._layout.index(name), self.limits)
+            if made.layer_digest != request.layer_digest:
+                shutil.rmtree(directory)
+                raise CorruptError(
+                    f"index {index.digest} is of layer {made.layer_digest}, "
+                    f"not of {request.layer_digest}"
+                )
+            self._record(name, made, request, index.digest)
+            self._touch(name)
+            return "lazy"
+
+    async def _fetch_index(self, reference: str, index: PublishedIndex) -> bytes:
+        if index.size > self.limits.index:
+            raise CorruptError(f"index {index.digest}: {index.size} bytes are more than allowed")
+        data = await self._images.blobs(reference).read(index.digest, 0, index.size)
+        found = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        if found != index.digest:
+            raise CorruptError(f"index {index.digest}: the registry sent bytes of {found}")
+        return data
+
+    async def _unpack(self, name: LayerName, request: LayerRequest) -> None:
+        directory = self._new_directory(name)
+        job = self._ingest_job(request.image_ref)
+        try:
+            made = await self._workers.bulk(
+                ingest, job, request.layer_digest, directory, self.limits
+            )
+        except BaseException:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
+        self._record(name, made, request, LOCAL)
+
+    def _new_directory(self, name: LayerName) -> Path:
+        """Return an empty directory for a layer; what lies there without a record is rubbish."""
+        directory = self._layout.layer(name)
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True, mode=0o700)
+        return directory
+
+    def _record(
+        self, name: LayerName, made: Materialised, request: LayerRequest, index_digest: str
+    ) -> None:
+        record = LayerRecord(
+            layer_digest=request.layer_digest,
+            index_digest=index_digest,
+            sources=(request.image_ref,),
+            windows_digest=made.windows_digest,
+            size=made.size,
+            inodes=made.inodes,
+            two_faced=made.two_faced,
+            local=index_digest == LOCAL,
+        )
+        write_atomic(self._layout.record(name), record.encode())
+
+    def _present(self, name: LayerName, layer_digest: str, reference: str) -> bool:
+        """Say whether the layer is on disk; add `reference` to the places to fetch it from.
+
+        Raises:
+            CorruptError: another layer has this name, or the index is known to lie.
+        """
+        try:
+            record = read_record(self._layout, name)
+        except (NotFoundError, CorruptError):
+            return False
+        if record.layer_digest != layer_digest:
+            raise CorruptError(f"layers {layer_digest} and {record.layer_digest} share a name")
+        if record.poisoned:
+            raise CorruptError(f"layer {layer_digest}: {record.poisoned}")
+        if record.sources[:1] != (reference,):
+            record = record.with_source(reference)
+            write_atomic(self._layout.record(name), record.encode(), durable=False)
+            if layer := self._files.opened().get(name):
+                layer.record = replace(record, poisoned=layer.record.poisoned)
+        return True
+
+    async def ensure(self, layer: str) -> None:
+        """Make sure that a layer is mounted, as after a reboot; cheap when it is.
+
+        Raises:
+            BootseerError: it is not on this node any more, or the kernel refuses.
+        """
+        if layer in self._mounted:
+            return
+        mount = MountId.parse(layer)
+        async with self._lock(mount.name):
+            await self._mount(mount, read_record(self._layout, mount.name))
+            self._touch(mount.name)
+
+    async def _mount(self, mount: MountId, record: LayerRecord) -> None:
+        if str(mount) in self._mounted:
+            return
+        device = self._layout.data if record.local else self._layout.block_file
+        if not record.local:
+            await self._files.open(mount.name)
+        job = MountJob(
+            metadata=self._layout.metadata(mount),
+            target=self._layout.mount_point(mount),
+            device=device(mount.name) if record.size else None,
+            via_loop=self._policy.via_loop,
+            read_ahead_kb=self._policy.erofs_read_ahead_kb,
+        )
+        await self._workers.quick(mount_layer, job)
+        self._mounted.add(str(mount))
+
+    def adopt(self, *, fresh: bool) -> list[str]:
+        """Learn what is mounted already; return mounts that a new FUSE connection made useless."""
+        below = mounts_below(self._layout.layers)
+        stale = []
+        for point in below:
+            path = Path(point)
+            try:
+                mount = MountId.parse(path.parent.name + (".b" if path.name == "bottom" else ""))
+                record = read_record(self._layout, mount.name)
+            except (ValueError, BootseerError):
+                stale.append(point)
+                continue
+            if fresh and not record.local:
+                stale.append(point)
+            else:
+                self._mounted.add(str(mount))
+        return stale
+
+    async def drop(self, points: list[str]) -> None:
+        """Take dead mounts out of the way; containers that still use them see I/O errors."""
+        for point in points:
+            log.warning("mount.dead", extra={"fields": {"path": point}})
+            await self._workers.quick(unmount_layer, Path(point), lazy=True)
+
+    async def release(self, layer: str) -> None:
+        """Hear that the last snapshot on a mount is gone. `collect` will find it."""
+        log.debug("layer.released", extra={"fields": {"mount": layer}})
+
+    async def collect(self) -> None:
+        """Unmount and remove what no snapshot names."""
+        if not self._policy.collect or not self._layout.layers.is_dir():
+            return
+        used = await self._used()
+        for mount in sorted(self._mounted - used):
+            await self._unmount(MountId.parse(mount))
+        kept = {MountId.parse(m).name for m in used | self._mounted}
+        for path in list(self._layout.layers.iterdir()):
+            if path.name not in kept:
+                await self._remove(LayerName(path.name))
+
+    def _touch(self, name: LayerName) -> None:
+        self._provided[name] = time.monotonic()
+
+    def _idle(self, name: LayerName) -> bool:
+        return time.monotonic() - self._provided.get(name, float("-inf")) > _GRACE_S
+
+    async def _unmount(self, mount: MountId) -> None:
+        async with self._lock(mount.name):
+            if not self._idle(mount.name) or str(mount) in await self._used():
+                return
+            target = self._layout.mount_point(mount)
+            if await self._workers.quick(unmount_layer, target, lazy=False):
+                self._mounted.discard(str(mount))
+            else:
+                log.warning("mount.busy", extra={"fields": {"path": str(target)}})
+
+    async def _remove(self, name: LayerName) -> None:
+        async with self._lock(name):
+            directory = self._layout.layer(name)
+            still_used = {MountId.parse(m).name for m in await self._used() | self._mounted}
+            if not self._idle(name) or name in still_used:
+                return
+            self._layout.record(name).unlink(missing_ok=True)
+            await self._files.close(name)
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+            log.info("layer.removed", extra={"fields": {"layer": name}})
+
+    def _lock(self, name: LayerName) -> asyncio.Lock:
+        return self._locks.setdefault(name, asyncio.Lock())

@@ -1,0 +1,130 @@
+"""What goes on behind the reads: caches made durable, whole layers checked, unused ones removed.
+
+One loop, one step at a time; the event loop's thread alone changes what it looks at. A step that
+fails is logged and tried again in the next round: nothing here may take the server down.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final
+
+from bootseer.atomic import write_atomic
+from bootseer.errors import BootseerError, CorruptError, RemoteError
+from snapshotter.blocks.names import LayerName
+from snapshotter.chunks.reader import LayerReader
+from snapshotter.limits import DEFAULT
+from snapshotter.serving.audit import audit
+from snapshotter.serving.files import LayerFiles, OpenLayer
+from snapshotter.serving.ingest import IngestJob, refetch
+from snapshotter.serving.layout import Layout
+from snapshotter.serving.workers import Workers
+
+log = logging.getLogger(__name__)
+
+_COLLECT_S: Final = 30.0
+_AUDIT_AGAIN_S: Final = 60.0
+
+
+def wants_audit(reader: LayerReader) -> bool:
+    """Say whether all file contents of a layer are at hand and the whole was not checked yet.
+
+    Chunks without file contents may still be missing; they are small and fetched for the check.
+    """
+    presence = reader.cache.presence
+    if presence.audited:
+        return False
+    position = 0
+    while (chunk := presence.first_missing(position, len(presence))) >= 0:
+        start, end = reader.chunks.data(chunk)
+        if start != end:
+            return False
+        position = chunk + 1
+    return True
+
+
+class Upkeep:
+    """The daemon's background work."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        files: LayerFiles,
+        workers: Workers,
+        collect: Callable[[], Awaitable[None]],
+        ingest_job: Callable[[str], IngestJob],
+        interval_s: float,
+    ) -> None:
+        """`interval_s`: seconds between rounds, hence what a power cut may cost the cache."""
+        self._layout = layout
+        self._files = files
+        self._workers = workers
+        self._collect = collect
+        self._ingest_job = ingest_job
+        self._interval_s = interval_s
+        self._not_before: dict[LayerName, float] = {}
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        collected = time.monotonic()
+        while True:
+            await asyncio.sleep(self._interval_s)
+            await self._files.flush()
+            for name, layer in self._files.opened().items():
+                await self._guarded("audit", self._audit_if_due(name, layer))
+            if time.monotonic() - collected > _COLLECT_S:
+                collected = time.monotonic()
+                await self._guarded("collect", self._collect())
+
+    async def _guarded(self, step: str, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except (BootseerError, OSError) as error:
+            log.warning("upkeep.failed", extra={"fields": {"step": step, "reason": str(error)}})
+
+    async def _audit_if_due(self, name: LayerName, layer: OpenLayer) -> None:
+        due = time.monotonic() >= self._not_before.get(name, 0.0)
+        if layer.record.local or layer.record.poisoned or not due or not wants_audit(layer.reader):
+            return
+        self._not_before[name] = time.monotonic() + _AUDIT_AGAIN_S
+        await layer.reader.fetch_all()
+        await layer.reader.cache.flush()
+        verdict = await self._verdict(name, layer)
+        if verdict:
+            self._poison(name, layer, verdict)
+        else:
+            self._pass(name, layer)
+
+    async def _verdict(self, name: LayerName, layer: OpenLayer) -> str:
+        """Check what is on disk; if that fails, check what the registry has now.
+
+        The compressed bytes on disk may be torn by a crash, which is no lie of the index.
+        """
+        blob, index = layer.reader.cache.blob_path, self._layout.index(name)
+        if not await self._workers.bulk(audit, blob, index, DEFAULT):
+            return ""
+        job = self._ingest_job(layer.record.sources[0])
+        try:
+            await self._workers.bulk(refetch, job, layer.record.layer_digest, blob)
+        except CorruptError as error:
+            raise RemoteError(error.message, temporary=True) from error
+        return await self._workers.bulk(audit, blob, index, DEFAULT)
+
+    def _pass(self, name: LayerName, layer: OpenLayer) -> None:
+        layer.reader.cache.drop_blob()
+        layer.record = replace(layer.record, local=True)
+        write_atomic(self._layout.record(name), layer.record.encode())
+        log.info("layer.verified", extra={"fields": {"layer": layer.record.layer_digest}})
+
+    def _poison(self, name: LayerName, layer: OpenLayer, verdict: str) -> None:
+        layer.record = replace(layer.record, poisoned=f"its index lies: {verdict}")
+        write_atomic(self._layout.record(name), layer.record.encode())
+        fields = {
+            "layer": layer.record.layer_digest,
+            "index": layer.record.index_digest,
+            "verdict": verdict,
+            "do": "remove the index from the registry; find out who pushed it",
+        }
+        log.critical("index.lies", extra={"fields": fields})
