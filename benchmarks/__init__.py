@@ -1,0 +1,1 @@
+"""Measurements that a reader can repeat: `scripts/bench NAME` runs `python -m benchmarks.NAME`."""

