@@ -168,3 +168,20 @@ class LayerIndex:
     def data_size(self) -> int:
         """Bytes of the data area, a multiple of 4 KiB."""
         return int(self.chunks.data[-1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockMap:
+    """The part of a `LayerIndex` that serving the data area needs: the tree is left out."""
+
+    layer_digest: str
+    layer_size: int
+    merkle_root: bytes
+    windows_digest: str
+    extents: Extents
+    chunks: ChunkTable
+
+    @property
+    def data_size(self) -> int:
+        """Bytes of the data area, a multiple of 4 KiB."""
+        return int(self.chunks.data[-1])
