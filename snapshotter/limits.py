@@ -59,6 +59,14 @@ class Limits:
     """The EROFS metadata written for one layer."""
     pax_header: int = 1 << 20
     """One PAX or GNU long-name record block."""
+    label: int = 4096
+    """Key and value of a snapshot's label together (containerd's own limit)."""
+    snapshot_name: int = 32 << 10
+    """Name of a snapshot (containerd's own store takes no longer key)."""
+    filter: int = 64 << 10
+    """One filter expression of a List request."""
+    filters: int = 64
+    """Filter expressions of a List request (a count)."""
 
 
 DEFAULT = Limits()
