@@ -40,7 +40,7 @@ class BlockFile(Protocol):
         """Bytes."""
         ...
 
-    async def read(self, offset: int, length: int) -> bytes:
+    async def read(self, offset: int, length: int) -> bytes | bytearray:
         """Return verified bytes, or raise a `BootseerError`."""
         ...
 
@@ -99,11 +99,11 @@ class BlockFilesystem(pyfuse3.Operations):
         _layer(inode)
         return pyfuse3.FileInfo(fh=inode, keep_cache=True)
 
-    async def read(self, fh: int, off: int, size: int) -> bytes:
+    async def read(self, fh: int, off: int, size: int) -> bytes | bytearray:
         """Return verified bytes, or EIO and a log line that names layer and offset."""
         layer = _layer(fh)
 
-        async def bytes_at() -> bytes:
+        async def bytes_at() -> bytes | bytearray:
             return await (await self._files.open(layer)).read(off, size)
 
         return await _guarded(bytes_at, layer, off)

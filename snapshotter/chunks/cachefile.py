@@ -88,7 +88,7 @@ class CacheFile:
         """The compressed layer as a file; complete when nothing is missing, until `drop_blob`."""
         return self._directory / "blob"
 
-    def read_nowait(self, offset: int, length: int) -> bytes | None:
+    def read_nowait(self, offset: int, length: int) -> bytearray | None:
         """Return bytes of the data area from the page cache, or None if that would block."""
         buffer = bytearray(length)
         try:
@@ -97,7 +97,7 @@ class CacheFile:
             if isinstance(error, BlockingIOError) or error.errno == errno.EOPNOTSUPP:
                 return None
             raise
-        return bytes(buffer) if count == length else None
+        return buffer if count == length else None
 
     def read(self, offset: int, length: int) -> bytes:
         """Return bytes of the data area (blocking). Short only at its end."""

@@ -139,7 +139,7 @@ class LayerReader:
         """The layer's chunk arithmetic."""
         return self._chunks
 
-    async def read(self, offset: int, length: int) -> bytes:
+    async def read(self, offset: int, length: int) -> bytes | bytearray:
         """Return bytes of the data area; short only at its end.
 
         Raises:

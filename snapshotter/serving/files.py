@@ -41,7 +41,7 @@ class OpenLayer:
         """Bytes of the data area."""
         return self.reader.size
 
-    async def read(self, offset: int, length: int) -> bytes:
+    async def read(self, offset: int, length: int) -> bytes | bytearray:
         """Return verified bytes of the data area."""
         if self.record.poisoned:
             raise CorruptError(f"layer {self.record.layer_digest}: {self.record.poisoned}")

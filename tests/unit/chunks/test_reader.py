@@ -1,0 +1,166 @@
+import asyncio
+import errno
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from world import KEY, make_world
+
+from bootseer.errors import CorruptError, RemoteError
+from snapshotter.chunks import cachefile
+from snapshotter.chunks.cachefile import CacheFile
+
+SIZES = [5000, 0, 3000, 1, 8192, 0, 4096, 700]
+TMP_IS_FINE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+@TMP_IS_FINE
+@given(st.lists(st.tuples(st.integers(0, 21000), st.integers(0, 9000)), max_size=8))
+async def test_every_read_returns_the_bytes_of_the_data_area(
+    tmp_path: Path, reads: list[tuple[int, int]]
+) -> None:
+    (tmp_path / "present").unlink(missing_ok=True)
+    with make_world(tmp_path, SIZES) as world:
+        got = await asyncio.gather(*(world.reader.read(*read) for read in reads))
+        assert [bytes(g) for g in got] == [world.data[o : o + n] for o, n in reads]
+
+
+async def test_many_readers_of_one_chunk_cause_one_request(tmp_path: Path) -> None:
+    with make_world(tmp_path, SIZES) as world:
+        world.source.delay = 0.01
+        got = await asyncio.gather(*(world.reader.read(0, 4000) for _ in range(50)))
+        assert all(bytes(g) == world.data[:4000] for g in got)
+        assert len(world.source.asked) == 1
+
+
+async def test_a_second_read_is_served_without_the_source(tmp_path: Path) -> None:
+    with make_world(tmp_path, SIZES) as world:
+        await world.reader.read(0, 100)
+        world.source.error = RemoteError("gone")
+        assert bytes(await world.reader.read(50, 100)) == world.data[50:150]
+
+
+async def test_a_stream_is_fetched_ahead_and_a_jump_is_not(tmp_path: Path) -> None:
+    with make_world(tmp_path, [1000] * 100, ahead_first=4000, ahead_run=2000) as world:
+        await world.reader.read(50_000, 100)
+        await asyncio.sleep(0.05)
+        assert world.reader.counters.fetches == 1
+        for chunk in range(51, 54):
+            await world.reader.read(chunk * 1000, 100)
+        await asyncio.sleep(0.05)
+        assert 56 in world.reader.cache.presence
+        assert world.reader.counters.demand_misses < 4
+
+
+async def test_bytes_that_are_wrong_once_are_fetched_again(tmp_path: Path) -> None:
+    with make_world(tmp_path, SIZES) as world:
+        world.source.corrupt_next = 1
+        assert bytes(await world.reader.read(0, 6000)) == world.data[:6000]
+
+
+async def test_bytes_that_stay_wrong_are_an_error_and_never_data(tmp_path: Path) -> None:
+    with make_world(tmp_path, SIZES) as world:
+        world.source.corrupt_next = 1000
+        with pytest.raises(CorruptError, match="another digest"):
+            await world.reader.read(0, 100)
+        assert 0 not in world.reader.cache.presence
+        asked = len(world.source.asked)
+        with pytest.raises(CorruptError):
+            await world.reader.read(0, 100)
+        assert len(world.source.asked) == asked, "a chunk that just failed was fetched again"
+
+
+async def test_a_source_that_fails_costs_this_read_only(tmp_path: Path) -> None:
+    with make_world(tmp_path, SIZES) as world:
+        world.source.error = RemoteError("down")
+        with pytest.raises(RemoteError, match="down"):
+            await world.reader.read(0, 100)
+        world.source.error = None
+        assert bytes(await world.reader.read(8500, 100)) == world.data[8500:8600]
+
+
+async def test_a_full_disk_means_serving_without_caching(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, offset: int, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with make_world(tmp_path, SIZES) as world:
+        await world.reader.read(9000, 10)
+        with monkeypatch.context() as patch:
+            patch.setattr(cachefile, "write_all", full)
+            assert bytes(await world.reader.read(0, 16_000)) == world.data[:16_000]
+            assert bytes(await world.reader.read(2500, 10)) == world.data[2500:2510]
+        assert 0 not in world.reader.cache.presence
+
+
+async def test_a_cancelled_reader_does_not_cancel_the_fetch_of_others(tmp_path: Path) -> None:
+    with make_world(tmp_path, SIZES) as world:
+        world.source.delay = 0.05
+        first = asyncio.create_task(world.reader.read(0, 100))
+        second = asyncio.create_task(world.reader.read(10, 100))
+        await asyncio.sleep(0.01)
+        first.cancel()
+        assert bytes(await second) == world.data[10:110]
+        with pytest.raises(asyncio.CancelledError):
+            await first
+
+
+async def test_when_the_fetch_itself_is_cancelled_nobody_waits_for_ever(tmp_path: Path) -> None:
+    with make_world(tmp_path, SIZES) as world:
+        world.source.delay = 10
+        waiting = asyncio.create_task(world.reader.read(0, 100))
+        await asyncio.sleep(0.01)
+        for task in list(world.tasks):
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+
+async def test_fetch_all_brings_chunks_without_file_data_too(tmp_path: Path) -> None:
+    with make_world(tmp_path, SIZES) as world:
+        await world.reader.fetch_all()
+        assert world.reader.cache.presence.missing == 0
+        assert world.reader.cache.data_path.read_bytes() == world.data
+        assert world.reader.cache.blob_path.read_bytes() == world.source.blob
+
+
+async def test_what_was_flushed_survives_and_what_was_not_is_fetched_again(tmp_path: Path) -> None:
+    with make_world(tmp_path, SIZES) as world:
+        await world.reader.read(0, 5000)
+        await world.reader.cache.flush()
+        await world.reader.read(9000, 5)
+    again = CacheFile(tmp_path, key=KEY, chunks=len(SIZES), size=sum(SIZES))
+    assert 0 in again.presence
+    assert 4 not in again.presence
+    again.close()
+
+
+async def test_a_torn_presence_file_is_ignored(tmp_path: Path) -> None:
+    with make_world(tmp_path, SIZES) as world:
+        await world.reader.read(0, 5000)
+        await world.reader.cache.flush()
+    present = tmp_path / "present"
+    present.write_bytes(present.read_bytes()[:-3] + b"abc")
+    again = CacheFile(tmp_path, key=KEY, chunks=len(SIZES), size=sum(SIZES))
+    assert again.presence.missing == len(SIZES)
+    again.close()
+
+
+async def test_random_concurrent_reads_with_failures_are_right_or_errors(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    with make_world(tmp_path, [chance.randrange(3000) for _ in range(60)]) as world:
+
+        async def one() -> None:
+            offset, length = chance.randrange(len(world.data)), chance.randrange(20_000)
+            world.source.corrupt_next += chance.random() < 0.1
+            try:
+                got = await world.reader.read(offset, length)
+            except CorruptError:
+                return
+            assert bytes(got) == world.data[offset : offset + length]
+
+        for _ in range(20):
+            await asyncio.gather(*(one() for _ in range(10)))

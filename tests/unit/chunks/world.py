@@ -1,0 +1,122 @@
+"""A layer whose chunks lie in a made-up blob, and a source of that blob that can misbehave."""
+
+import asyncio
+import hashlib
+import random
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bootseer.errors import CorruptError
+from snapshotter.chunks.cachefile import CacheFile
+from snapshotter.chunks.chunkmap import ChunkMap
+from snapshotter.chunks.reader import FetchPolicy, LayerReader, Services
+from snapshotter.chunks.windows import Windows, new_cache
+from snapshotter.layers.records import BlockMap, ChunkTable, Extents
+
+SKIP = 7
+KEY = bytes(32)
+
+
+def block_map(sizes: list[int]) -> tuple[BlockMap, bytes, bytes]:
+    """Return a map of chunks with these data sizes, the data area, and the blob: SKIP junk bytes,
+    then the chunk's bytes complemented (so that blob and data can't be mixed up)."""
+    random_bytes = random.Random(len(sizes)).randbytes
+    pieces = [random_bytes(size) for size in sizes]
+    data = b"".join(pieces)
+    packed = [b"#" * SKIP + bytes(255 - b for b in piece) for piece in pieces]
+    count = len(sizes)
+    ends = np.cumsum([0, *sizes], dtype=np.uint64)
+    chunks = ChunkTable(
+        blob=np.cumsum([0, *map(len, packed)], dtype=np.uint64),
+        tar=ends,
+        data=ends,
+        digest=np.frombuffer(
+            b"".join(hashlib.sha256(piece).digest() for piece in pieces), np.uint8
+        ).reshape(count, 32),
+        codec=np.zeros(count, np.uint8),
+        skip=np.full(count, SKIP, np.uint32),
+        bits=np.zeros(count, np.uint8),
+        window=np.arange(count + 1, dtype=np.uint64) * np.uint64(10),
+    )
+    empty = np.zeros(0, np.uint64)
+    made = BlockMap(
+        layer_digest="sha256:" + "a" * 64,
+        layer_size=int(chunks.blob[-1]),
+        windows_digest="sha256:" + "b" * 64,
+        merkle_root=bytes(32),
+        extents=Extents(empty, empty, empty),
+        chunks=chunks,
+    )
+    return made, data, b"".join(packed)
+
+
+@dataclass
+class FakeSource:
+    """Serves one blob and a windows blob of zeros; counts, delays, corrupts, fails on demand."""
+
+    blob: bytes
+    delay: float = 0.0
+    corrupt_next: int = 0
+    error: Exception | None = None
+    asked: list[tuple[int, int]] = field(default_factory=list)
+
+    async def read(self, digest: str, offset: int, length: int) -> bytes:
+        if digest.endswith("b" * 64):
+            return bytes(length)
+        self.asked.append((offset, length))
+        await asyncio.sleep(self.delay)
+        if self.error:
+            raise self.error
+        body = self.blob[offset : offset + length]
+        assert len(body) == length, "asked beyond the end of the blob"
+        if self.corrupt_next:
+            self.corrupt_next -= 1
+            body = bytes(255 - b for b in body)
+        return body
+
+    async def stream(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
+        yield self.blob[offset:]
+
+
+@dataclass
+class World:
+    """A reader over a made-up layer."""
+
+    reader: LayerReader
+    source: FakeSource
+    data: bytes
+    tasks: set[asyncio.Task[None]]
+
+
+@contextmanager
+def make_world(tmp_path: Path, sizes: list[int], **policy: Any) -> Iterator[World]:
+    made, data, blob = block_map(sizes)
+    chunks = ChunkMap(made)
+    source = FakeSource(blob)
+    tasks: set[asyncio.Task[None]] = set()
+
+    def spawn(work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    def decode(chunk: int, compressed: bytes, window: bytes) -> bytes:
+        size = sizes[chunk]
+        found = bytes(255 - b for b in compressed[SKIP : SKIP + size])
+        if hashlib.sha256(found).digest() != made.chunks.digest[chunk].tobytes():
+            raise CorruptError(f"chunk {chunk} has another digest")
+        return found
+
+    cache = CacheFile(tmp_path, key=KEY, chunks=len(chunks), size=len(data))
+    with ThreadPoolExecutor(2) as executor:
+        services = Services(executor, spawn, FetchPolicy(**policy))
+        windows = Windows(made.windows_digest, chunks, source, new_cache())
+        reader = LayerReader(made.layer_digest, chunks, cache, source, windows, decode, services)
+        yield World(reader, source, data, tasks)
+        cache.close()
