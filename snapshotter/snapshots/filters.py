@@ -67,7 +67,7 @@ class Selector:
             case "!=":
                 return found != self.value
             case "~=":
-                return found is not None and re.search(self.value, found) is not None
+                return re.search(self.value, found or "") is not None
             case _:
                 return found is not None
 

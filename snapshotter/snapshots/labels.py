@@ -13,7 +13,7 @@ from snapshotter.snapshots.ports import LayerRequest
 from snapshotter.snapshots.records import Info
 
 TARGET: Final = "containerd.io/snapshot.ref"
-"""Chain ID under which the snapshot being prepared will be committed: this is a layer's unpacking."""
+"""Chain ID under which the snapshot will be committed: this Prepare unpacks an image layer."""
 PARENT_CHAIN: Final = "containerd.io/snapshot/parent-chain-id"
 _IMAGE: Final = "containerd.io/snapshot/cri.image-ref"
 _MANIFEST: Final = "containerd.io/snapshot/cri.manifest-digest"

@@ -19,6 +19,7 @@ else:
 _T = _typing.TypeVar("_T")
 
 class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
+
 class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
     ...
 
@@ -30,25 +31,17 @@ class HealthStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> HealthAsyncStub: ...
-    Check: _grpc.UnaryUnaryMultiCallable[
-        _health_pb2.HealthCheckRequest, _health_pb2.HealthCheckResponse
-    ]
+    Check: _grpc.UnaryUnaryMultiCallable[_health_pb2.HealthCheckRequest, _health_pb2.HealthCheckResponse]
     """How a service is now."""
-    Watch: _grpc.UnaryStreamMultiCallable[
-        _health_pb2.HealthCheckRequest, _health_pb2.HealthCheckResponse
-    ]
+    Watch: _grpc.UnaryStreamMultiCallable[_health_pb2.HealthCheckRequest, _health_pb2.HealthCheckResponse]
     """How a service is now and whenever that changes."""
 
 @_typing.type_check_only
 class HealthAsyncStub(HealthStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Check: _aio.UnaryUnaryMultiCallable[
-        _health_pb2.HealthCheckRequest, _health_pb2.HealthCheckResponse
-    ]  # type: ignore[assignment]
+    Check: _aio.UnaryUnaryMultiCallable[_health_pb2.HealthCheckRequest, _health_pb2.HealthCheckResponse]  # type: ignore[assignment]
     """How a service is now."""
-    Watch: _aio.UnaryStreamMultiCallable[
-        _health_pb2.HealthCheckRequest, _health_pb2.HealthCheckResponse
-    ]  # type: ignore[assignment]
+    Watch: _aio.UnaryStreamMultiCallable[_health_pb2.HealthCheckRequest, _health_pb2.HealthCheckResponse]  # type: ignore[assignment]
     """How a service is now and whenever that changes."""
 
 class HealthServicer(metaclass=_abc_1.ABCMeta):
@@ -57,9 +50,7 @@ class HealthServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _health_pb2.HealthCheckRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[
-        _health_pb2.HealthCheckResponse, _abc.Awaitable[_health_pb2.HealthCheckResponse]
-    ]:
+    ) -> _typing.Union[_health_pb2.HealthCheckResponse, _abc.Awaitable[_health_pb2.HealthCheckResponse]]:
         """How a service is now."""
 
     @_abc_1.abstractmethod
@@ -67,12 +58,7 @@ class HealthServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _health_pb2.HealthCheckRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[
-        _abc.Iterator[_health_pb2.HealthCheckResponse],
-        _abc.AsyncIterator[_health_pb2.HealthCheckResponse],
-    ]:
+    ) -> _typing.Union[_abc.Iterator[_health_pb2.HealthCheckResponse], _abc.AsyncIterator[_health_pb2.HealthCheckResponse]]:
         """How a service is now and whenever that changes."""
 
-def add_HealthServicer_to_server(
-    servicer: HealthServicer, server: _typing.Union[_grpc.Server, _aio.Server]
-) -> None: ...
+def add_HealthServicer_to_server(servicer: HealthServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

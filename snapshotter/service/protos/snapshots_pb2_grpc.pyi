@@ -25,6 +25,7 @@ else:
 _T = _typing.TypeVar("_T")
 
 class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
+
 class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
     ...
 
@@ -36,33 +37,21 @@ class SnapshotsStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SnapshotsAsyncStub: ...
-    Prepare: _grpc.UnaryUnaryMultiCallable[
-        _snapshots_pb2.PrepareSnapshotRequest, _snapshots_pb2.PrepareSnapshotResponse
-    ]
+    Prepare: _grpc.UnaryUnaryMultiCallable[_snapshots_pb2.PrepareSnapshotRequest, _snapshots_pb2.PrepareSnapshotResponse]
     """Make a writable snapshot on top of a committed one (or of nothing)."""
-    View: _grpc.UnaryUnaryMultiCallable[
-        _snapshots_pb2.ViewSnapshotRequest, _snapshots_pb2.ViewSnapshotResponse
-    ]
+    View: _grpc.UnaryUnaryMultiCallable[_snapshots_pb2.ViewSnapshotRequest, _snapshots_pb2.ViewSnapshotResponse]
     """Make a read-only snapshot of a committed one (or of nothing)."""
-    Mounts: _grpc.UnaryUnaryMultiCallable[
-        _snapshots_pb2.MountsRequest, _snapshots_pb2.MountsResponse
-    ]
+    Mounts: _grpc.UnaryUnaryMultiCallable[_snapshots_pb2.MountsRequest, _snapshots_pb2.MountsResponse]
     """The mounts of a writable or read-only snapshot, again."""
     Commit: _grpc.UnaryUnaryMultiCallable[_snapshots_pb2.CommitSnapshotRequest, _empty_pb2.Empty]
     """Turn a writable snapshot into a committed one of another name."""
     Remove: _grpc.UnaryUnaryMultiCallable[_snapshots_pb2.RemoveSnapshotRequest, _empty_pb2.Empty]
     """Forget a snapshot that nothing is built on."""
-    Stat: _grpc.UnaryUnaryMultiCallable[
-        _snapshots_pb2.StatSnapshotRequest, _snapshots_pb2.StatSnapshotResponse
-    ]
+    Stat: _grpc.UnaryUnaryMultiCallable[_snapshots_pb2.StatSnapshotRequest, _snapshots_pb2.StatSnapshotResponse]
     """What is known of one snapshot."""
-    Update: _grpc.UnaryUnaryMultiCallable[
-        _snapshots_pb2.UpdateSnapshotRequest, _snapshots_pb2.UpdateSnapshotResponse
-    ]
+    Update: _grpc.UnaryUnaryMultiCallable[_snapshots_pb2.UpdateSnapshotRequest, _snapshots_pb2.UpdateSnapshotResponse]
     """Change labels."""
-    List: _grpc.UnaryStreamMultiCallable[
-        _snapshots_pb2.ListSnapshotsRequest, _snapshots_pb2.ListSnapshotsResponse
-    ]
+    List: _grpc.UnaryStreamMultiCallable[_snapshots_pb2.ListSnapshotsRequest, _snapshots_pb2.ListSnapshotsResponse]
     """What is known of all snapshots that a filter lets through."""
     Usage: _grpc.UnaryUnaryMultiCallable[_snapshots_pb2.UsageRequest, _snapshots_pb2.UsageResponse]
     """Disk space of one snapshot without its parents."""
@@ -72,33 +61,21 @@ class SnapshotsStub:
 @_typing.type_check_only
 class SnapshotsAsyncStub(SnapshotsStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Prepare: _aio.UnaryUnaryMultiCallable[
-        _snapshots_pb2.PrepareSnapshotRequest, _snapshots_pb2.PrepareSnapshotResponse
-    ]  # type: ignore[assignment]
+    Prepare: _aio.UnaryUnaryMultiCallable[_snapshots_pb2.PrepareSnapshotRequest, _snapshots_pb2.PrepareSnapshotResponse]  # type: ignore[assignment]
     """Make a writable snapshot on top of a committed one (or of nothing)."""
-    View: _aio.UnaryUnaryMultiCallable[
-        _snapshots_pb2.ViewSnapshotRequest, _snapshots_pb2.ViewSnapshotResponse
-    ]  # type: ignore[assignment]
+    View: _aio.UnaryUnaryMultiCallable[_snapshots_pb2.ViewSnapshotRequest, _snapshots_pb2.ViewSnapshotResponse]  # type: ignore[assignment]
     """Make a read-only snapshot of a committed one (or of nothing)."""
-    Mounts: _aio.UnaryUnaryMultiCallable[
-        _snapshots_pb2.MountsRequest, _snapshots_pb2.MountsResponse
-    ]  # type: ignore[assignment]
+    Mounts: _aio.UnaryUnaryMultiCallable[_snapshots_pb2.MountsRequest, _snapshots_pb2.MountsResponse]  # type: ignore[assignment]
     """The mounts of a writable or read-only snapshot, again."""
     Commit: _aio.UnaryUnaryMultiCallable[_snapshots_pb2.CommitSnapshotRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Turn a writable snapshot into a committed one of another name."""
     Remove: _aio.UnaryUnaryMultiCallable[_snapshots_pb2.RemoveSnapshotRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Forget a snapshot that nothing is built on."""
-    Stat: _aio.UnaryUnaryMultiCallable[
-        _snapshots_pb2.StatSnapshotRequest, _snapshots_pb2.StatSnapshotResponse
-    ]  # type: ignore[assignment]
+    Stat: _aio.UnaryUnaryMultiCallable[_snapshots_pb2.StatSnapshotRequest, _snapshots_pb2.StatSnapshotResponse]  # type: ignore[assignment]
     """What is known of one snapshot."""
-    Update: _aio.UnaryUnaryMultiCallable[
-        _snapshots_pb2.UpdateSnapshotRequest, _snapshots_pb2.UpdateSnapshotResponse
-    ]  # type: ignore[assignment]
+    Update: _aio.UnaryUnaryMultiCallable[_snapshots_pb2.UpdateSnapshotRequest, _snapshots_pb2.UpdateSnapshotResponse]  # type: ignore[assignment]
     """Change labels."""
-    List: _aio.UnaryStreamMultiCallable[
-        _snapshots_pb2.ListSnapshotsRequest, _snapshots_pb2.ListSnapshotsResponse
-    ]  # type: ignore[assignment]
+    List: _aio.UnaryStreamMultiCallable[_snapshots_pb2.ListSnapshotsRequest, _snapshots_pb2.ListSnapshotsResponse]  # type: ignore[assignment]
     """What is known of all snapshots that a filter lets through."""
     Usage: _aio.UnaryUnaryMultiCallable[_snapshots_pb2.UsageRequest, _snapshots_pb2.UsageResponse]  # type: ignore[assignment]
     """Disk space of one snapshot without its parents."""
@@ -111,10 +88,7 @@ class SnapshotsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _snapshots_pb2.PrepareSnapshotRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[
-        _snapshots_pb2.PrepareSnapshotResponse,
-        _abc.Awaitable[_snapshots_pb2.PrepareSnapshotResponse],
-    ]:
+    ) -> _typing.Union[_snapshots_pb2.PrepareSnapshotResponse, _abc.Awaitable[_snapshots_pb2.PrepareSnapshotResponse]]:
         """Make a writable snapshot on top of a committed one (or of nothing)."""
 
     @_abc_1.abstractmethod
@@ -122,9 +96,7 @@ class SnapshotsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _snapshots_pb2.ViewSnapshotRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[
-        _snapshots_pb2.ViewSnapshotResponse, _abc.Awaitable[_snapshots_pb2.ViewSnapshotResponse]
-    ]:
+    ) -> _typing.Union[_snapshots_pb2.ViewSnapshotResponse, _abc.Awaitable[_snapshots_pb2.ViewSnapshotResponse]]:
         """Make a read-only snapshot of a committed one (or of nothing)."""
 
     @_abc_1.abstractmethod
@@ -132,9 +104,7 @@ class SnapshotsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _snapshots_pb2.MountsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[
-        _snapshots_pb2.MountsResponse, _abc.Awaitable[_snapshots_pb2.MountsResponse]
-    ]:
+    ) -> _typing.Union[_snapshots_pb2.MountsResponse, _abc.Awaitable[_snapshots_pb2.MountsResponse]]:
         """The mounts of a writable or read-only snapshot, again."""
 
     @_abc_1.abstractmethod
@@ -158,9 +128,7 @@ class SnapshotsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _snapshots_pb2.StatSnapshotRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[
-        _snapshots_pb2.StatSnapshotResponse, _abc.Awaitable[_snapshots_pb2.StatSnapshotResponse]
-    ]:
+    ) -> _typing.Union[_snapshots_pb2.StatSnapshotResponse, _abc.Awaitable[_snapshots_pb2.StatSnapshotResponse]]:
         """What is known of one snapshot."""
 
     @_abc_1.abstractmethod
@@ -168,9 +136,7 @@ class SnapshotsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _snapshots_pb2.UpdateSnapshotRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[
-        _snapshots_pb2.UpdateSnapshotResponse, _abc.Awaitable[_snapshots_pb2.UpdateSnapshotResponse]
-    ]:
+    ) -> _typing.Union[_snapshots_pb2.UpdateSnapshotResponse, _abc.Awaitable[_snapshots_pb2.UpdateSnapshotResponse]]:
         """Change labels."""
 
     @_abc_1.abstractmethod
@@ -178,10 +144,7 @@ class SnapshotsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _snapshots_pb2.ListSnapshotsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[
-        _abc.Iterator[_snapshots_pb2.ListSnapshotsResponse],
-        _abc.AsyncIterator[_snapshots_pb2.ListSnapshotsResponse],
-    ]:
+    ) -> _typing.Union[_abc.Iterator[_snapshots_pb2.ListSnapshotsResponse], _abc.AsyncIterator[_snapshots_pb2.ListSnapshotsResponse]]:
         """What is known of all snapshots that a filter lets through."""
 
     @_abc_1.abstractmethod
@@ -200,6 +163,4 @@ class SnapshotsServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Free what removed snapshots left on disk."""
 
-def add_SnapshotsServicer_to_server(
-    servicer: SnapshotsServicer, server: _typing.Union[_grpc.Server, _aio.Server]
-) -> None: ...
+def add_SnapshotsServicer_to_server(servicer: SnapshotsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
