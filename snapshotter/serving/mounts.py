@@ -4,10 +4,12 @@ Both read-aheads on the path are set on purpose: that of the EROFS mount here, t
 mount when the server starts.
 """
 
+import errno
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootseer.errors import HostError
 from snapshotter.erofs.mount import backing_dev, mount_erofs, umount
 
 log = logging.getLogger(__name__)
@@ -35,8 +37,17 @@ def mount_layer(job: MountJob) -> None:
 
 
 def unmount_layer(target: Path, *, lazy: bool) -> bool:
-    """Unmount a layer; False if it is in use."""
-    return umount(target, lazy=lazy)
+    """Unmount a layer; False if it is in use. Nothing mounted there is as good as unmounted."""
+    try:
+        umount(target, lazy=lazy)
+    except HostError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno == errno.EINVAL:
+            return True
+        if isinstance(cause, OSError) and cause.errno == errno.EBUSY:
+            return False
+        raise
+    return True
 
 
 def set_read_ahead(device: tuple[int, int], kilobytes: int) -> None:

@@ -1,0 +1,1 @@
+"""What of this machine is right for Bootseer, what is not, and how to mend it."""
