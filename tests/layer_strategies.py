@@ -129,6 +129,17 @@ def walk(root: Node, path: bytes = b"") -> Iterator[tuple[bytes, Node]]:
         yield from walk(child, path + b"/" + name)
 
 
+def numbers_of(root: Node) -> dict[int, int]:
+    """Return the inode number of each node, by `id(node)`."""
+    numbers, queue = {id(root): 0}, [root]
+    for node in queue:
+        for _, child in sorted(node.children.items()):
+            if id(child) not in numbers:
+                numbers[id(child)] = len(queue)
+                queue.append(child)
+    return numbers
+
+
 # -- strategies ---------------------------------------------------------------------------------
 
 names = st.binary(min_size=1, max_size=40).filter(

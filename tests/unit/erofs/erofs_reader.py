@@ -97,8 +97,7 @@ class Image:
         whole = inode.size - tail
         assert inode.inline_at % BLOCK + tail <= BLOCK, "inline data inside one block"
         return (
-            self.image[start : start + whole]
-            + self.image[inode.inline_at : inode.inline_at + tail]
+            self.image[start : start + whole] + self.image[inode.inline_at : inode.inline_at + tail]
         )
 
     def entries(self, inode: Inode) -> list[tuple[bytes, int, int]]:

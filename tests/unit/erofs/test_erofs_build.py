@@ -17,6 +17,7 @@ from tests.layer_strategies import (
     data_size,
     directory,
     make_tree,
+    numbers_of,
     regular,
     roots,
     symlink,
@@ -37,7 +38,7 @@ def check_same(image: Image, root: Node, *, bottom: bool, opaque: tuple[bytes, .
     tree = make_tree(root)
     numbers: dict[int, int] = {}
     queue = [(image.root_nid, image.root_nid, root)]
-    number_of = _numbers(root)
+    number_of = numbers_of(root)
     while queue:
         nid, above, node = queue.pop()
         inode = image.inode(nid)
@@ -59,16 +60,6 @@ def check_same(image: Image, root: Node, *, bottom: bool, opaque: tuple[bytes, .
                 assert file_type == FILE_TYPES[children[name].mode >> 12]
                 queue.append((child_nid, nid, children[name]))
     assert image.inos == len(numbers)
-
-
-def _numbers(root: Node) -> dict[int, int]:
-    numbers, queue = {id(root): 0}, [root]
-    for node in queue:
-        for _, child in sorted(node.children.items()):
-            if id(child) not in numbers:
-                numbers[id(child)] = len(queue)
-                queue.append(child)
-    return numbers
 
 
 def _check_inode(image, inode: Inode, node: Node, tree, number, bottom, opaque) -> None:
@@ -142,7 +133,19 @@ def test_long_symlinks_move_out_of_the_inode(length):
 
 
 def test_names_that_sort_around_the_dot_entries():
-    names = [b"!", b"-", b"-.", b".!", b".-", b".-x", b"...", b"..a", b".a", b"/"[:0] + b"0", b"\xff"]
+    names = [
+        b"!",
+        b"-",
+        b"-.",
+        b".!",
+        b".-",
+        b".-x",
+        b"...",
+        b"..a",
+        b".a",
+        b"/"[:0] + b"0",
+        b"\xff",
+    ]
     root = directory({name: regular() for name in names})
     check_same(written(root), root, bottom=False, opaque=())
 
