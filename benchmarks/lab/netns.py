@@ -1,0 +1,140 @@
+"""Two network namespaces and the link between them, whose speed towards the node is ours to set.
+
+    registry namespace                       node namespace
+      lab0 192.0.2.1/24  --- veth pair ---     lab0 192.0.2.2/24
+      tbf: at most `rate`  --------------->
+
+The addresses are of TEST-NET-1 (RFC 5737) and exist only inside the namespaces. Programs enter with
+nsenter(1), not with `ip netns exec`: that one also gives them a mount namespace of their own, and a
+mount made by the snapshotter must be seen by containerd.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from benchmarks.lab.cleanup import in_cgroup, kill_all
+from benchmarks.lab.labname import PREFIX, fresh_name, orphaned
+from bootseer.errors import HostError
+
+REGISTRY_ADDRESS: Final = "192.0.2.1"
+NODE_ADDRESS: Final = "192.0.2.2"
+DEFAULT_RATE: Final = 200.0
+"""Megabits a second from registry to node."""
+
+_NETNS: Final = Path("/run/netns")
+_LINK: Final = "lab0"
+
+
+class Network:
+    """Two joined namespaces. Made by `network`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.registry = f"{name}-registry"
+        self.node = f"{name}-node"
+
+    def in_registry(self, argv: Sequence[str] = ()) -> list[str]:
+        """Return the command that runs `argv` in the registry's namespace."""
+        return ["nsenter", f"--net={_NETNS / self.registry}", "--", *argv]
+
+    def in_node(self, argv: Sequence[str] = ()) -> list[str]:
+        """Return the command that runs `argv` in the node's namespace."""
+        return ["nsenter", f"--net={_NETNS / self.node}", "--", *argv]
+
+    def set_rate(self, megabits: float | None) -> None:
+        """Limit the direction registry -> node to `megabits` a second; None: no limit."""
+        device = ["dev", _LINK, "root"]
+        if megabits is None:
+            _run(["tc", "-n", self.registry, "qdisc", "replace", *device, "pfifo"])
+            return
+        tbf = tbf_arguments(megabits)
+        _run(["tc", "-n", self.registry, "qdisc", "replace", *device, "tbf", *tbf])
+
+    def bytes_to_node(self) -> int:
+        """Return the bytes that went from registry to node so far, headers included."""
+        return self._counter(self.registry)
+
+    def bytes_from_node(self) -> int:
+        """Return the bytes that went from node to registry so far, headers included."""
+        return self._counter(self.node)
+
+    def _counter(self, namespace: str) -> int:
+        answer = _run(["ip", "-n", namespace, "-json", "-statistics", "link", "show", _LINK])
+        return int(json.loads(answer)[0]["stats64"]["tx"]["bytes"])
+
+    def processes(self) -> list[int]:
+        """Return the processes in either namespace."""
+        found: list[int] = []
+        for namespace in (self.registry, self.node):
+            with contextlib.suppress(HostError):
+                found += [int(pid) for pid in _run(["ip", "netns", "pids", namespace]).split()]
+        return found
+
+    def make(self) -> None:
+        """Make namespaces and link. Raises `HostError` without leaving anything out of `remove`."""
+        for namespace in (self.registry, self.node):
+            _run(["ip", "netns", "add", namespace])
+            _run(["ip", "-n", namespace, "link", "set", "lo", "up"])
+        peer = ["peer", "name", _LINK, "netns", self.registry]
+        _run(["ip", "-n", self.node, "link", "add", _LINK, "type", "veth", *peer])
+        addresses = {self.registry: REGISTRY_ADDRESS, self.node: NODE_ADDRESS}
+        for namespace, address in addresses.items():
+            _run(["ip", "-n", namespace, "address", "add", f"{address}/24", "dev", _LINK])
+            _run(["ip", "-n", namespace, "link", "set", _LINK, "up"])
+
+    def remove(self) -> None:
+        """Kill what runs inside, and the lab's containers; remove both namespaces. Never raises."""
+        kill_all(lambda: [*self.processes(), *in_cgroup(self.name)])
+        for namespace in (self.registry, self.node):
+            with contextlib.suppress(HostError):
+                _run(["ip", "netns", "delete", namespace])
+
+
+def tbf_arguments(megabits: float) -> list[str]:
+    """Return tc-tbf(8)'s parameters for a rate in megabits a second.
+
+    The bucket holds 4 ms of traffic, and at least two of the largest segments that a veth passes
+    on whole (64 KiB): a smaller one would drop them.
+    """
+    burst = max(128 << 10, int(megabits * 1e6 / 8 * 0.004))
+    return ["rate", f"{round(megabits * 1000)}kbit", "burst", f"{burst}b", "latency", "50ms"]
+
+
+@contextlib.contextmanager
+def network(megabits: float | None = DEFAULT_RATE) -> Iterator[Network]:
+    """Give a fresh pair of joined namespaces, removed with all that runs in them afterwards.
+
+    Raises `HostError` without root or where the kernel lacks veth or tbf.
+    """
+    if os.geteuid() != 0:
+        raise HostError("network namespaces need root", hint="run it with sudo")
+    sweep()
+    made = Network(fresh_name())
+    try:
+        made.make()
+        made.set_rate(megabits)
+        yield made
+    finally:
+        made.remove()
+
+
+def sweep() -> None:
+    """Remove what labs left behind whose process is gone (killed with SIGKILL, say)."""
+    for path in _NETNS.glob(f"{PREFIX}-*"):
+        if name := orphaned(path.name):
+            Network(name).remove()
+
+
+def _run(argv: list[str]) -> str:
+    try:
+        result = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise HostError(f"{argv[0]} cannot be run: {error}", hint="install iproute2") from error
+    if result.returncode != 0:
+        raise HostError(f"{' '.join(argv)} failed: {result.stderr.strip()}")
+    return result.stdout
