@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from bootseer.errors import HostError
-from snapshotter.erofs.mount import host_error
+from snapshotter.erofs.syscall import host_error
 
 _LOOP_CTL_GET_FREE: Final = 0x4C82
 _LOOP_CONFIGURE: Final = 0x4C0A

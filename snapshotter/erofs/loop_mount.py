@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bootseer.errors import BootseerError
 from snapshotter.erofs.loop import loop_device
-from snapshotter.erofs.mount import mount_image
+from snapshotter.erofs.syscall import mount_image
 
 
 def main(arguments: list[str]) -> int:

@@ -14,7 +14,13 @@ from hypothesis import HealthCheck, given, settings
 
 from bootseer.errors import HostError, UsageError
 from snapshotter.erofs.build import build
-from snapshotter.erofs.mount import backing_dev, mount_erofs, supports_file_backed, umount
+from snapshotter.erofs.mount import (
+    backing_dev,
+    bdi_directory,
+    mount_erofs,
+    supports_file_backed,
+    umount,
+)
 from snapshotter.erofs.options import TRUSTED_OPAQUE, Options, uuid_of
 from snapshotter.layers.records import BLOCK, InodeFlag, Tree
 from tests.layer_strategies import (
@@ -154,6 +160,7 @@ def test_every_kind_of_entry_is_as_it_was_written(room, via_loop):
         check_mount(root, target, tree, content)
         major, _ = backing_dev(target)
         assert major == (7 if via_loop else 0)
+        assert int((bdi_directory(target) / "read_ahead_kb").read_text()) >= 0
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
