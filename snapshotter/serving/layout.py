@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from bootseer.errors import CorruptError
-from snapshotter.blocks.names import LayerName, parse_name
+from snapshotter.blocks.names import LOCAL, LayerName, parse_name
+from snapshotter.serving.materialise import Materialised
+
+INDEX: Final = "index"
+RECORD: Final = "layer.json"
+NEW: Final = "new-"
+"""Prefix of a directory that is being made; it gets its name when it is complete."""
 
 _VERSION: Final = 1
 _SOURCES: Final = 8
@@ -107,11 +113,11 @@ class Layout:
 
     def record(self, name: LayerName) -> Path:
         """Return a layer's record."""
-        return self.layer(name) / "layer.json"
+        return self.layer(name) / RECORD
 
     def index(self, name: LayerName) -> Path:
         """Return a layer's index."""
-        return self.layer(name) / "index"
+        return self.layer(name) / INDEX
 
     def metadata(self, mount: MountId) -> Path:
         """Return the EROFS metadata for a mount."""
@@ -128,3 +134,17 @@ class Layout:
     def data(self, name: LayerName) -> Path:
         """Return a layer's cache file."""
         return self.layer(name) / "data"
+
+
+def record_of(made: Materialised, reference: str, index_digest: str) -> LayerRecord:
+    """Return the record of a layer that was just made from an image's repository."""
+    return LayerRecord(
+        layer_digest=made.layer_digest,
+        index_digest=index_digest,
+        sources=(reference,),
+        windows_digest=made.windows_digest,
+        size=made.size,
+        inodes=made.inodes,
+        two_faced=made.two_faced,
+        local=index_digest == LOCAL,
+    )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootseer.errors import HostError
-from snapshotter.erofs.mount import backing_dev, mount_erofs, umount
+from snapshotter.erofs.mount import bdi_directory, mount_erofs, umount
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def mount_layer(job: MountJob) -> None:
     job.target.mkdir(exist_ok=True)
     mount_erofs(job.metadata, job.target, job.device, via_loop=job.via_loop)
     if job.read_ahead_kb >= 0:
-        set_read_ahead(backing_dev(job.target), job.read_ahead_kb)
+        set_read_ahead(bdi_directory(job.target), job.read_ahead_kb)
 
 
 def unmount_layer(target: Path, *, lazy: bool) -> bool:
@@ -50,11 +50,10 @@ def unmount_layer(target: Path, *, lazy: bool) -> bool:
     return True
 
 
-def set_read_ahead(device: tuple[int, int], kilobytes: int) -> None:
-    """Set the read-ahead of a mount by its device number; a kernel that won't costs only speed."""
-    path = Path(f"/sys/class/bdi/{device[0]}:{device[1]}/read_ahead_kb")
+def set_read_ahead(bdi: Path, kilobytes: int) -> None:
+    """Set a mount's read-ahead by its entry in sysfs; a kernel that won't costs only speed."""
     try:
-        path.write_text(str(kilobytes))
+        (bdi / "read_ahead_kb").write_text(str(kilobytes))
     except OSError as error:
-        fields = {"path": str(path), "reason": str(error)}
+        fields = {"path": str(bdi), "reason": str(error)}
         log.warning("mount.read_ahead_not_set", extra={"fields": fields})

@@ -12,9 +12,11 @@ touched less than `_GRACE_S` ago is not collected: its snapshot may not be recor
 import asyncio
 import hashlib
 import logging
+import secrets
 import shutil
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -22,12 +24,12 @@ from typing import Final
 from bootseer.atomic import write_atomic
 from bootseer.errors import BootseerError, CorruptError, NotFoundError
 from snapshotter.blocks.kernel import mounts_below
-from snapshotter.blocks.names import LOCAL, LayerName, name_of
+from snapshotter.blocks.names import LOCAL, LayerName, name_of, parse_name
 from snapshotter.limits import DEFAULT, Limits
 from snapshotter.serving.files import LayerFiles, read_record
 from snapshotter.serving.ingest import IngestJob, ingest
-from snapshotter.serving.layout import LayerRecord, Layout, MountId
-from snapshotter.serving.materialise import Materialised, materialise
+from snapshotter.serving.layout import INDEX, NEW, RECORD, LayerRecord, Layout, MountId, record_of
+from snapshotter.serving.materialise import materialise
 from snapshotter.serving.mounts import MountJob, mount_layer, unmount_layer
 from snapshotter.serving.ports import Images, PublishedIndex
 from snapshotter.serving.workers import Workers
@@ -42,6 +44,8 @@ _GRACE_S: Final = 5.0
 class ProviderPolicy:
     """How layers are made present."""
 
+    lazy_s: float = 30.0
+    """How long finding and reading an index may take before containerd is told to unpack."""
     unpack: bool = True
     """Unpack a layer without an index ourselves, so that containerd does not fetch the rest."""
     via_loop: bool = False
@@ -117,40 +121,45 @@ class Provider:
         local = name_of(request.layer_digest, LOCAL)
         if self._present(local, request.layer_digest, request.image_ref):
             return local, "local"
-        index = await self._images.index_of(
-            request.image_ref, request.manifest_digest, request.layer_digest
-        )
-        if index is not None:
-            name = name_of(request.layer_digest, index.digest)
-            try:
-                return name, await self._lazy(name, index, request)
-            except CorruptError as error:
-                fields = {"layer": request.layer_digest, "index": index.digest}
-                log.error("index.refused", extra={"fields": fields | {"reason": error.message}})
+        async with asyncio.timeout(self._policy.lazy_s):
+            found = await self._find_lazy(request)
+        if found:
+            return found
         if not self._policy.unpack:
             return None, ""
         async with self._lock(local):
             if not self._present(local, request.layer_digest, request.image_ref):
                 await self._unpack(local, request)
-            self._touch(local)
         return local, "unpacked"
+
+    async def _find_lazy(self, request: LayerRequest) -> tuple[LayerName, str] | None:
+        index = await self._images.index_of(
+            request.image_ref, request.manifest_digest, request.layer_digest
+        )
+        if index is None:
+            return None
+        name = name_of(request.layer_digest, index.digest)
+        try:
+            return name, await self._lazy(name, index, request)
+        except CorruptError as error:
+            fields = {"layer": request.layer_digest, "index": index.digest}
+            log.error("index.refused", extra={"fields": fields | {"reason": error.message}})
+            return None
 
     async def _lazy(self, name: LayerName, index: PublishedIndex, request: LayerRequest) -> str:
         async with self._lock(name):
             if self._present(name, request.layer_digest, request.image_ref):
                 return "cached"
-            data = await self._fetch_index(request.image_ref, index)
-            directory = self._new_directory(name)
-            write_atomic(self._layout.index(name), data, durable=False)
-            made = await self._workers.quick(materialise, self._layout.index(name), self.limits)
-            if made.layer_digest != request.layer_digest:
-                shutil.rmtree(directory)
-                raise CorruptError(
-                    f"index {index.digest} is of layer {made.layer_digest}, "
-                    f"not of {request.layer_digest}"
-                )
-            self._record(name, made, request, index.digest)
-            self._touch(name)
+            with self._building() as directory:
+                data = await self._fetch_index(request.image_ref, index)
+                write_atomic(directory / INDEX, data, durable=False)
+                made = await self._workers.quick(materialise, directory / INDEX, self.limits)
+                if made.layer_digest != request.layer_digest:
+                    raise CorruptError(
+                        f"index {index.digest} is of layer {made.layer_digest}, "
+                        f"not of {request.layer_digest}"
+                    )
+                self._finish(directory, name, record_of(made, request.image_ref, index.digest))
             return "lazy"
 
     async def _fetch_index(self, reference: str, index: PublishedIndex) -> bytes:
@@ -163,38 +172,33 @@ class Provider:
         return data
 
     async def _unpack(self, name: LayerName, request: LayerRequest) -> None:
-        directory = self._new_directory(name)
-        job = self._ingest_job(request.image_ref)
-        try:
+        with self._building() as directory:
+            job = self._ingest_job(request.image_ref)
             made = await self._workers.bulk(
                 ingest, job, request.layer_digest, directory, self.limits
             )
-        except BaseException:
+            self._finish(directory, name, record_of(made, request.image_ref, LOCAL))
+
+    @contextmanager
+    def _building(self) -> Iterator[Path]:
+        """Give a new directory, gone afterwards unless `_finish` took it.
+
+        Its name is nobody's: a worker that goes on after its job was cancelled spoils nothing.
+        """
+        directory = self._layout.layers / f"{NEW}{secrets.token_hex(8)}"
+        directory.mkdir(mode=0o700)
+        try:
+            yield directory
+        finally:
             shutil.rmtree(directory, ignore_errors=True)
-            raise
-        self._record(name, made, request, LOCAL)
 
-    def _new_directory(self, name: LayerName) -> Path:
-        """Return an empty directory for a layer; what lies there without a record is rubbish."""
-        directory = self._layout.layer(name)
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir(parents=True, mode=0o700)
-        return directory
-
-    def _record(
-        self, name: LayerName, made: Materialised, request: LayerRequest, index_digest: str
-    ) -> None:
-        record = LayerRecord(
-            layer_digest=request.layer_digest,
-            index_digest=index_digest,
-            sources=(request.image_ref,),
-            windows_digest=made.windows_digest,
-            size=made.size,
-            inodes=made.inodes,
-            two_faced=made.two_faced,
-            local=index_digest == LOCAL,
-        )
-        write_atomic(self._layout.record(name), record.encode())
+    def _finish(self, directory: Path, name: LayerName, record: LayerRecord) -> None:
+        """Put a layer that is complete in its place."""
+        write_atomic(directory / RECORD, record.encode())
+        final = self._layout.layer(name)
+        shutil.rmtree(final, ignore_errors=True)  # without a usable record: see `_present`
+        directory.rename(final)
+        self._touch(name)
 
     def _present(self, name: LayerName, layer_digest: str, reference: str) -> bool:
         """Say whether the layer is on disk; add `reference` to the places to fetch it from.
@@ -248,6 +252,8 @@ class Provider:
 
     def adopt(self, *, fresh: bool) -> list[str]:
         """Learn what is mounted already; return mounts that a new FUSE connection made useless."""
+        for rubbish in self._layout.layers.glob(f"{NEW}*"):
+            shutil.rmtree(rubbish, ignore_errors=True)
         below = mounts_below(self._layout.layers)
         stale = []
         for point in below:
@@ -271,8 +277,12 @@ class Provider:
             await self._workers.quick(unmount_layer, Path(point), lazy=True)
 
     async def release(self, layer: str) -> None:
-        """Hear that the last snapshot on a mount is gone. `collect` will find it."""
-        log.debug("layer.released", extra={"fields": {"mount": layer}})
+        """Unmount and remove a layer: the last snapshot that used it is gone."""
+        if self._policy.collect:
+            mount = MountId.parse(layer)
+            self._provided.pop(mount.name, None)
+            await self._unmount(mount)
+            await self._remove(mount.name)
 
     async def collect(self) -> None:
         """Unmount and remove what no snapshot names."""
@@ -283,8 +293,9 @@ class Provider:
             await self._unmount(MountId.parse(mount))
         kept = {MountId.parse(m).name for m in used | self._mounted}
         for path in list(self._layout.layers.iterdir()):
-            if path.name not in kept:
-                await self._remove(LayerName(path.name))
+            name = parse_name(path.name)
+            if name and name not in kept:
+                await self._remove(name)
 
     def _touch(self, name: LayerName) -> None:
         self._provided[name] = time.monotonic()
