@@ -49,6 +49,9 @@ class Limits:
     """A path in a tar header."""
     depth: int = 2048
     """Directories above a name (a count)."""
+    path_steps: int = 50_000_000
+    """Names looked up to resolve all paths of one layer (a count). A long path through symlinks
+    takes many, and a layer may be made of them; real layers stay below ten a directory."""
     symlink: int = 4095
     """A symlink's target."""
     xattr_value: int = 64 << 10
