@@ -1,0 +1,132 @@
+"""Configuration of Bootseer's daemons: read once, checked whole, frozen, handed down.
+
+Nobody below reads a file or the environment. The defaults are here and nowhere else;
+`config/bootseer.yaml` shows them all, and a test proves that it does.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypeAlias
+
+from bootseer.errors import UsageError
+from bootseer.records_from_yaml import Bytes, Range, parse
+
+DEFAULT_PATH: Final = Path("/etc/bootseer/bootseer.yaml")
+
+Seconds: TypeAlias = Annotated[float, Range(0.01, 86_400)]
+KiB: TypeAlias = Annotated[int, Range(0, 65_536)]
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What the daemons write to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+    """`text` for people, `json` for collectors: one object a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """How registries are found, and how long they are waited for."""
+
+    config_path: Path = Path("/etc/containerd/certs.d")
+    """containerd's directory of `hosts.toml` files: mirrors, certificates, plain HTTP."""
+    docker_config: Path = Path("/root/.docker/config.json")
+    """Where `docker login` keeps credentials. Need not exist."""
+    plain_http: tuple[str, ...] = ()
+    """Registries (`host:port`) spoken to over HTTP without a hosts.toml that says so."""
+    connect_timeout: Seconds = 10.0
+    """Seconds for a connection, TLS included."""
+    read_timeout: Seconds = 30.0
+    """Seconds without a byte before an answer counts as failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshotter:
+    """What containerd sees."""
+
+    name: str = "bootseer"
+    """Name of the proxy plugin; unique for each `root`."""
+    prepare_timeout: Seconds = 25.0
+    """Seconds that finding a layer's index may hold up containerd before it unpacks by itself."""
+    unpack: bool = True
+    """Index a layer that has no index on this node, in one pass, instead of leaving it to
+    containerd, which would then download all layers above it too."""
+    unpack_timeout: Seconds = 600.0
+    """Seconds that such a pass may take."""
+    unpack_limit: Bytes = Bytes(64 << 30)
+    """Largest layer (compressed) that is treated so."""
+    mount: Literal["auto", "file", "loop"] = "auto"
+    """EROFS straight from a file (Linux 6.12 and newer) or over a loop device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """The chunk cache on local disk, below `root`."""
+
+    flush_interval: Seconds = 1.0
+    """Seconds between fdatasync of new chunks; what came after the last one is fetched again after
+    a power failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """How layers are indexed."""
+
+    spacing: Annotated[Bytes, Range(256 << 10, 64 << 20)] = Bytes(2 << 20)
+    """Uncompressed bytes between places where a gzip layer can be entered. Smaller: less is read
+    for one block; larger: a smaller index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fuse:
+    """Read-ahead of the two kernel file systems on the path of a read, in KiB."""
+
+    read_ahead_kb: KiB = 1024
+    """Of the FUSE mount that holds the layers' data."""
+    erofs_read_ahead_kb: KiB = 128
+    """Of each mounted layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """How chunks come from the network."""
+
+    concurrency: Annotated[int, Range(1, 256)] = 6
+    """Requests under way at once, for one layer."""
+    ahead: Bytes = Bytes(8 << 20)
+    """Most bytes that are fetched before they are asked for, behind a sequential reader."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All of it. Times in seconds, sizes in bytes unless the name says otherwise."""
+
+    root: Path = Path("/var/lib/bootseer")
+    """What must survive a reboot: snapshots, indexes, chunk cache."""
+    run_dir: Path = Path("/run/bootseer")
+    """What need not: mount points, sockets."""
+    address: Path = Path("/run/bootseer/snapshotter.sock")
+    """The socket that containerd connects to."""
+    log: Log = field(default_factory=Log)
+    registry: Registry = field(default_factory=Registry)
+    snapshotter: Snapshotter = field(default_factory=Snapshotter)
+    cache: Cache = field(default_factory=Cache)
+    index: Index = field(default_factory=Index)
+    fuse: Fuse = field(default_factory=Fuse)
+    fetch: Fetch = field(default_factory=Fetch)
+
+
+def load(path: Path) -> Config:
+    """Return the configuration in the file `path`.
+
+    Raises `UsageError` where the file cannot be read or says something that makes no sense, with
+    key and line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise UsageError(f"{path}: cannot be read: {reason}", hint="see --config") from error
+    return parse(Config, text, str(path))
