@@ -2,7 +2,6 @@
 
 import contextlib
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from benchmarks.lab.labname import PREFIX, fresh_name, orphaned
 def work_directory() -> Iterator[Path]:
     """Give an empty directory; what is mounted below it is unmounted, then it is removed."""
     sweep()
-    path = Path(tempfile.gettempdir(), fresh_name())
+    path = Path("/var/tmp", fresh_name())
     path.mkdir(mode=0o700)
     try:
         yield path
@@ -24,7 +23,7 @@ def work_directory() -> Iterator[Path]:
 
 def sweep() -> None:
     """Remove the directories of labs whose process is gone."""
-    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}-*"):
+    for path in Path("/var/tmp").glob(f"{PREFIX}-*"):
         if orphaned(path.name):
             _remove(path)
 

@@ -1,0 +1,134 @@
+"""One cold start of a container on a lab's node: by a full pull, or lazily by Bootseer."""
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from benchmarks.lab.containerd import Containerd, ProxySnapshotter, containerd
+from benchmarks.lab.netns import Network
+from benchmarks.lab.registry import Registry
+from benchmarks.lab.service import Service, service
+from benchmarks.lab.timeline import Event, Run, Step, stages
+from bootseer.errors import HostError
+
+EAGER: Final = "overlayfs"
+LAZY: Final = "bootseer"
+PLAN: Final = (
+    Step("pull", "pull", "pulled"),
+    Step("create", "create", "created"),
+    Step("first output", "start", "output"),
+    Step("work", "output", "done"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a start went."""
+
+    run: Run
+    output: list[str] = field(repr=False)
+    bytes: int
+    """From registry to node, headers included."""
+    requests: int
+
+    def seconds(self, stage: str) -> float:
+        """Return the end of a stage, in seconds since the pull began."""
+        found = self.run.stage(stage)
+        if found is None:
+            raise HostError(f"{self.run.name}: it never came to {stage!r}")
+        return found.end
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node with nothing on it: containerd, and Bootseer beside it."""
+
+    containerd: Containerd
+    snapshotter: Service
+    root: Path
+    """Bootseer's root directory."""
+    address: Path
+    config: Path
+
+
+def drop_caches() -> None:
+    """Forget what the kernel has cached of files, names and inodes."""
+    subprocess.run(["sync"], check=True)
+    Path("/proc/sys/vm/drop_caches").write_text("3")
+
+
+@contextlib.contextmanager
+def fresh_node(
+    network: Network, directory: Path, registry_host: str, settings: str = ""
+) -> Iterator[Node]:
+    """Run containerd and Bootseer below `directory` during the block; `settings` is more YAML."""
+    directory.mkdir()
+    config = directory / "bootseer.yaml"
+    root, address = directory / "b", directory / "s.sock"
+    config.write_text(
+        f"root: {root}\nrun_dir: {directory / 'run'}\naddress: {address}\n"
+        f"registry:\n  config_path: {directory / 'c' / 'certs.d'}\n{settings}"
+    )
+    argv = [sys.executable, "-m", "bootseer", "snapshotter", "serve", "--config", str(config)]
+    (directory / "c").mkdir()
+    proxy = ProxySnapshotter(LAZY, address, root)
+    with service("bootseer", network.in_node(argv), directory / "bootseer.log") as snapshotter:
+        snapshotter.wait_until(address.exists)
+        with containerd(
+            network, directory / "c", registry_host=registry_host, proxy=proxy
+        ) as running:
+            yield Node(running, snapshotter, root, address, config)
+
+
+def start(
+    node: Node,
+    network: Network,
+    registry: Registry,
+    reference: str,
+    snapshotter: str,
+    command: Sequence[str] = (),
+) -> Start:
+    """Pull an image that the node never saw and run it to its end. Raises `HostError`."""
+    drop_caches()
+    registry.new_requests()
+    before = network.bytes_to_node()
+    events = [Event("pull", time.time())]
+    node.containerd.pull(reference, snapshotter=snapshotter)
+    events.append(Event("pulled", time.time()))
+    events.append(Event("create", time.time()))
+    name = f"start-{snapshotter}-{time.monotonic_ns()}"
+    options = ["--snapshotter", snapshotter]
+    node.containerd.ctr("containers", "create", *options, reference, name, *command)
+    events.append(Event("created", time.time()))
+    output = _run(node, name, events)
+    after = network.bytes_to_node()
+    title = "full pull" if snapshotter == EAGER else "bootseer, lazy"
+    requests = len(registry.new_requests())
+    return Start(stages(title, events, PLAN), output, after - before, requests)
+
+
+def _run(node: Node, name: str, events: list[Event]) -> list[str]:
+    """Start a created container, note when it first says something and when it ends."""
+    events.append(Event("start", time.time()))
+    argv = node.containerd.ctr_command("tasks", "start", name)
+    lines: list[str] = []
+    with subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if not lines:
+                events.append(Event("output", time.time()))
+            lines.append(line.rstrip("\n"))
+    if not lines:
+        events.append(Event("output", time.time()))
+    events.append(Event("done", time.time()))
+    if process.returncode:
+        said = " | ".join(lines[-5:])
+        raise HostError(f"the container ended with {process.returncode}: {said}")
+    return lines
