@@ -1,7 +1,7 @@
 """The daemon's own interface for people and tools: HTTP with JSON over a unix socket.
 
-    GET /v1/status   what is served, how much of it is local, what it cost so far
-    GET /healthz     200 once the daemon serves
+GET /v1/status   what is served, how much of it is local, what it cost so far
+GET /healthz     200 once the daemon serves
 """
 
 import contextlib

@@ -64,16 +64,18 @@ def digest(text: str) -> str:
     return text if _DIGEST.fullmatch(text) else ""
 
 
-def layer_request(labels: Mapping[str, str], parent: Info | None) -> LayerRequest | None:
+def layer_request(
+    labels: Mapping[str, str], parent: Info | None, *, staged: bool = False
+) -> LayerRequest | None:
     """Return what a Prepare asks for if it unpacks an image layer that could be served lazily.
 
-    None for a container's writable layer, for a chain ID that is none, and when containerd
-    unpacks layers in parallel: then it gives the parent only when it commits (the label tells),
-    and would not find a snapshot that is committed without one.
+    None for a container's writable layer and for a chain ID that is none. Also None, unless
+    layers are `staged`, when containerd unpacks them in parallel: then it names the parent only
+    on Commit (a label tells), and would not find a snapshot that is committed without one.
     """
     chain = digest(labels.get(TARGET, ""))
     named = digest(labels.get(PARENT_CHAIN, ""))
-    if not chain or (named and parent is None):
+    if not chain or (named and parent is None and not staged):
         return None
     below = parent.labels.get(TARGET, "") if parent else ""
     return LayerRequest(
@@ -83,5 +85,5 @@ def layer_request(labels: Mapping[str, str], parent: Info | None) -> LayerReques
         chain_id=chain,
         parent_chain=named or digest(below),
         labels=dict(labels),
-        bottom=parent is None,
+        bottom=parent is None and not named,
     )

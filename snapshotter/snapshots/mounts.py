@@ -30,8 +30,13 @@ def readonly(own: Path, lowers: Sequence[Path], overlay_options: Sequence[str]) 
         return [_bind(own, "ro")]
     # Overlayfs without an upper directory wants two lower ones at least.
     if len(distinct(lowers)) == 1:
-        return [_bind(lowers[0], "ro")]
+        return [readonly_bind(lowers[0])]
     return [_overlay((_lowerdir(lowers), *overlay_options))]
+
+
+def readonly_bind(tree: Path) -> Mount:
+    """Mount of a tree as it is. containerd takes a layer so mounted as unpacked."""
+    return _bind(tree, "ro")
 
 
 def distinct(lowers: Sequence[Path]) -> list[Path]:
