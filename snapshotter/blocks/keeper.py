@@ -71,9 +71,16 @@ class Keeper:
         self._stored = self._store()
         say("connection_opened", mount=self._mount, stored=self._stored)
 
+    def _reopen(self) -> None:
+        """Open a new connection: the kernel gave up the one that we hold."""
+        self._forget_stored()
+        os.close(self._device)
+        self._fresh = True
+        self._open()
+
     def _inherit(self) -> bool:
         """Take the descriptors back from the service manager's store, if they are whole."""
-        if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        if os.environ.pop("LISTEN_PID", "") != str(os.getpid()):
             return False
         names = os.environ.get("LISTEN_FDNAMES", "").split(":")
         found = {name: _STORE_FIRST + i for i, name in enumerate(names)}
@@ -103,11 +110,14 @@ class Keeper:
                 status = reap(server)
                 if status is None:
                     continue
-                if os.waitstatus_to_exitcode(status) == os.EX_CONFIG:
-                    return os.EX_CONFIG
-                say("server_died", status=os.waitstatus_to_exitcode(status))
+                code = os.waitstatus_to_exitcode(status)
+                if code == os.EX_CONFIG:
+                    return code
+                say("server_died", status=code)
                 if not self._may_restart():
                     return 1
+                if code == os.EX_UNAVAILABLE:
+                    self._reopen()
                 server = self._start()
             elif caught == signal.SIGHUP:
                 say("upgrade", pid=server)
@@ -150,14 +160,18 @@ class Keeper:
         """Leave nothing mounted, unless the store keeps the connection for the next keeper."""
         if self._stored and code == 0:
             return
-        if self._stored:
-            notify("FDSTOREREMOVE=1\nFDNAME=fuse")
-            notify("FDSTOREREMOVE=1\nFDNAME=fuse-init")
+        self._forget_stored()
         for point in kernel.mounts_below(self._root / "l"):
             if not kernel.unmount(point):
                 say("mount_busy", path=point)
         kernel.unmount(str(self._mount), lazy=True)
         os.close(self._device)
+
+    def _forget_stored(self) -> None:
+        if self._stored:
+            notify("FDSTOREREMOVE=1\nFDNAME=fuse")
+            notify("FDSTOREREMOVE=1\nFDNAME=fuse-init")
+            self._stored = False
 
 
 def reap(pid: int) -> int | None:

@@ -11,8 +11,9 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 from bootseer.errors import CorruptError, NotFoundError
 from snapshotter.blocks.names import LayerName, parse_name
@@ -47,6 +48,22 @@ class OpenLayer:
             raise CorruptError(f"layer {self.record.layer_digest}: {self.record.poisoned}")
         return await self.reader.read(offset, length)
 
+    def describe(self, name: LayerName) -> dict[str, Any]:
+        """Return the layer's state, for people and tools."""
+        presence = self.reader.cache.presence
+        return {
+            "name": name,
+            "digest": self.record.layer_digest,
+            "image": self.record.sources[0],
+            "data_bytes": self.size,
+            "chunks": len(presence),
+            "chunks_local": len(presence) - presence.missing,
+            "disk_bytes": self.reader.cache.disk_usage(),
+            "verified": presence.audited or self.record.local,
+            "poisoned": self.record.poisoned,
+            **asdict(self.reader.counters),
+        }
+
 
 class LayerFiles:
     """Opens layers by name (`blocks.filesystem.BlockFiles`)."""
@@ -74,6 +91,10 @@ class LayerFiles:
     def opened(self) -> dict[LayerName, OpenLayer]:
         """Return the layers that are open now."""
         return dict(self._open)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return the state of every open layer, for people and tools."""
+        return [layer.describe(name) for name, layer in sorted(self._open.items())]
 
     async def open(self, name: LayerName) -> OpenLayer:
         """Return a layer, opened if it was not.

@@ -1,0 +1,35 @@
+"""`bootseer snapshotter`: run the daemon."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from bootseer.config import DEFAULT_PATH, load
+
+
+@click.group("snapshotter", short_help="Run the containerd snapshotter.")
+def group() -> None:
+    """Run the containerd snapshotter."""
+
+
+@group.command("serve")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_PATH,
+    show_default=True,
+    help="Configuration file.",
+)
+def serve(config_path: Path) -> None:
+    """Serve until stopped (SIGTERM). SIGHUP replaces the server without disturbing containers.
+
+    This process becomes the keeper: it holds the FUSE connection and starts the server, again
+    whenever that dies.
+    """
+    config = load(config_path)
+    server = [sys.executable, "-m", "snapshotter.daemon", "--config", str(config_path.absolute())]
+    keeper = [sys.executable, "-m", "snapshotter.blocks.keeper", str(config.root), *server]
+    os.execv(keeper[0], keeper)  # noqa: S606  our own interpreter, no shell

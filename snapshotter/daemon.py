@@ -1,0 +1,229 @@
+"""The server: builds the graph of services, runs them, takes them down. No logic of its own.
+
+    containerd --gRPC--> service -> snapshots -> serving (provider) -> images, workers, erofs
+    kernel -----FUSE---> blocks -> serving (files) -> chunks -> registry
+
+Run by the keeper, which hands over the FUSE connection: `python -m snapshotter.daemon --config FILE
+--handover SESSION:DEVICE:STATE`.
+"""
+
+import argparse
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pyfuse3
+import pyfuse3.asyncio
+
+from bootseer import logs
+from bootseer.config import Config, load
+from bootseer.errors import BootseerError, HostError
+from snapshotter.blocks import kernel
+from snapshotter.blocks.filesystem import BlockFilesystem
+from snapshotter.blocks.keeper import notify
+from snapshotter.blocks.takeover import Handover
+from snapshotter.chunks.reader import FetchPolicy, Services
+from snapshotter.chunks.windows import new_cache
+from snapshotter.erofs.probe import supports_file_backed
+from snapshotter.images.published import PublishedImages
+from snapshotter.ports import BlobSource
+from snapshotter.registry.client import open_client
+from snapshotter.service.control import serve_control, status_of
+from snapshotter.service.server import serve
+from snapshotter.serving.files import LayerFiles
+from snapshotter.serving.ingest import RegistryJob
+from snapshotter.serving.layout import Layout
+from snapshotter.serving.mounts import set_read_ahead
+from snapshotter.serving.provider import Provider, ProviderPolicy
+from snapshotter.serving.sources import FirstOf
+from snapshotter.serving.upkeep import Upkeep
+from snapshotter.serving.workers import Workers
+from snapshotter.snapshots.core import Settings, Snapshotter
+from snapshotter.snapshots.lazy import Patience
+
+log = logging.getLogger(__name__)
+
+FUSE_GONE: Final = os.EX_UNAVAILABLE
+"""Exit code: the FUSE connection was aborted or unmounted; the keeper opens a new one."""
+_PR_SET_PDEATHSIG: Final = 1
+_CONNECT_S: Final = 10.0
+_PROVIDE_EXTRA_S: Final = 5.0
+
+
+class FuseGoneError(HostError):
+    """The kernel closed the FUSE connection."""
+
+    exit_code = FUSE_GONE
+
+
+async def run(config: Config, handover: Handover) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        FuseGoneError: the FUSE connection was aborted or unmounted.
+        BootseerError: it cannot be served with this configuration on this machine.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    layout = Layout(config.root)
+    layout.layers.mkdir(parents=True, exist_ok=True, mode=0o711)
+    via_loop = await asyncio.to_thread(needs_loop, config)
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+        executor = stack.enter_context(ThreadPoolExecutor(os.cpu_count(), "chunk"))
+        workers = Workers()
+        stack.callback(workers.close)
+        images = PublishedImages(await stack.enter_async_context(open_client(config.registry)))
+
+        fetches: set[asyncio.Task[None]] = set()
+        stack.callback(lambda: [task.cancel() for task in fetches])
+
+        def spawn(work: Coroutine[Any, Any, None]) -> None:
+            task = group.create_task(contained(work))
+            fetches.add(task)
+            task.add_done_callback(fetches.discard)
+
+        def blobs(references: Sequence[str]) -> BlobSource:
+            return FirstOf([images.blobs(reference) for reference in references])
+
+        def job(reference: str) -> RegistryJob:
+            return RegistryJob(config.registry, reference)
+
+        async def used() -> set[str]:
+            return await core.layers_in_use()
+
+        files = LayerFiles(
+            layout, blobs, Services(executor, spawn, fetch_policy(config)), new_cache()
+        )
+        await stack.enter_async_context(serve_fuse(files, handover, group))
+        set_fuse_read_ahead(layout, config.fuse.read_ahead_kb)
+        policy = provider_policy(config, via_loop=via_loop)
+        provider = Provider(layout, files, images, workers, policy, used, job)
+        core = await Snapshotter.open(config.root, provider, settings(config))
+        stack.push_async_callback(core.close)
+        await provider.drop(provider.adopt(fresh=handover.fresh))
+        upkeep = Upkeep(layout, files, workers, provider.collect, job, config.cache.flush_interval)
+        background = group.create_task(upkeep.run())
+
+        async def status() -> dict[str, Any]:
+            return status_of(files.describe(), await core.count())
+
+        await stack.enter_async_context(serve_control(config.run_dir / "control.sock", status))
+        await stack.enter_async_context(serve(core, config.address))
+        await core.restore()
+        notify("READY=1")
+        log.info("daemon.serving", extra={"fields": {"address": str(config.address)}})
+        await stop.wait()
+        notify("STOPPING=1")
+        background.cancel()
+        await files.flush()
+        await stack.aclose()
+
+
+@asynccontextmanager
+async def serve_fuse(
+    files: LayerFiles, handover: Handover, group: asyncio.TaskGroup
+) -> AsyncIterator[None]:
+    """Answer the kernel while the context is open; it is entered once the connection is ours."""
+    connected = asyncio.Event()
+    closing = False
+
+    async def main() -> None:
+        await pyfuse3.main()
+        if not closing:
+            raise FuseGoneError("the FUSE connection is gone", hint="was it unmounted or aborted?")
+
+    pyfuse3.asyncio.enable()
+    pyfuse3.init(BlockFilesystem(files, handover, connected.set), handover.mountpoint, set())
+    task = group.create_task(main())
+    async with asyncio.timeout(_CONNECT_S):
+        await connected.wait()
+    try:
+        yield
+    finally:
+        closing = True
+        pyfuse3.terminate()
+        await asyncio.wait([task], timeout=1.0)
+
+
+async def contained(work: Coroutine[Any, Any, None]) -> None:
+    """Run a task whose bugs must not end the others."""
+    try:
+        await work
+    except Exception:
+        log.exception("task.bug")
+
+
+def needs_loop(config: Config) -> bool:
+    """Say whether loop devices go under EROFS mounts. HostError if EROFS cannot work at all."""
+    if config.snapshotter.mount != "auto":
+        return config.snapshotter.mount == "loop"
+    return not supports_file_backed(config.root)
+
+
+def set_fuse_read_ahead(layout: Layout, kilobytes: int) -> None:
+    """Set the FUSE mount's read-ahead: it matters to loop devices and to whoever reads directly."""
+    minor = kernel.connection_directory(layout.blocks).name
+    set_read_ahead(Path(f"/sys/class/bdi/0:{minor}"), kilobytes)
+
+
+def fetch_policy(config: Config) -> FetchPolicy:
+    """Return the fetch policy that the configuration asks for."""
+    return FetchPolicy(ahead_flights=config.fetch.concurrency, ahead_most=config.fetch.ahead)
+
+
+def provider_policy(config: Config, *, via_loop: bool) -> ProviderPolicy:
+    """Return the provider's policy that the configuration asks for."""
+    return ProviderPolicy(
+        lazy_s=config.snapshotter.prepare_timeout,
+        unpack=config.snapshotter.unpack,
+        via_loop=via_loop,
+        erofs_read_ahead_kb=config.fuse.erofs_read_ahead_kb,
+    )
+
+
+def settings(config: Config) -> Settings:
+    """Return the snapshotter core's settings that the configuration asks for."""
+    unpack = config.snapshotter.unpack_timeout if config.snapshotter.unpack else 0.0
+    patience = config.snapshotter.prepare_timeout + unpack + _PROVIDE_EXTRA_S
+    return Settings(patience=Patience(provide=patience))
+
+
+def main() -> int:
+    """Run the server as the keeper starts it; return the exit code (see `docs/cli.md`)."""
+    parser = argparse.ArgumentParser(prog="bootseer-server")
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--handover", type=Handover.parse, required=True)
+    arguments = parser.parse_args()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    arguments.handover.close_on_exec()
+    try:
+        config = load(arguments.config)
+        logs.set_up(config.log.level, config.log.format)
+        asyncio.run(run(config, arguments.handover))
+    except (BootseerError, BaseExceptionGroup) as error:
+        return report(error)
+    return 0
+
+
+def report(error: BaseException) -> int:
+    """Say why the server ends; return its exit code. Raise what is a bug."""
+    cause = error
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    if not isinstance(cause, BootseerError):
+        raise error
+    log.critical("daemon.failed", extra={"fields": {"reason": str(cause)}})
+    return FUSE_GONE if isinstance(cause, FuseGoneError) else os.EX_CONFIG
+
+
+if __name__ == "__main__":
+    sys.exit(main())
