@@ -1,7 +1,5 @@
 """A client of the snapshots service that speaks in plain values."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
