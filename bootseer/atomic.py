@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 
-def write_atomic(path: Path, data: bytes | memoryview, *, mode: int = 0o600, durable: bool = True) -> None:
+def write_atomic(
+    path: Path, data: bytes | memoryview, *, mode: int = 0o600, durable: bool = True
+) -> None:
     """Replace `path` by `data` in one step.
 
     With `durable` the file and its directory are synced, so that after a crash either the old
