@@ -1,0 +1,186 @@
+"""The demo: one image, one slow link, two ways to start a container from it, side by side.
+
+`./scripts/demo` builds the demo image once and runs a PyTorch training step from it;
+`./scripts/demo REF -- COMMAND...` does the same with any image that skopeo can copy.
+"""
+
+import contextlib
+import hashlib
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.images.demo import demo_image
+from benchmarks.lab import chart, starts
+from benchmarks.lab.cleanup import undo_stack
+from benchmarks.lab.netns import DEFAULT_RATE, Network, network
+from benchmarks.lab.registry import Registry, registry
+from benchmarks.lab.workdir import work_directory
+from bootseer.errors import BootseerError, HostError
+from tooling.places import cache_dir
+from tooling.progress import doing, say
+
+_TRANSPORTS: Final = frozenset({"docker", "docker-archive", "oci", "oci-archive", "dir"})
+"""What may stand before the colon of a skopeo name; anything else is a registry reference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to run: an image as an OCI layout on disk, and a command in it."""
+
+    layout: str
+    """As skopeo names it: `oci:DIR:NAME`."""
+    title: str
+    command: tuple[str, ...]
+
+
+def demo_job() -> Job:
+    """Return the demo's own job; builds its image the first time (minutes)."""
+    with doing("the demo image (built once, kept for the next run)"):
+        image = demo_image(say)
+    return Job(f"oci:{image.layout}:demo", "Debian + numpy + PyTorch, one step", image.command)
+
+
+def own_job(reference: str, command: Sequence[str]) -> Job:
+    """Return a job with the user's image, copied into the cache by skopeo."""
+    named = reference.partition(":")[0] in _TRANSPORTS
+    source = reference if named else f"docker://{reference}"
+    layout = cache_dir() / "images" / f"own-{hashlib.sha256(source.encode()).hexdigest()[:12]}"
+    if not (layout / "index.json").exists():
+        with doing(f"copying {reference}"):
+            skopeo(["copy", "--quiet", source, f"oci:{layout}:own"])
+    return Job(f"oci:{layout}:own", reference, tuple(command))
+
+
+def skopeo(arguments: Sequence[str], prefix: Sequence[str] = ()) -> None:
+    """Run skopeo. HostError with what it said."""
+    done = subprocess.run(
+        [*prefix, "skopeo", *arguments], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise HostError(f"skopeo {arguments[0]} failed: {done.stderr.strip()[-400:]}")
+
+
+def publish(job: Job, net: Network, host: str) -> str:
+    """Push the image and its index into the lab's registry; return its reference there."""
+    reference = f"{host}/demo:latest"
+    with doing("pushing the image to the demo's own registry"):
+        target = ["--dest-tls-verify=false", job.layout, f"docker://{reference}"]
+        skopeo(["copy", "--quiet", *target], net.in_registry())
+    with doing("indexing it (bootseer image index)"):
+        index(net.in_registry(), reference, host)
+    return reference
+
+
+def index(prefix: Sequence[str], reference: str, host: str) -> None:
+    """Run `bootseer image index`. HostError with what it said."""
+    argv = [*prefix, sys.executable, "-m", "bootseer", "image", "index", reference]
+    done = subprocess.run(
+        [*argv, "--plain-http", host], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise HostError(f"indexing failed: {done.stderr.strip()[-600:]}")
+
+
+def compare(
+    job: Job, net: Network, server: Registry, reference: str, directory: Path, rate: float
+) -> list[starts.Start]:
+    """Start the container from a full pull and then lazily, each on a node that is new."""
+    results = []
+    for snapshotter in (starts.EAGER, starts.LAZY):
+        name = "full pull" if snapshotter == starts.EAGER else "lazy"
+        with (
+            starts.fresh_node(net, directory / name[:1], server.host) as node,
+            doing(f"{name}: pull, start, work over {rate:g} Mbit/s"),
+        ):
+            started = starts.start(node, net, server, reference, snapshotter, job.command)
+            results.append(started)
+    return results
+
+
+def show(job: Job, results: Sequence[starts.Start], rate: float, console: Console) -> None:
+    """Print both timelines and what went over the link."""
+    console.print(f"\n[bold]{job.title}[/] over {rate:g} Mbit/s\n")
+    chart.print_chart(console, [result.run for result in results])
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    for result in results:
+        table.add_column(result.run.name, justify="right")
+    rows = [
+        ("MB from the registry", lambda r: f"{r.bytes / 1e6:.1f}"),
+        ("requests", lambda r: str(r.requests)),
+        ("first output after", lambda r: f"{r.seconds('first output'):.1f} s"),
+        ("work done after", lambda r: f"{r.seconds('work'):.1f} s"),
+    ]
+    for title, cell in rows:
+        table.add_row(title, *(cell(result) for result in results))
+    console.print()
+    console.print(table)
+    eager, lazy = (result.seconds("work") for result in results)
+    console.print(f"\nDone [bold]{eager / lazy:.1f}x[/] sooner.")
+
+
+def keep(job: Job, net: Network, server: Registry, reference: str, directory: Path) -> None:
+    """Leave a node running until Ctrl-C, and say how to poke at it."""
+    with starts.fresh_node(net, directory / "k", server.host) as node:
+        pull = ["images", "pull", "--hosts-dir", str(node.containerd.certs)]
+        commands = {
+            "pull lazily": [*pull, "--snapshotter", starts.LAZY, reference],
+            "run": [
+                "run",
+                "--rm",
+                "-t",
+                "--snapshotter",
+                starts.LAZY,
+                reference,
+                "x",
+                *job.command,
+            ],
+        }
+        say("\nStill running, until Ctrl-C. In another terminal:")
+        for title, arguments in commands.items():
+            say(f"  {title}:\n    {' '.join(node.containerd.ctr_command(*arguments))}")
+        say(f"  look:\n    {sys.executable} -m bootseer status --config {node.config}")
+        say(f"  logs:\n    tail -f {node.snapshotter.log}")
+        signal.pause()
+
+
+@click.command()
+@click.option("--rate", default=DEFAULT_RATE, show_default=True, help="Link speed, Mbit/s.")
+@click.option("--keep", "kept", is_flag=True, help="Leave a node running and say how to use it.")
+@click.argument("reference", required=False)
+@click.argument("command", nargs=-1)
+def main(rate: float, kept: bool, reference: str | None, command: tuple[str, ...]) -> None:
+    """Start one container twice over the same link: from a full pull, and lazily."""
+    try:
+        run(rate, kept, reference, command)
+    except BootseerError as error:
+        say(f"error: {error}")
+        sys.exit(error.exit_code)
+
+
+def run(rate: float, kept: bool, reference: str | None, command: tuple[str, ...]) -> None:
+    """Do it all, and undo it."""
+    job = own_job(reference, command) if reference else demo_job()
+    with undo_stack() as stack:
+        directory = stack.enter_context(work_directory())
+        net = stack.enter_context(network(None))
+        server = stack.enter_context(registry(net, directory / "registry"))
+        name = publish(job, net, server.host)
+        net.set_rate(rate)
+        show(job, compare(job, net, server, name, directory, rate), rate, Console())
+        if kept:
+            with contextlib.suppress(KeyboardInterrupt):
+                keep(job, net, server, name, directory)
+
+
+if __name__ == "__main__":
+    main()
