@@ -6,7 +6,7 @@ don't, so here is also one in the host's network, where it listens on nothing bu
 
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def tiny_layout(directory: Path, trees: Sequence[Path], *, name: str = "tiny:lat
     layout = OciLayout(directory)
     for tree in trees:
         layout.add_layer(tree.name, LayerTar(tree).write)
-    config: Mapping[str, object] = {"Cmd": ["/bin/cat", "/etc/greeting"], "Env": ["PATH=/bin"]}
+    config = {"Cmd": ["/bin/cat", "/etc/greeting"], "Env": ["PATH=/bin"]}
     layout.finish(name=name, architecture="amd64", config=config, created="2026-01-01T00:00:00Z")
     return layout.root
 
