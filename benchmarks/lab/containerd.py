@@ -18,13 +18,15 @@ from benchmarks.lab.service import Service, service
 from bootseer.errors import HostError
 from tooling import containerd as programs
 
-_DISABLED: Final = (
+_CRI: Final = (
     "io.containerd.cri.v1.images",
     "io.containerd.cri.v1.runtime",
     "io.containerd.grpc.v1.cri",
+    "io.containerd.podsandbox.controller.v1.podsandbox",
+)
+_DISABLED: Final = (
     "io.containerd.internal.v1.tracing",
     "io.containerd.nri.v1.nri",
-    "io.containerd.podsandbox.controller.v1.podsandbox",
     "io.containerd.snapshotter.v1.blockfile",
     "io.containerd.snapshotter.v1.btrfs",
     "io.containerd.snapshotter.v1.devmapper",
@@ -93,15 +95,24 @@ class Containerd:
 
 
 def containerd_config(
-    root: Path, state: Path, socket: Path, certs: Path, proxy: ProxySnapshotter | None = None
+    root: Path,
+    state: Path,
+    socket: Path,
+    certs: Path,
+    proxy: ProxySnapshotter | None = None,
+    sandbox_image: str | None = None,
 ) -> str:
-    """Return containerd's configuration, version 3 (2.0 and newer), as TOML."""
+    """Return containerd's configuration, version 3 (2.0 and newer), as TOML.
+
+    With a `sandbox_image` the CRI is on, on the same socket, with `proxy` as its snapshotter.
+    """
     snapshotters = ["overlayfs", *([proxy.name] if proxy else [])]
+    disabled = _DISABLED if sandbox_image else (*_CRI, *_DISABLED)
     lines = [
         "version = 3",
         f'root = "{root}"',
         f'state = "{state}"',
-        "disabled_plugins = [" + ", ".join(f'"{name}"' for name in _DISABLED) + "]",
+        "disabled_plugins = [" + ", ".join(f'"{name}"' for name in disabled) + "]",
         "[grpc]",
         f'  address = "{socket}"',
         "[ttrpc]",
@@ -115,7 +126,29 @@ def containerd_config(
             f'    platform = "{_platform()}"',
             f'    snapshotter = "{snapshotter}"',
         ]
+    if sandbox_image:
+        lines += _cri(state, certs, proxy, sandbox_image)
     return "\n".join([*lines, *(_proxy_plugin(proxy) if proxy else ())]) + "\n"
+
+
+def _cri(state: Path, certs: Path, proxy: ProxySnapshotter | None, sandbox_image: str) -> list[str]:
+    return [
+        "[plugins.'io.containerd.cri.v1.images']",
+        f'  snapshotter = "{proxy.name if proxy else "overlayfs"}"',
+        "  disable_snapshot_annotations = false",
+        "  [plugins.'io.containerd.cri.v1.images'.pinned_images]",
+        f'    sandbox = "{sandbox_image}"',
+        "  [plugins.'io.containerd.cri.v1.images'.registry]",
+        f'    config_path = "{certs}"',
+        "[plugins.'io.containerd.cri.v1.runtime']",
+        "  restrict_oom_score_adj = true",
+        "  [plugins.'io.containerd.cri.v1.runtime'.cni]",
+        f'    conf_dir = "{state / "cni"}"',
+        "[plugins.'io.containerd.grpc.v1.cri']",
+        "  disable_tcp_service = true",
+        '  stream_server_address = "127.0.0.1"',
+        '  stream_server_port = "0"',
+    ]
 
 
 def _proxy_plugin(proxy: ProxySnapshotter) -> list[str]:
@@ -154,6 +187,7 @@ def containerd(
     *,
     registry_host: str | None = None,
     proxy: ProxySnapshotter | None = None,
+    sandbox_image: str | None = None,
 ) -> Iterator[Containerd]:
     """Run a containerd during the block, all its files below `root` (keep it short: sockets).
 
@@ -168,7 +202,9 @@ def containerd(
     if registry_host:
         write_hosts(certs, registry_host)
     socket, config = root / "c.sock", root / "config.toml"
-    config.write_text(containerd_config(root / "root", root / "state", socket, certs, proxy))
+    config.write_text(
+        containerd_config(root / "root", root / "state", socket, certs, proxy, sandbox_image)
+    )
     argv = network.in_node([str(directory / "containerd"), "--config", str(config)])
     path = {"PATH": f"{directory}:{os.environ.get('PATH', '/usr/sbin:/usr/bin:/sbin:/bin')}"}
     name = f"{network.name}-{root.name}"
