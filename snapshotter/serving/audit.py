@@ -6,10 +6,14 @@ both must be what they were said to be. Runs in a worker process: see `workers`.
 """
 
 import hashlib
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from bootseer.errors import CorruptError
-from snapshotter.layers.format import decode, encode_tree
+from snapshotter.layers.format import decode
 from snapshotter.layers.indexer import LayerIndexer
 from snapshotter.limits import Limits
 
@@ -34,6 +38,18 @@ def audit(blob: Path, index: Path, limits: Limits) -> str:
         return f"its chunks are from a layer with digest {found}"
     if derived.merkle_root != claimed.merkle_root:
         return "it describes other file contents than the layer has"
-    if encode_tree(derived.tree) != encode_tree(claimed.tree):
+    if not same(derived.tree, claimed.tree):
         return "it describes another file tree than the layer has"
+    if not same(derived.extents, claimed.extents):
+        return "it describes other places of file contents than the layer has"
     return ""
+
+
+def same(one: Any, other: Any) -> bool:
+    """Say whether two records of columns are equal: arrays by value, records within by field."""
+    if isinstance(one, np.ndarray):
+        return np.array_equal(one, other)
+    if is_dataclass(one):
+        names = [field.name for field in fields(one)]
+        return all(same(getattr(one, name), getattr(other, name)) for name in names)
+    return bool(one == other)

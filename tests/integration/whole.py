@@ -1,0 +1,198 @@
+"""The whole thing on one machine: a registry, Bootseer's daemon, a containerd with its CRI."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from containerd_fixture import HostNetwork
+
+from benchmarks.lab.access_log import Request, blob_bytes, parse
+from benchmarks.lab.cleanup import mounts_below
+from benchmarks.lab.containerd import Containerd, ProxySnapshotter, containerd
+from benchmarks.lab.registry import registry_config
+from benchmarks.lab.service import Service, service
+
+PLUGIN = "bootseer"
+
+
+@dataclass
+class LocalRegistry:
+    """Debian's docker-registry on a loopback port."""
+
+    host: str
+    storage: Path
+    running: Service
+
+    def requests(self) -> list[Request]:
+        return list(parse(self.running.log.read_text(errors="replace").splitlines()))
+
+    def bytes_of(self, digest: str) -> int:
+        """Return how many bytes of a blob were sent so far."""
+        return blob_bytes(self.requests())[digest]
+
+    def blob_file(self, digest: str) -> Path:
+        """Return where the registry keeps a blob: for tests that damage it."""
+        found = digest.removeprefix("sha256:")
+        return self.storage / "docker/registry/v2/blobs/sha256" / found[:2] / found / "data"
+
+
+@dataclass
+class Bootseer:
+    """The daemon: keeper and server."""
+
+    root: Path
+    address: Path
+    config: Path
+    keeper: Service
+
+    def log(self) -> str:
+        return self.keeper.log.read_text(errors="replace")
+
+    def server_pid(self) -> int:
+        """Return the process that serves now."""
+        return int(re.findall(r"keeper.server_started pid=(\d+)", self.log())[-1])
+
+    def kill_server(self) -> None:
+        """Kill the server as the kernel's OOM killer would, and wait for the next one."""
+        before = self.log().count("daemon.serving")
+        Path(f"/proc/{self.server_pid()}").stat()
+        subprocess.run(["kill", "-9", str(self.server_pid())], check=True)
+        wait_for(lambda: self.log().count("daemon.serving") > before, "the next server")
+
+    def status(self) -> dict[str, Any]:
+        """Return what `bootseer status --json` prints."""
+        return dict(json.loads(bootseer("status", "--config", str(self.config), "--json")))
+
+    def mounts(self) -> list[str]:
+        """Return what is mounted below the root."""
+        info = Path("/proc/self/mountinfo").read_text()
+        return [str(mount.path) for mount in mounts_below(info, self.root.resolve())]
+
+
+@dataclass
+class Whole:
+    """All three."""
+
+    directory: Path
+    registry: LocalRegistry
+    daemon: Bootseer
+    containerd: Containerd
+
+    def pull(self, reference: str) -> None:
+        """Pull as `ctr` does, lazily."""
+        self.containerd.pull(reference, snapshotter=PLUGIN)
+
+    def run(self, reference: str, *command: str, name: str = "") -> str:
+        """Run a container to its end and return its output. HostError if it fails."""
+        name = name or f"c{time.monotonic_ns()}"
+        argv = ["run", "--rm", "--snapshotter", PLUGIN, reference, name, *command]
+        return self.containerd.ctr(*argv, seconds=120)
+
+    def start(self, reference: str, *command: str) -> "subprocess.Popen[str]":
+        """Run a container in the background; its output is the process'."""
+        argv = ["run", "--rm", "--snapshotter", PLUGIN, reference, f"c{time.monotonic_ns()}"]
+        return subprocess.Popen(
+            self.containerd.ctr_command(*argv, *command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def remove(self, reference: str) -> None:
+        """Remove an image and wait for containerd's garbage collection."""
+        self.containerd.ctr("images", "rm", "--sync", reference)
+
+
+def bootseer(*arguments: str) -> str:
+    """Run the `bootseer` command and return its standard output."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bootseer", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, f"bootseer {arguments}: {done.returncode}: {done.stderr}"
+    return done.stdout
+
+
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+    """Return when the condition holds; fail naming `what` if it never does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def local_registry(directory: Path) -> Iterator[LocalRegistry]:
+    """Run a registry on a free loopback port during the block."""
+    directory.mkdir(parents=True)
+    host = f"127.0.0.1:{free_port()}"
+    config = directory / "registry.yml"
+    config.write_text(json.dumps(registry_config(directory / "storage", host)))
+    argv = ["docker-registry", "serve", str(config)]
+    env = {"OTEL_TRACES_EXPORTER": "none"}
+    with service("docker-registry", argv, directory / "log", env=env) as running:
+        running.wait_until(lambda: "listening on" in running.log.read_text(errors="replace"))
+        yield LocalRegistry(host, directory / "storage", running)
+
+
+@contextmanager
+def bootseer_daemon(directory: Path, settings: str = "") -> Iterator[Bootseer]:
+    """Run Bootseer's daemon with its files below `directory` during the block."""
+    directory.mkdir(parents=True, exist_ok=True)
+    root, address = directory / "r", directory / "s.sock"
+    config = directory / "bootseer.yaml"
+    config.write_text(
+        f"root: {root}\nrun_dir: {directory / 'run'}\naddress: {address}\n"
+        f"registry:\n  config_path: {directory / 'certs.d'}\n{settings}"
+    )
+    argv = [sys.executable, "-m", "bootseer", "snapshotter", "serve", "--config", str(config)]
+    started = (directory / "log").read_text() if (directory / "log").exists() else ""
+    with service("bootseer", argv, directory / "log") as keeper:
+        keeper.wait_until(
+            lambda: (
+                keeper.log.read_text(errors="replace").count("daemon.serving")
+                > started.count("daemon.serving")
+            )
+        )
+        yield Bootseer(root, address, config, keeper)
+
+
+@contextmanager
+def whole(directory: Path, settings: str = "", *, sandbox: str = "") -> Iterator[Whole]:
+    """Run all three below `directory` (short: sockets) during the block.
+
+    `sandbox`: a repository in the registry with the pod sandbox' image; turns the CRI on.
+    """
+    with ExitStack() as stack:
+        registry = stack.enter_context(local_registry(directory / "reg"))
+        daemon = stack.enter_context(bootseer_daemon(directory / "b", settings))
+        proxy = ProxySnapshotter(PLUGIN, daemon.address, daemon.root)
+        (directory / "c").mkdir()
+        engine = stack.enter_context(
+            containerd(
+                HostNetwork(),
+                directory / "c",
+                registry_host=registry.host,
+                proxy=proxy,
+                sandbox_image=f"{registry.host}/{sandbox}" if sandbox else None,
+            )
+        )
+        yield Whole(directory, registry, daemon, engine)
