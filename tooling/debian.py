@@ -26,7 +26,7 @@ class Package:
     name: str
     present: Callable[[], bool]
     purposes: frozenset[str]
-    """For what it is needed: `venv` (always), `test`, `demo`, `bench`."""
+    """For what it is needed: `venv` (always), `test`, `demo`, `bench`, `node`."""
 
 
 def add_sbin_to_path() -> None:
@@ -49,6 +49,7 @@ def _module(name: str) -> Callable[[], bool]:
 
 _VENV = frozenset({"venv"})
 _RUNS = frozenset({"test", "demo", "bench"})
+_NODE = _RUNS | {"node"}
 _IMAGES = frozenset({"demo", "bench"})
 _TEST = frozenset({"test"})
 
@@ -60,7 +61,7 @@ PACKAGES: Final = (
     Package("libfuse3-dev", _file("/usr/include/fuse3/fuse_lowlevel.h"), _VENV),
     Package("libc6-dev", _file("/usr/include/stdio.h"), _VENV),
     Package("ca-certificates", _file("/etc/ssl/certs/ca-certificates.crt"), _VENV),
-    Package("fuse3", _program("fusermount3"), _RUNS),
+    Package("fuse3", _program("fusermount3"), _NODE),
     Package("erofs-utils", _program("fsck.erofs"), _RUNS),
     Package("runc", _program("runc"), _RUNS),
     Package("docker-registry", _program("docker-registry"), _RUNS),

@@ -4,16 +4,20 @@ import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from benchmarks.lab.cleanup import unmount_below
 from benchmarks.lab.labname import PREFIX, fresh_name, orphaned
+
+PARENT: Final = Path("/var/tmp")
+"""On disk: /tmp may be a tmpfs, from which EROFS images cannot be mounted."""
 
 
 @contextlib.contextmanager
 def work_directory() -> Iterator[Path]:
     """Give an empty directory; what is mounted below it is unmounted, then it is removed."""
     sweep()
-    path = Path("/var/tmp", fresh_name())
+    path = PARENT / fresh_name()
     path.mkdir(mode=0o700)
     try:
         yield path
@@ -23,7 +27,7 @@ def work_directory() -> Iterator[Path]:
 
 def sweep() -> None:
     """Remove the directories of labs whose process is gone."""
-    for path in Path("/var/tmp").glob(f"{PREFIX}-*"):
+    for path in PARENT.glob(f"{PREFIX}-*"):
         if orphaned(path.name):
             _remove(path)
 

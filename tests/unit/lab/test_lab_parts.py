@@ -172,7 +172,7 @@ def _gone(pid: int) -> bool:
 def test_work_directory_is_removed_and_those_of_dead_processes_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("benchmarks.lab.workdir.PARENT", tmp_path)
     with subprocess.Popen(["true"]) as dead:
         dead.wait()
     left = tmp_path / f"bootseer-lab-{dead.pid}-0"

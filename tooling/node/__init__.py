@@ -1,0 +1,1 @@
+"""Installing Bootseer on a node: what `scripts/bootstrap-node` does."""
