@@ -221,46 +221,70 @@ def trees() -> st.SearchStrategy[Tree]:
     return roots().map(make_tree)
 
 
-def make_index(tree: Tree, *, chunk: int = 4 * BLOCK, codec: Codec = Codec.DEFLATE) -> LayerIndex:
-    """Wrap a tree in an index whose tar has a 512-byte header before each file."""
-    files = np.flatnonzero((tree.inodes.mode >> 12 == 8) & (tree.inodes.size > 0))
-    data = tree.inodes.data[files].astype(np.int64)
-    length = tree.inodes.size[files].astype(np.int64)
-    padded = -(-length // 512) * 512 + 512
-    tar = np.cumsum(padded) - padded + 512
-    total, tar_size = data_size(tree), int(padded.sum()) + 1024
+def make_index(
+    tree: Tree, *, chunk: int = 4 * BLOCK, codec: Codec = Codec.DEFLATE, holes: bool = False
+) -> LayerIndex:
+    """Wrap a tree in an index whose tar has a 512-byte header before each file.
+
+    With `holes`, the first third of each file is a hole, and some files are nothing else.
+    """
+    extents = _extents(tree, holes=holes)
+    tar_size = int(extents.tar[-1] + extents.length[-1]) + 1024 if len(extents.tar) else 1024
+    layer_size = tar_size if codec is Codec.RAW else tar_size // 2
+    chunks = _chunks(extents, data_size(tree), tar_size, layer_size, chunk, codec)
     return LayerIndex(
         layer_digest="sha256:" + hashlib.sha256(tree.names).hexdigest(),
-        layer_size=tar_size // 2,
+        layer_size=layer_size,
         diff_id="sha256:" + hashlib.sha256(tree.targets).hexdigest(),
         merkle_root=hashlib.sha256(b"root").digest(),
         windows_digest="sha256:" + hashlib.sha256(b"windows").hexdigest()
-        if codec is Codec.DEFLATE and total > chunk
+        if chunks.window[-1]
         else "",
         tree=tree,
-        extents=Extents(data.astype(np.uint64), tar.astype(np.uint64), length.astype(np.uint64)),
-        chunks=_chunks(total, tar_size, chunk, codec),
+        extents=extents,
+        chunks=chunks,
     )
 
 
-def _chunks(total: int, tar_size: int, chunk: int, codec: Codec) -> ChunkTable:
-    count = -(-total // chunk)
-    cut = np.arange(count + 1, dtype=np.uint64)
-    data = np.minimum(cut * chunk, total).astype(np.uint64)
-    ratio = max(count, 1)
-    windows = cut * 100 if codec is Codec.DEFLATE else cut * 0
+def _extents(tree: Tree, *, holes: bool) -> Extents:
+    files = np.flatnonzero((tree.inodes.mode >> 12 == 8) & (tree.inodes.size > 0))
+    files = files[np.argsort(tree.inodes.data[files])]
+    data = tree.inodes.data[files].astype(np.int64)
+    length = tree.inodes.size[files].astype(np.int64)
+    if holes:
+        data, length = data + length // 3, length - length // 3
+        kept = length % 5 > 0
+        data, length = data[kept], length[kept]
+    padded = -(-length // 512) * 512 + 512
+    tar = np.cumsum(padded) - padded + 512
+    return Extents(data.astype(np.uint64), tar.astype(np.uint64), length.astype(np.uint64))
+
+
+def _chunks(
+    extents: Extents, size: int, tar_size: int, layer_size: int, chunk: int, codec: Codec
+) -> ChunkTable:
+    """Cut the data area every `chunk` bytes, and the tar where those bytes are in it."""
+    count = max(-(-size // chunk), 1)
+    data = np.minimum(np.arange(count + 1, dtype=np.uint64) * chunk, size).astype(np.uint64)
+    row = np.searchsorted(extents.data + extents.length, data, side="right")
+    here = np.append(extents.data, size)[row].astype(np.int64)
+    tar_here = np.append(extents.tar, tar_size)[row].astype(np.int64)
+    tar = tar_here + np.maximum(data.astype(np.int64) - here, 0)
+    tar[0], tar[-1] = 0, tar_size
+    tar = tar.astype(np.uint64)
+    blob = tar if codec is Codec.RAW else (tar * layer_size // tar_size).astype(np.uint64)
+    rows = np.arange(count + 1, dtype=np.uint64)
+    windows = (rows * 100 - np.minimum(rows, 1) * 100) * (codec is Codec.DEFLATE)
+    digests = [hashlib.sha256(str(number).encode()).digest() for number in range(count)]
     return ChunkTable(
-        blob=(cut * (tar_size // 2) // ratio).astype(np.uint64),
-        tar=(cut * tar_size // ratio).astype(np.uint64),
+        blob=blob,
+        tar=tar,
         data=data,
-        digest=np.frombuffer(
-            b"".join(hashlib.sha256(str(row).encode()).digest() for row in range(count)),
-            dtype=np.uint8,
-        ).reshape(count, 32),
+        digest=np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(count, 32),
         codec=np.full(count, codec, dtype=np.uint8),
         skip=np.zeros(count, dtype=np.uint32),
-        bits=np.zeros(count, dtype=np.uint8),
-        window=(windows - np.minimum(windows, 100)).astype(np.uint64),
+        bits=(np.arange(count) % 8 * (codec is Codec.DEFLATE)).astype(np.uint8),
+        window=windows.astype(np.uint64),
     )
 
 
@@ -269,6 +293,7 @@ def indexes() -> st.SearchStrategy[LayerIndex]:
     return st.builds(
         make_index,
         trees(),
-        chunk=st.sampled_from([BLOCK, 3 * BLOCK, 1 << 20]),
+        chunk=st.sampled_from([BLOCK, 3 * BLOCK, 10_000, 1 << 20]),
         codec=st.sampled_from(Codec),
+        holes=st.booleans(),
     )

@@ -1,0 +1,66 @@
+"""Are the names of a tree legal, and sorted within each directory? For all names at once."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from snapshotter.layers.checks import refuse, refuse_rows
+from snapshotter.layers.records import I64, U8, Tree
+from snapshotter.limits import Limits
+
+_SLICE: Final = 1 << 20
+"""Names compared at once: bounds the working memory."""
+
+
+def check_names(tree: Tree, limits: Limits) -> None:
+    """Raise `CorruptError` unless names are legal, unique and sorted in each directory.
+
+    `parent` must not decrease, which is what makes rows of one directory neighbours.
+    """
+    start, length = name_spans(tree, limits)
+    names = np.frombuffer(tree.names, dtype=np.uint8)
+    if (names == 0).any() or (names == ord("/")).any():
+        raise refuse("names", "hold a NUL or a slash")
+    dot = names[start] == ord(".")
+    dots = dot & (length == 2) & (names[start + length - 1] == ord("."))
+    refuse_rows((dot & (length == 1)) | dots, "names", "is a dot entry")
+    neighbours = np.flatnonzero(tree.parent[1:] == tree.parent[:-1])
+    for first in range(0, len(neighbours), _SLICE):
+        _check_order(names, start, length, neighbours[first : first + _SLICE])
+
+
+def name_spans(tree: Tree, limits: Limits) -> tuple[I64, I64]:
+    """Return start and length of each name. Raises `CorruptError` where they are not in `names`."""
+    end = tree.name_end
+    start = np.concatenate([np.zeros(1, dtype=np.uint64), end])[:-1]
+    refuse_rows((end <= start) | (end - start > limits.name), "names", "has no legal length")
+    total = int(end[-1]) if len(end) else 0
+    if total != len(tree.names):
+        raise refuse("names", f"are {len(tree.names)} bytes, their lengths add up to {total}")
+    return start.astype(np.int64), (end - start).astype(np.int64)
+
+
+def _check_order(names: U8, start: I64, length: I64, rows: I64) -> None:
+    """Compare the names of `rows` with those of the next rows, 8 bytes at a time.
+
+    Names hold no NUL, so padding with NULs keeps their order and equal means identical.
+    """
+    offset = 0
+    while len(rows):
+        here = _words(names, start[rows], length[rows], offset)
+        there = _words(names, start[rows + 1], length[rows + 1], offset)
+        wrong = (here > there) | ((here == there) & (length[rows] <= offset))
+        if wrong.any():
+            raise refuse(f"names[{int(rows[np.argmax(wrong)]) + 1}]", "is not in order")
+        rows = rows[here == there]
+        offset += 8
+
+
+def _words(names: U8, start: I64, length: I64, offset: int) -> npt.NDArray[np.uint64]:
+    """Return 8 bytes from `offset` of each name as a big-endian number, NULs behind its end."""
+    step = np.arange(offset, offset + 8)
+    inside = step < length[:, None]
+    at = np.where(inside, start[:, None] + step, 0)
+    padded = np.where(inside, names[at], 0).astype(np.uint8)
+    return padded.view(">u8").reshape(-1).astype(np.uint64)
