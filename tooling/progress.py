@@ -31,6 +31,7 @@ def doing(what: str) -> Iterator[None]:
         return
     spinner = _Spinner(what)
     thread = threading.Thread(target=spinner.run, daemon=True)
+    _spinning.append(spinner)
     thread.start()
     try:
         yield
@@ -38,10 +39,11 @@ def doing(what: str) -> Iterator[None]:
     finally:
         spinner.stop.set()
         thread.join()
+        _spinning.remove(spinner)
 
 
 class _Spinner:
-    """One line on a terminal, redrawn until `stop`. Only the thread in `run` writes to it."""
+    """A line on a terminal, redrawn until `stop`. Of nested ones only the innermost draws."""
 
     def __init__(self, what: str) -> None:
         self.stop = threading.Event()
@@ -55,6 +57,8 @@ class _Spinner:
         turn = 0
         while not self.stop.wait(_INTERVAL):
             seconds = time.monotonic() - started
+            if _spinning[-1] is not self:
+                continue
             self._draw(f"{frames[turn % len(frames)]} {self._what} {seconds:.0f} s")
             turn += 1
         self._draw(f"{self._what}: {self.outcome} in {time.monotonic() - started:.0f} s\n")
@@ -62,3 +66,7 @@ class _Spinner:
     def _draw(self, text: str) -> None:
         sys.stderr.write(f"\r\x1b[K{text}")
         sys.stderr.flush()
+
+
+_spinning: list[_Spinner] = []
+"""Those under way, outermost first. Only the main thread changes it."""

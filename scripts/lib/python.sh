@@ -4,7 +4,6 @@
 # shellcheck shell=sh
 
 cd "$(dirname "$0")/.." || exit 6
-export PYTHONDONTWRITEBYTECODE=1
 
 recent_enough() {
   [ -n "$1" ] && "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
@@ -23,8 +22,11 @@ find_python() {
 if ! find_python; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "installing python3 with apt-get" >&2
-    { apt-get -q update && DEBIAN_FRONTEND=noninteractive \
-        apt-get -q install -y --no-install-recommends python3 python3-venv; } >&2 || exit 6
+    if ! said=$({ apt-get -q update && DEBIAN_FRONTEND=noninteractive \
+      apt-get -q install -y --no-install-recommends python3 python3-venv; } 2>&1); then
+      echo "$said" >&2
+      exit 6
+    fi
   fi
   if ! find_python; then
     echo "error: Python 3.11 or newer is needed; install python3 or set PYTHON=/path/to/python3" >&2
