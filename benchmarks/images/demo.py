@@ -23,6 +23,7 @@ from benchmarks.images.apt_sources import AptSource, debian_source
 from benchmarks.images.layer_tar import LayerTar
 from benchmarks.images.oci_layout import OciLayout, layout_manifest
 from bootseer.errors import BootseerError, HostError
+from tooling.machine import architecture
 from tooling.places import REPOSITORY, cache_dir
 
 Say = Callable[[str], None]
@@ -96,12 +97,8 @@ def demo_image(say: Say = lambda _line: None) -> DemoImage:
 
 
 def _hash(source: AptSource) -> str:
-    parts = [_RECIPE, source.suite, _architecture(), repr(PACKAGES), _TRAIN.read_text()]
+    parts = [_RECIPE, source.suite, architecture(), repr(PACKAGES), _TRAIN.read_text()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
-
-
-def _architecture() -> str:
-    return {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
 
 
 @contextlib.contextmanager
@@ -123,7 +120,7 @@ def _build_into(source: AptSource, target: Path, command: tuple[str, ...], say: 
             _add_layer(layout, built, say)
         layout.finish(
             name=_NAME,
-            architecture=_architecture(),
+            architecture=architecture(),
             config={"Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"], "Cmd": list(command)},
             created=_CREATED,
         )

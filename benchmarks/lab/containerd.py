@@ -17,6 +17,7 @@ from benchmarks.lab.netns import Network
 from benchmarks.lab.service import Service, service
 from bootseer.errors import HostError
 from tooling import containerd as programs
+from tooling.machine import platform
 
 _CRI: Final = (
     "io.containerd.cri.v1.images",
@@ -123,7 +124,7 @@ def containerd_config(
     for snapshotter in snapshotters:
         lines += [
             "  [[plugins.'io.containerd.transfer.v1.local'.unpack_config]]",
-            f'    platform = "{_platform()}"',
+            f'    platform = "{platform()}"',
             f'    snapshotter = "{snapshotter}"',
         ]
     if sandbox_image:
@@ -160,11 +161,6 @@ def _proxy_plugin(proxy: ProxySnapshotter) -> list[str]:
         f'    root = "{proxy.root}"',
         '    enable_remote_snapshot_annotations = "true"',
     ]
-
-
-def _platform() -> str:
-    machine = os.uname().machine
-    return "linux/" + {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
 
 
 def hosts_toml(host: str) -> str:

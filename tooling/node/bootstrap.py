@@ -15,6 +15,7 @@ from typing import Final
 from tooling import debian
 from tooling.containerd import parse_version
 from tooling.locking import only_one
+from tooling.machine import platform
 from tooling.node import containerd_files, program
 from tooling.node.files import File, Outcome, Tree
 from tooling.places import REPOSITORY, cache_dir
@@ -156,11 +157,6 @@ def containerd_major() -> int:
     return version[0]
 
 
-def _platform() -> str:
-    machine = os.uname().machine
-    return "linux/" + {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bootstrap-node", description=__doc__)
     parser.add_argument("--uninstall", action="store_true", help="remove it again")
@@ -180,7 +176,7 @@ def bootstrap(arguments: argparse.Namespace) -> int:
     if root == Path("/") and os.geteuid() != 0 and not arguments.dry_run:
         raise SetupError("installing on this machine needs root")
     major = arguments.containerd or containerd_major()
-    run = Bootstrap(Tree(root, dry=arguments.dry_run), major=major, platform=_platform())
+    run = Bootstrap(Tree(root, dry=arguments.dry_run), major=major, platform=platform())
     if arguments.uninstall:
         run.uninstall()
         return 0
