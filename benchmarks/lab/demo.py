@@ -69,10 +69,10 @@ def skopeo(arguments: Sequence[str], prefix: Sequence[str] = ()) -> None:
         raise HostError(f"skopeo {arguments[0]} failed: {done.stderr.strip()[-400:]}")
 
 
-def publish(job: Job, net: Network, host: str) -> str:
+def publish(job: Job, net: Network, host: str, name: str = "demo") -> str:
     """Push the image and its index into the lab's registry; return its reference there."""
-    reference = f"{host}/demo:latest"
-    with doing("pushing the image to the demo's own registry"):
+    reference = f"{host}/{name}:latest"
+    with doing("pushing the image to a registry of our own"):
         target = ["--dest-tls-verify=false", job.layout, f"docker://{reference}"]
         skopeo(["copy", "--quiet", *target], net.in_registry())
     with doing("indexing it (bootseer image index)"):

@@ -1,0 +1,171 @@
+"""`scripts/bench image`: what lazy layers cost and bring, against a full pull and plain ext4.
+
+Everything on one machine, in one run, compared in turn: a registry and a node in network
+namespaces, a link of limited speed where it says so, caches dropped before every cold measurement.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from benchmarks.figures import Figure, emit, median_ratio, spread
+from benchmarks.images.demo import demo_image
+from benchmarks.images.oci_layout import layout_manifest
+from benchmarks.lab import demo, starts
+from benchmarks.lab.cleanup import undo_stack
+from benchmarks.lab.netns import DEFAULT_RATE, Network, network
+from benchmarks.lab.registry import Registry, registry
+from benchmarks.lab.workdir import work_directory
+from benchmarks.measure import cold_starts, indexes, inflate, memory, trees
+from bootseer.errors import BootseerError
+from tooling.progress import doing, say
+
+_LAYERS = 50
+_FILES = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Where to measure, and how often."""
+
+    directory: Path
+    net: Network
+    server: Registry
+    reference: str
+    job: demo.Job
+    blobs: list[Path]
+    """The image's layers, compressed, largest first."""
+    runs: int
+
+
+def measure_starts(bench: Bench) -> list[Figure]:
+    """Start over 200 Mbit/s: to work done, and to the first output of `/bin/true`."""
+    bench.net.set_rate(DEFAULT_RATE)
+    common = (bench.net, bench.server, bench.reference, bench.directory)
+    figures = cold_starts.measure(
+        *common,
+        bench.job.command,
+        name="200 Mbit/s, work done",
+        stage="work",
+        goal=3.0,
+        runs=bench.runs,
+    )
+    figures += cold_starts.measure(
+        *common,
+        ("/bin/true",),
+        name="200 Mbit/s, /bin/true",
+        stage="first output",
+        goal=15.0,
+        runs=bench.runs,
+    )
+    bench.net.set_rate(None)
+    return figures
+
+
+def measure_trees(bench: Bench) -> list[Figure]:
+    """List and read a mounted image."""
+    with starts.fresh_node(bench.net, bench.directory / "t", bench.server.host) as node:
+        with doing("pulling both ways"):
+            for snapshotter in (starts.EAGER, starts.LAZY):
+                node.containerd.pull(bench.reference, snapshotter=snapshotter)
+        with (
+            trees.mounted(node, bench.reference, starts.LAZY, node.root.parent / "m1") as ours,
+            trees.mounted(node, bench.reference, starts.EAGER, node.root.parent / "m2") as theirs,
+        ):
+            figures = trees.measure_find(ours, theirs, bench.runs)
+            return figures + trees.measure_large_file(ours, theirs, bench.runs)
+
+
+def measure_cold_read(bench: Bench) -> list[Figure]:
+    """Read everything, nothing cached, no limit on the link, against inflating and hashing."""
+    ours, slow, fast = [], [], []
+    for number in range(bench.runs):
+        home = bench.directory / f"r{number}"
+        with starts.fresh_node(bench.net, home, bench.server.host) as node:
+            node.containerd.pull(bench.reference, snapshotter=starts.LAZY)
+            with (
+                trees.mounted(node, bench.reference, starts.LAZY, home / "m") as tree,
+                doing(f"reading everything, run {number + 1} of {bench.runs}"),
+            ):
+                starts.drop_caches()
+                seconds, size = trees.read_everything(tree)
+                ours.append(size / seconds)
+        with doing("inflating and hashing in two threads"):
+            slow.append(inflate.speed_of_two_threads(bench.blobs, fast=False))
+            fast.append(inflate.speed_of_two_threads(bench.blobs, fast=True))
+    return [
+        Figure(
+            "cold read of everything / two threads inflating and hashing (zlib)",
+            median_ratio(ours, slow),
+            "x",
+            0.7,
+            "higher",
+        ),
+        Figure("the same against ISA-L", median_ratio(ours, fast), "x", None, "higher"),
+        *spread("cold read of everything", [v / 1e6 for v in ours], "MB/s"),
+        *spread("inflating and hashing, zlib", [v / 1e6 for v in slow], "MB/s"),
+        *spread("inflating and hashing, ISA-L", [v / 1e6 for v in fast], "MB/s"),
+    ]
+
+
+def measure_indexes(bench: Bench) -> list[Figure]:
+    """Build indexes and weigh them."""
+    return indexes.measure_build(bench.blobs[0], bench.runs) + indexes.measure_size(bench.blobs)
+
+
+def measure_memory(bench: Bench) -> list[Figure]:
+    """Weigh the server with many layers and files."""
+    layout = memory.many_layers(bench.directory / "many", layers=_LAYERS, files=_FILES)
+    job = demo.Job(f"oci:{layout}:many", "many", ())
+    reference = demo.publish(job, bench.net, bench.server.host, name="many")
+    with starts.fresh_node(bench.net, bench.directory / "m", bench.server.host) as node:
+        node.containerd.pull(reference, snapshotter=starts.LAZY)
+        with trees.mounted(node, reference, starts.LAZY, node.root.parent / "v") as tree:
+            return memory.measure(node, node.snapshotter.process.pid, tree, layers=_LAYERS)
+
+
+PARTS: dict[str, Callable[[Bench], list[Figure]]] = {
+    "starts": measure_starts,
+    "trees": measure_trees,
+    "cold-read": measure_cold_read,
+    "indexes": measure_indexes,
+    "memory": measure_memory,
+}
+
+
+@click.command()
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write figures here.")
+@click.option("--runs", default=3, show_default=True, help="Runs of everything compared.")
+@click.option("--only", type=click.Choice(list(PARTS)), multiple=True, help="Only these parts.")
+def main(json_file: Path | None, runs: int, only: tuple[str, ...]) -> None:
+    """Measure lazy layers against a full pull and plain ext4."""
+    try:
+        figures = run(runs, only or tuple(PARTS))
+    except BootseerError as error:
+        say(f"error: {error}")
+        sys.exit(error.exit_code)
+    emit("image", figures, json_file)
+
+
+def run(runs: int, parts: tuple[str, ...]) -> list[Figure]:
+    """Set the laboratory up, measure, take it down."""
+    with doing("the demo image"):
+        image = demo_image(say)
+    job = demo.Job(f"oci:{image.layout}:demo", "demo", image.command)
+    layers = [layer["digest"] for layer in layout_manifest(image.layout)["layers"]]
+    blobs = [image.layout / "blobs" / digest.replace(":", "/") for digest in layers]
+    blobs.sort(key=lambda path: path.stat().st_size, reverse=True)
+    with undo_stack() as stack:
+        directory = stack.enter_context(work_directory())
+        net = stack.enter_context(network(None))
+        server = stack.enter_context(registry(net, directory / "registry"))
+        reference = demo.publish(job, net, server.host)
+        bench = Bench(directory, net, server, reference, job, blobs, runs)
+        return [figure for part in parts for figure in PARTS[part](bench)]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Parts of benchmarks: each measures one thing and returns figures."""

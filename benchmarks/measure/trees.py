@@ -1,0 +1,131 @@
+"""A mounted image against the same tree unpacked on the local file system."""
+
+import contextlib
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from benchmarks.figures import Figure, median_ratio, spread
+from benchmarks.lab import starts
+from benchmarks.lab.cleanup import unmount_below
+from benchmarks.lab.starts import Node
+from tooling.progress import doing
+
+_PIECE: Final = 1 << 20
+
+
+@contextlib.contextmanager
+def mounted(node: Node, reference: str, snapshotter: str, target: Path) -> Iterator[Path]:
+    """Mount a pulled image's tree, read-only, on `target` during the block."""
+    target.mkdir()
+    ctr = node.containerd.ctr
+    key = f"view-{snapshotter}"
+    ctr("snapshots", "--snapshotter", snapshotter, "view", key, top_chain(node, reference))
+    try:
+        line = ctr("snapshots", "--snapshotter", snapshotter, "mounts", str(target), key)
+        subprocess.run(shlex.split(line), check=True)
+        yield target
+    finally:
+        unmount_below(target)
+        ctr("snapshots", "--snapshotter", snapshotter, "rm", key)
+
+
+def top_chain(node: Node, reference: str) -> str:
+    """Return the chain ID of an image's topmost layer, as containerd knows it."""
+    listed = node.containerd.ctr("snapshots", "--snapshotter", starts.LAZY, "ls")
+    rows = [line.split() for line in listed.splitlines()[1:] if "Committed" in line]
+    parents = {row[1] for row in rows if len(row) == 3}
+    tops = [row[0] for row in rows if row[0] not in parents]
+    if len(tops) != 1:
+        raise RuntimeError(f"{reference}: one topmost layer expected, {tops} found")
+    return tops[0]
+
+
+def alternate(
+    ours: Callable[[], float], theirs: Callable[[], float], runs: int
+) -> tuple[list[float], list[float]]:
+    """Measure the two in turn."""
+    pairs = [(ours(), theirs()) for _ in range(runs)]
+    return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+def find_seconds(tree: Path) -> float:
+    """Return how long it takes to list a whole tree."""
+    began = time.perf_counter()
+    subprocess.run(["find", str(tree), "-xdev"], stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - began
+
+
+def read_seconds(path: Path) -> float:
+    """Return how long it takes to read a file from its beginning to its end."""
+    began = time.perf_counter()
+    with path.open("rb", buffering=0) as file:
+        while file.read(_PIECE):
+            pass
+    return time.perf_counter() - began
+
+
+def cold(measure: Callable[[Path], float], path: Path) -> Callable[[], float]:
+    """Return the measurement with the kernel's caches dropped before it."""
+
+    def run() -> float:
+        starts.drop_caches()
+        return measure(path)
+
+    return run
+
+
+def measure_find(ours: Path, theirs: Path, runs: int) -> list[Figure]:
+    """Compare listing the whole tree, warm and cold."""
+    find_seconds(ours), find_seconds(theirs)
+    with doing("find over the whole image"):
+        warm = alternate(lambda: find_seconds(ours), lambda: find_seconds(theirs), runs)
+        drop = alternate(cold(find_seconds, ours), cold(find_seconds, theirs), runs)
+    return [
+        Figure("find, warm: ours / overlayfs on ext4", median_ratio(*warm), "x", 1.2),
+        Figure("find, cold: ours / overlayfs on ext4", median_ratio(*drop), "x", 2.0),
+        *spread("find, warm: ours", warm[0], "s"),
+        *spread("find, cold: ours", drop[0], "s"),
+    ]
+
+
+def largest_file(tree: Path) -> Path:
+    """Return the largest regular file below `tree`."""
+    found = subprocess.run(
+        ["find", str(tree), "-xdev", "-type", "f", "-size", "+10M", "-printf", r"%s %p\n"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    _, path = max(
+        (int(line.split(" ", 1)[0]), line.split(" ", 1)[1]) for line in found.splitlines()
+    )
+    return Path(path)
+
+
+def measure_large_file(ours: Path, theirs: Path, runs: int) -> list[Figure]:
+    """Compare reading the largest file, all chunks cached, page cache dropped."""
+    path = largest_file(ours)
+    other = theirs / path.relative_to(ours)
+    size = path.stat().st_size
+    read_seconds(path)
+    with doing(f"reading {path.name}, {size / 1e6:.0f} MB, chunks cached, page cache dropped"):
+        mine, plain = alternate(cold(read_seconds, path), cold(read_seconds, other), runs)
+    return [
+        Figure(
+            "large file, cold: speed of ours / ext4", median_ratio(plain, mine), "x", 0.6, "higher"
+        ),
+        *spread("large file, cold: ours", [size / 1e6 / s for s in mine], "MB/s"),
+        *spread("large file, cold: ext4", [size / 1e6 / s for s in plain], "MB/s"),
+    ]
+
+
+def read_everything(tree: Path) -> tuple[float, int]:
+    """Read every file of a tree; return seconds and bytes."""
+    began = time.perf_counter()
+    pipe = f"find {shlex.quote(str(tree))} -xdev -type f -print0 | xargs -0 cat | wc -c"
+    done = subprocess.run(["sh", "-c", pipe], capture_output=True, text=True, check=True)
+    return time.perf_counter() - began, int(done.stdout)
