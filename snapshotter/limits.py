@@ -15,6 +15,22 @@ class Limits:
     """A list of referrers, or a fallback-tag index."""
     token: int = 1 << 20
     """A token service's answer."""
+    error_body: int = 16 << 10
+    """What is read of an answer that reports an error."""
+    header_field: int = 32 << 10
+    """One HTTP header field (presigned addresses are long)."""
+    redirects: int = 5
+    """Redirects followed for one request (a count)."""
+    range_skip: int = 64 << 20
+    """Bytes thrown away in front of a wanted range when a server ignores Range."""
+    local_config: int = 4 << 20
+    """A `hosts.toml` or a docker `config.json`."""
+    index_depth: int = 3
+    """Image indexes inside image indexes (a count)."""
+    referrers_pages: int = 16
+    """Pages of one list of referrers (a count)."""
+    artifacts: int = 16
+    """Index artifacts of one image that are looked at (a count)."""
     index: int = 256 << 20
     """A layer index as published (compressed)."""
     index_section: int = 1 << 30
@@ -43,6 +59,8 @@ class Limits:
     """One chunk, uncompressed."""
     chunk_compressed: int = 72 << 20
     """One chunk as it lies in the layer blob, with the padding and headers in front of it."""
+    zstd_window: int = 128 << 20
+    """Memory that a zstd frame may ask for (what the zstd program takes without --long=28)."""
     name: int = 255
     """One name in a directory (EROFS_NAME_LEN)."""
     path: int = 4096
@@ -58,6 +76,8 @@ class Limits:
     """One extended attribute's value."""
     xattrs: int = 60 << 10
     """All extended attributes of one inode (EROFS inline area)."""
+    xattr_entries: int = 2_000_000
+    """Extended attributes in all distinct sets of one layer, and distinct sets (counts)."""
     erofs_metadata: int = 8 << 30
     """The EROFS metadata written for one layer."""
     pax_header: int = 1 << 20

@@ -231,7 +231,7 @@ def make_index(
     extents = _extents(tree, holes=holes)
     tar_size = int(extents.tar[-1] + extents.length[-1]) + 1024 if len(extents.tar) else 1024
     layer_size = tar_size if codec is Codec.RAW else tar_size // 2
-    chunks = _chunks(extents, data_size(tree), tar_size, layer_size, chunk, codec)
+    chunks = _chunks(extents, data_size(tree), tar_size, chunk, codec)
     return LayerIndex(
         layer_digest="sha256:" + hashlib.sha256(tree.names).hexdigest(),
         layer_size=layer_size,
@@ -260,9 +260,7 @@ def _extents(tree: Tree, *, holes: bool) -> Extents:
     return Extents(data.astype(np.uint64), tar.astype(np.uint64), length.astype(np.uint64))
 
 
-def _chunks(
-    extents: Extents, size: int, tar_size: int, layer_size: int, chunk: int, codec: Codec
-) -> ChunkTable:
+def _chunks(extents: Extents, size: int, tar_size: int, chunk: int, codec: Codec) -> ChunkTable:
     """Cut the data area every `chunk` bytes, and the tar where those bytes are in it."""
     count = max(-(-size // chunk), 1)
     data = np.minimum(np.arange(count + 1, dtype=np.uint64) * chunk, size).astype(np.uint64)
@@ -272,7 +270,7 @@ def _chunks(
     tar = tar_here + np.maximum(data.astype(np.int64) - here, 0)
     tar[0], tar[-1] = 0, tar_size
     tar = tar.astype(np.uint64)
-    blob = tar if codec is Codec.RAW else (tar * layer_size // tar_size).astype(np.uint64)
+    blob = tar if codec is Codec.RAW else tar // 2
     rows = np.arange(count + 1, dtype=np.uint64)
     windows = (rows * 100 - np.minimum(rows, 1) * 100) * (codec is Codec.DEFLATE)
     digests = [hashlib.sha256(str(number).encode()).digest() for number in range(count)]

@@ -81,8 +81,10 @@ class Counts:
 
     def check(self, limits: Limits) -> None:
         """Raise `CorruptError` where a count is over its limit."""
-        for name in ("inodes", "files", "rows", "xattr_sets", "xattr_entries", "extents"):
+        for name in ("inodes", "files", "rows", "extents"):
             at_most(f"meta.{name}", getattr(self, name), limits.entries)
+        for name in ("xattr_sets", "xattr_entries"):
+            at_most(f"meta.{name}", getattr(self, name), limits.xattr_entries)
         for name in ("names", "targets", "xattr_bytes"):
             at_most(f"meta.{name}", getattr(self, name), limits.index_section)
         at_most("meta.chunks", self.chunks, limits.chunks)
@@ -107,7 +109,8 @@ def gaps(start: U64, length: U64, block: int) -> U64:
     """Return how far each run starts behind the one before, rounded up to `block`; wraps around."""
     before = np.zeros(1, dtype=np.uint64)
     steps: U64 = np.diff(start, prepend=before)
-    return steps - np.concatenate([before, _rounded(length, block)])[:-1]
+    gap: U64 = steps - np.concatenate([before, _rounded(length, block)])[:-1]
+    return gap
 
 
 def sum_gaps(gap: U64, length: U64, block: int) -> U64:

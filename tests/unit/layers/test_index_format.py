@@ -20,7 +20,7 @@ from snapshotter.layers.validate import check_index, check_map
 from snapshotter.limits import DEFAULT, Limits
 from tests.layer_strategies import directory, indexes, make_index, make_tree, regular, symlink
 
-slow = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+slow = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
 
 def same(left: object, right: object) -> bool:
