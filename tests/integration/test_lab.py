@@ -17,6 +17,7 @@ from benchmarks.lab.containerd import containerd
 from benchmarks.lab.netns import REGISTRY_ADDRESS, Network, network, sweep
 from benchmarks.lab.registry import registry
 from benchmarks.lab.workdir import work_directory
+from tooling.machine import architecture
 
 pytestmark = pytest.mark.containers
 
@@ -43,7 +44,9 @@ def tiny_image(directory: Path) -> DemoImage:
     layout = OciLayout(directory / "layout")
     layout.add_layer("busybox", LayerTar(tree).write)
     config = {"Cmd": ["/bin/echo", "hello"], "Env": ["PATH=/bin"]}
-    layout.finish(name="demo", architecture="amd64", config=config, created="2023-11-14T22:13:20Z")
+    layout.finish(
+        name="demo", architecture=architecture(), config=config, created="2023-11-14T22:13:20Z"
+    )
     return DemoImage(layout.root, ("/bin/echo", "hello"))
 
 
