@@ -1,0 +1,304 @@
+"""Blobs: ranges, whole streams that survive broken connections, small ones verified.
+
+Concurrency: event loop only. `_locations` is a memory of redirects: an entry is used, replaced or
+dropped without an await in between, and a wrong one costs a request. `_streams` is a semaphore
+held for as long as a stream is read, so that streams leave connections for short reads.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+from cachetools import TTLCache
+
+from bootseer.errors import CorruptError, NotFoundError, RemoteError
+from snapshotter.registry.calls import FAILURES, Calls
+from snapshotter.registry.digests import check_digest, verify
+from snapshotter.registry.faults import translated
+from snapshotter.registry.hosts import PULL, Endpoint
+from snapshotter.registry.ranges import Body, plan_body, range_header
+from snapshotter.registry.reference import Reference
+from snapshotter.registry.settings import ClientSettings
+from snapshotter.registry.statistics import Statistics
+from snapshotter.registry.tokens import Scope
+from snapshotter.registry.transport import Answer, Request, Transport, endpoint_url
+
+if TYPE_CHECKING:
+    from yarl import URL
+
+log = logging.getLogger(__name__)
+
+_PIECE: Final = 1 << 20
+_PROGRESS: Final = 1 << 20
+"""Bytes after which a stream's earlier failures are forgiven."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """What is wanted of a blob."""
+
+    reference: Reference
+    digest: str
+    offset: int
+    length: int | None
+
+    @property
+    def what(self) -> str:
+        return f"blob {self.digest} of {self.reference.name}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        whole = self.offset == 0 and self.length is None
+        return {} if whole else {"Range": range_header(self.offset, self.length)}
+
+
+class Blobs:
+    """The `blobs` part of a `RegistryClient`."""
+
+    def __init__(
+        self, transport: Transport, calls: Calls, settings: ClientSettings, statistics: Statistics
+    ) -> None:
+        self._transport = transport
+        self._calls = calls
+        self._timeouts = settings.timeouts
+        self._limits = settings.limits
+        self._statistics = statistics
+        self._streams = asyncio.Semaphore(settings.streams)
+        self._locations: TTLCache[tuple[str, str, str], URL] = TTLCache(
+            4096, settings.redirect_memory
+        )
+        self._without_ranges: set[str] = set()
+
+    async def read(self, reference: Reference, digest: str, offset: int, length: int) -> bytes:
+        """Return exactly `length` bytes of a blob from `offset`. They are not verified.
+
+        Raises:
+            NotFoundError: the registry does not have the blob.
+            RemoteError: these bytes cannot be had now.
+        """
+        wanted = _Range(reference, check_digest(digest), offset, length)
+        if length == 0:
+            return b""
+
+        async def operation(endpoint: Endpoint) -> bytes:
+            request = self._request(endpoint, wanted)
+            with translated(wanted.what, request.url):
+                async with asyncio.timeout(self._timeouts.transfer(length)):
+                    return await self._read_once(endpoint, request, wanted)
+
+        return await self._calls.run(reference, PULL, operation)
+
+    async def get(self, reference: Reference, digest: str, most: int) -> bytes:
+        """Return a whole blob of at most `most` bytes, verified.
+
+        Raises:
+            NotFoundError, RemoteError: as `read`.
+            CorruptError: the bytes are not those of the digest.
+        """
+        wanted = _Range(reference, check_digest(digest), 0, None)
+
+        async def operation(endpoint: Endpoint) -> bytes:
+            request = self._request(endpoint, wanted)
+            answer = await self._transport.small(endpoint, request, most)
+            await asyncio.to_thread(verify, answer.body, digest, wanted.what)
+            return answer.body
+
+        return await self._calls.run(reference, PULL, operation)
+
+    async def size(self, reference: Reference, digest: str) -> int | None:
+        """Return the size of a blob; None if the registry does not have it.
+
+        Raises:
+            RemoteError: it does not say.
+        """
+        wanted = _Range(reference, check_digest(digest), 0, None)
+
+        async def operation(endpoint: Endpoint) -> Answer:
+            request = replace(self._request(endpoint, wanted), method="HEAD")
+            return await self._transport.small(endpoint, request, 0)
+
+        try:
+            answer = await self._calls.run(reference, PULL, operation)
+            return plan_body(200, None, answer.headers.get("Content-Length"), 0, None).total
+        except NotFoundError:
+            return None
+
+    async def stream(
+        self, reference: Reference, digest: str, offset: int = 0
+    ) -> AsyncIterator[bytes]:
+        """Yield a blob from `offset` to its end in pieces of at most 1 MiB. Not verified.
+
+        A broken connection is taken up where it broke, at the next endpoint if need be.
+
+        Raises:
+            NotFoundError, RemoteError: as `read`.
+            CorruptError: the blob has no end within `Limits.layer`.
+        """
+        wanted = _Range(reference, check_digest(digest), offset, None)
+        attempts = await self._calls.attempts(reference, PULL)
+        total: int | None = None
+        settled = offset
+        async with self._streams:
+            while total is None or wanted.offset < total:
+                try:
+                    async with self._opened(attempts.current, wanted) as (response, body, request):
+                        total = _agreed(total, body.total, wanted)
+                        async for piece in self._pieces(response, request, body.skip, body.length):
+                            wanted = replace(wanted, offset=wanted.offset + len(piece))
+                            if wanted.offset - settled >= _PROGRESS:
+                                attempts.progressed()
+                                settled = wanted.offset
+                            yield piece
+                    total = self._end(wanted, body)
+                except FAILURES as error:
+                    await self._calls.after(attempts, error)
+                    settled = wanted.offset
+                    self._statistics.resumed += wanted.offset > offset
+
+    def _end(self, wanted: _Range, body: Body) -> int:
+        """Return where a stream that has ended was to end."""
+        if body.total is not None and wanted.offset != body.total:
+            raise RemoteError(
+                f"{wanted.what} ended after {wanted.offset} of {body.total} bytes", temporary=True
+            )
+        return wanted.offset
+
+    @contextlib.asynccontextmanager
+    async def _opened(
+        self, endpoint: Endpoint, wanted: _Range
+    ) -> AsyncIterator[tuple[aiohttp.ClientResponse, Body, Request]]:
+        request = self._request(endpoint, wanted)
+        async with self._located(endpoint, request, wanted) as response:
+            body = self._plan(endpoint, response, wanted)
+            yield response, body, request
+
+    async def _read_once(self, endpoint: Endpoint, request: Request, wanted: _Range) -> bytes:
+        assert wanted.length is not None  # noqa: S101 (for the type checker)
+        async with self._located(endpoint, request, wanted) as response:
+            body = self._plan(endpoint, response, wanted)
+            if body.skip > self._limits.range_skip:
+                raise RemoteError(
+                    f"{wanted.what}: {endpoint.base} ignores Range requests",
+                    hint="put a registry or mirror that honours them in front of it",
+                )
+            pieces = [p async for p in self._pieces(response, request, body.skip, wanted.length)]
+            data = b"".join(pieces)
+            if len(data) != wanted.length:
+                raise RemoteError(
+                    f"{wanted.what}: got {len(data)} of {wanted.length} bytes", temporary=True
+                )
+            if not body.more and await response.content.read(1):
+                raise RemoteError(f"{wanted.what}: more than the {wanted.length} bytes asked for")
+            return data
+
+    def _plan(self, endpoint: Endpoint, response: aiohttp.ClientResponse, wanted: _Range) -> Body:
+        headers = response.headers
+        try:
+            body = plan_body(
+                response.status,
+                headers.get("Content-Range"),
+                headers.get("Content-Length"),
+                wanted.offset,
+                wanted.length,
+            )
+        except RemoteError as error:
+            message = f"{wanted.what} at {endpoint.base}: {error.message}"
+            raise RemoteError(message, temporary=error.temporary) from error
+        if wanted.headers and response.status == 200:
+            self._statistics.ranges_ignored += 1
+            if endpoint.base not in self._without_ranges:
+                self._without_ranges.add(endpoint.base)
+                fields = {"endpoint": endpoint.base, "blob": wanted.digest}
+                log.warning("registry.range_ignored", extra={"fields": fields})
+        return body
+
+    async def _pieces(
+        self,
+        response: aiohttp.ClientResponse,
+        request: Request,
+        skip: int,
+        length: int | None,
+    ) -> AsyncIterator[bytes]:
+        """Yield at most `length` bytes behind the first `skip`, in pieces of up to 1 MiB."""
+        left = self._limits.layer if length is None else length
+        while left:
+            piece = await self._piece(response, request, _PIECE if skip else min(left, _PIECE))
+            if not piece:
+                return
+            if skip:
+                dropped = min(skip, len(piece))
+                skip -= dropped
+                self._statistics.discarded += dropped
+                piece = piece[dropped : dropped + left]
+            if piece:
+                left -= len(piece)
+                yield piece
+        if length is None and await self._piece(response, request, 1):
+            raise CorruptError(f"{request.what} is longer than {self._limits.layer} bytes")
+
+    async def _piece(self, response: aiohttp.ClientResponse, request: Request, most: int) -> bytes:
+        """Return up to `most` bytes, as many as come without much waiting; empty at the end."""
+        parts: list[bytes] = []
+        size = 0
+        with translated(request.what, response.url):
+            async with asyncio.timeout(self._timeouts.transfer(most)):
+                # Half-full pieces are handed on: fewer crossings, yet no long wait.
+                while size < max(1, most // 2):
+                    part = await response.content.read(most - size)
+                    if not part:
+                        break
+                    parts.append(part)
+                    size += len(part)
+        self._transport.count_received(request, size)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    @contextlib.asynccontextmanager
+    async def _located(
+        self, endpoint: Endpoint, request: Request, wanted: _Range
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Open a blob where the registry sent us the last time, or ask the registry."""
+        key = (endpoint.base, wanted.reference.path, wanted.digest)
+        async with contextlib.AsyncExitStack() as stack:
+            response = None
+            if location := self._locations.get(key):
+                try:
+                    known = self._transport.open(endpoint, replace(request, url=location))
+                    response = await stack.enter_async_context(known)
+                except (NotFoundError, RemoteError):
+                    # Presigned addresses expire: the registry knows a new one.
+                    self._locations.pop(key, None)
+            if response is None:
+                response = await stack.enter_async_context(self._transport.open(endpoint, request))
+                if response.url != request.url:
+                    self._locations[key] = response.url
+            try:
+                yield response
+            except BaseException:
+                self._locations.pop(key, None)
+                raise
+
+    def _request(self, endpoint: Endpoint, wanted: _Range) -> Request:
+        return Request(
+            what=wanted.what,
+            kind="blob",
+            url=endpoint_url(endpoint, f"{wanted.reference.path}/blobs/{wanted.digest}"),
+            scope=Scope(wanted.reference.path),
+            headers=wanted.headers,
+            answers=_answers(wanted),
+        )
+
+
+def _answers(wanted: _Range) -> frozenset[int]:
+    if not wanted.headers:
+        return frozenset({200})
+    return frozenset({200, 206} if wanted.length is not None else {200, 206, 416})
+
+
+def _agreed(known: int | None, total: int | None, wanted: _Range) -> int | None:
+    if known is not None and total is not None and known != total:
+        raise RemoteError(f"{wanted.what} was {known} bytes long, now it is {total}")
+    return total if known is None else known

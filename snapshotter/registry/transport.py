@@ -1,0 +1,303 @@
+"""One HTTP exchange with an endpoint: authentication, redirects, time-outs, limits.
+
+Secrets stay at home: `Authorization` and the operator's own headers go to the endpoint's origin
+(scheme, host, port) and to nobody it redirects to.
+
+Concurrency: the state here is aiohttp's session (whose connector bounds connections per host),
+the authenticator (see there) and a dict of TLS contexts that is only added to.
+"""
+
+import asyncio
+import contextlib
+import ssl
+import urllib.request
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import aiohttp
+from yarl import URL
+
+from bootseer.errors import RemoteError, UsageError
+from snapshotter.registry.faults import shown, status_error, translated
+from snapshotter.registry.hosts import Endpoint, Tls
+from snapshotter.registry.settings import ClientSettings
+from snapshotter.registry.statistics import Statistics
+from snapshotter.registry.tokens import Authenticator, Scope, TokenRequest
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_PIECE: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to ask an endpoint."""
+
+    what: str
+    """The object, for errors: `blob sha256:... of docker.io/library/alpine`."""
+    kind: str
+    """For `Statistics`; the bytes of a `blob` are verified by digest, whoever delivers them."""
+    url: URL
+    scope: Scope
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = field(default=None, repr=False)
+    answers: frozenset[int] = frozenset({200})
+    """Statuses that are answers; others are errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A small answer, whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: URL
+
+
+def endpoint_url(endpoint: Endpoint, path: str, query: Mapping[str, str] | None = None) -> URL:
+    """Return the address of `path` at the endpoint; a mirror is told whom it stands for (`ns`)."""
+    url = URL(f"{endpoint.base}/{path}", encoded=True)
+    parameters = dict(query or {})
+    if endpoint.mirror:
+        parameters["ns"] = endpoint.registry
+    return url.update_query(parameters) if parameters else url
+
+
+class Transport:
+    """Sends requests. An async context manager: connections live inside it."""
+
+    def __init__(self, settings: ClientSettings, statistics: Statistics) -> None:
+        self._settings = settings
+        self._statistics = statistics
+        self._contexts: dict[Tls, ssl.SSLContext] = {}
+        self._session: aiohttp.ClientSession | None = None
+        self._authenticator = Authenticator(
+            settings.credentials, self._ask_token_service, longest_answer=settings.limits.token
+        )
+
+    async def __aenter__(self) -> "Transport":
+        limits = self._settings.limits
+        self._session = aiohttp.ClientSession(
+            auto_decompress=False,
+            connector=aiohttp.TCPConnector(limit=0, limit_per_host=self._settings.connections),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={
+                "User-Agent": self._settings.user_agent,
+                "Accept-Encoding": "identity",
+            },
+            max_field_size=limits.header_field,
+            max_line_size=limits.header_field,
+            read_bufsize=_PIECE,
+            trust_env=False,  # it would also read ~/.netrc
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def small(self, endpoint: Endpoint, request: Request, most: int) -> Answer:
+        """Return an answer of at most `most` bytes.
+
+        Raises:
+            NotFoundError, RemoteError: as the endpoint says.
+        """
+        size = len(request.body or b"")
+        deadline = self._settings.timeouts.transfer(most + size)
+        with translated(request.what, request.url):
+            async with asyncio.timeout(deadline), self.open(endpoint, request) as response:
+                body = b"" if request.method == "HEAD" else await self._all(response, request, most)
+                return Answer(response.status, response.headers, body, response.url)
+
+    @contextlib.asynccontextmanager
+    async def open(
+        self, endpoint: Endpoint, request: Request
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request and follow redirects; inside the context the body can be read.
+
+        Reading is the caller's: inside `translated`, and with a deadline.
+
+        Raises:
+            NotFoundError, RemoteError: as the endpoint says.
+        """
+        url = request.url
+        for _ in range(self._settings.limits.redirects + 1):
+            response = await self._authorized(endpoint, request, url)
+            try:
+                if response.status in _REDIRECTS and request.method in {"GET", "HEAD"}:
+                    url = _target(request, response)
+                    continue
+                await self._check(request, response)
+                yield response
+                return
+            finally:
+                response.release()
+        raise RemoteError(f"{request.what}: {shown(request.url)} redirects in circles")
+
+    def count_received(self, request: Request, size: int) -> None:
+        """Note that bytes of a body were received."""
+        self._statistics.received[request.kind] += size
+
+    async def _authorized(
+        self, endpoint: Endpoint, request: Request, url: URL
+    ) -> aiohttp.ClientResponse:
+        if not _same_origin(url, URL(endpoint.base)):
+            return await self._send(endpoint, request, url, {})
+        own = dict(endpoint.headers)
+        header = self._authenticator.header(endpoint, request.scope)
+        if header is not None:
+            own["Authorization"] = header
+        response = await self._send(endpoint, request, url, own)
+        if response.status != 401:
+            return response
+        challenges = response.headers.getall("WWW-Authenticate", [])
+        response.release()
+        own["Authorization"] = await self._authenticator.answer(
+            endpoint, request.scope, challenges, refused=header
+        )
+        return await self._send(endpoint, request, url, own)
+
+    async def _send(
+        self, endpoint: Endpoint, request: Request, url: URL, own: Mapping[str, str]
+    ) -> aiohttp.ClientResponse:
+        size = len(request.body or b"")
+        options: dict[str, Any] = {"headers": {**own, **request.headers}}
+        if request.body is not None:
+            options["headers"]["Content-Length"] = str(size)
+            options["data"] = _pieces(request.body)
+        self._statistics.requests[request.kind] += 1
+        self._statistics.sent[request.kind] += size
+        with translated(request.what, url):
+            async with asyncio.timeout(self._settings.timeouts.transfer(size)):
+                return await self._bare(endpoint, request.method, url, options)
+
+    async def _bare(
+        self, endpoint: Endpoint, method: str, url: URL, options: Mapping[str, Any]
+    ) -> aiohttp.ClientResponse:
+        if self._session is None:
+            raise RuntimeError("the registry client is used outside of its context")
+        timeouts = self._settings.timeouts
+        return await self._session.request(
+            method,
+            url,
+            allow_redirects=False,
+            proxy=self._proxy(url),
+            ssl=await self._context(endpoint.tls) if url.scheme == "https" else True,
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=timeouts.connect, sock_read=timeouts.stall
+            ),
+            **options,
+        )
+
+    async def _check(self, request: Request, response: aiohttp.ClientResponse) -> None:
+        if response.status not in request.answers:
+            body = await self._beginning(request, response)
+            raise status_error(request.what, response.url, response.status, response.headers, body)
+        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        if encoding not in {"", "identity"}:
+            raise RemoteError(
+                f"{request.what}: {shown(response.url)} sent Content-Encoding "
+                f"{encoding[:40]!a}, which nobody asked for"
+            )
+
+    async def _beginning(self, request: Request, response: aiohttp.ClientResponse) -> bytes:
+        """Return the start of an error's body; whatever happens then, the status is the news."""
+        most = self._settings.limits.error_body
+        body = bytearray()
+        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+            async with asyncio.timeout(self._settings.timeouts.stall):
+                while len(body) < most and (piece := await response.content.read(most)):
+                    body += piece
+        self.count_received(request, len(body))
+        return bytes(body[:most])
+
+    async def _all(self, response: aiohttp.ClientResponse, request: Request, most: int) -> bytes:
+        body = bytearray()
+        while piece := await response.content.read(_PIECE):
+            self.count_received(request, len(piece))
+            body += piece
+            if len(body) > most:
+                raise RemoteError(
+                    f"{request.what}: {shown(response.url)} sent more than {most} bytes"
+                )
+        return bytes(body)
+
+    async def _ask_token_service(self, endpoint: Endpoint, request: TokenRequest) -> bytes:
+        """Ask for a token; redirects are not followed, for our password is in the request."""
+        what = f"token for {endpoint.registry}"
+        options: dict[str, Any] = {"headers": {}}
+        if request.authorization:
+            options["headers"]["Authorization"] = request.authorization
+        if request.form:
+            options["data"] = aiohttp.FormData(request.form)
+        self._statistics.requests["token"] += 1
+        question = Request(what, "token", request.url, Scope(""))
+        limits = self._settings.limits
+        with translated(what, request.url):
+            async with asyncio.timeout(self._settings.timeouts.request):
+                response = await self._bare(endpoint, request.method, request.url, options)
+                try:
+                    await self._check(question, response)
+                    return await self._all(response, question, limits.token)
+                finally:
+                    response.release()
+
+    def _proxy(self, url: URL) -> str | None:
+        if not self._settings.environment_proxy:
+            return None
+        proxy = urllib.request.getproxies().get(url.scheme)
+        return None if urllib.request.proxy_bypass(url.authority) else proxy
+
+    async def _context(self, tls: Tls) -> ssl.SSLContext:
+        if tls not in self._contexts:
+            self._contexts[tls] = await asyncio.to_thread(_tls_context, tls)
+        return self._contexts[tls]
+
+
+def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), _PIECE):
+            yield body[start : start + _PIECE]
+
+    return pieces()
+
+
+def _same_origin(one: URL, other: URL) -> bool:
+    return one.origin() == other.origin()
+
+
+def _target(request: Request, response: aiohttp.ClientResponse) -> URL:
+    """Return where a redirect leads. The address is kept byte for byte: it may be signed."""
+    location = response.headers.get("Location", "")
+    try:
+        url = response.url.join(URL(location, encoded=True))
+        usable = bool(location) and url.scheme in {"http", "https"} and bool(url.host)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise RemoteError(f"{request.what}: {shown(response.url)} redirects to no HTTP address")
+    if (response.url.scheme, url.scheme) == ("https", "http") and request.kind != "blob":
+        raise RemoteError(
+            f"{request.what}: {shown(response.url)} redirects to plain HTTP, where it could be "
+            "changed unnoticed"
+        )
+    return url
+
+
+def _tls_context(tls: Tls) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context()
+        for file in tls.ca:
+            context.load_verify_locations(cafile=file)
+        for certificate, key in tls.client:
+            context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        files = [*tls.ca, *(name for pair in tls.client for name in pair if name)]
+        raise UsageError(f"cannot use the certificates {files}: {error}") from error
+    if tls.skip_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
