@@ -1,0 +1,152 @@
+"""One chunk: compressed bytes and window in, verified bytes of the data area out. Pure.
+
+The index and all bytes are somebody's word; what leaves here has the chunk's digest.
+"""
+
+from hashlib import sha256
+from typing import Final
+
+import numpy as np
+import zstandard
+
+from bootseer.errors import CorruptError
+from snapshotter.layers.deflate import PIECE, StreamInflater, inflate_span
+from snapshotter.layers.gzip_member import TRAILER, header_length
+from snapshotter.layers.records import BlockMap, Codec
+from snapshotter.layers.windows import unpack
+from snapshotter.layers.zstd_frame import FrameWalker
+from snapshotter.limits import DEFAULT, Limits
+
+_HINT: Final = "the registry's bytes or the index are damaged; fetch both again"
+
+
+class ChunkDecoder:
+    """Decodes the chunks of one layer. Without state: any number of threads may use it at once."""
+
+    def __init__(self, block_map: BlockMap, limits: Limits = DEFAULT) -> None:
+        self._digest = block_map.layer_digest
+        self._chunks = block_map.chunks
+        self._extents = block_map.extents
+        self._limits = limits
+
+    def __call__(self, chunk: int, compressed: bytes | memoryview, window: bytes) -> bytes:
+        """Return the chunk's bytes of the data area.
+
+        `compressed` is the blob from the chunk's start to its end, with the byte behind it where
+        there is one; `window` is the chunk's part of the windows blob.
+
+        Raises:
+            CorruptError: the bytes are not those of the index; names layer, chunk and blob offset.
+        """
+        try:
+            return self._decode(chunk, compressed, window)
+        except CorruptError as error:
+            offset = int(self._chunks.blob[chunk])
+            raise CorruptError(
+                f"layer {self._digest}, chunk {chunk} at {offset}: {error.message}", hint=_HINT
+            ) from error
+
+    def _decode(self, chunk: int, compressed: bytes | memoryview, window: bytes) -> bytes:
+        start, end = int(self._chunks.data[chunk]), int(self._chunks.data[chunk + 1])
+        if max(end - start, self._tar_length(chunk)) > self._limits.chunk:
+            raise CorruptError(f"chunk of more than {self._limits.chunk} bytes")
+        data = b""
+        if start < end:
+            data = self._arrange(chunk, self._uncompressed(chunk, compressed, window))
+        if sha256(data).digest() != self._chunks.digest[chunk].tobytes():
+            raise CorruptError("content has another digest than the index says")
+        return data
+
+    def _tar_length(self, chunk: int) -> int:
+        return int(self._chunks.tar[chunk + 1]) - int(self._chunks.tar[chunk])
+
+    def _uncompressed(
+        self, chunk: int, compressed: bytes | memoryview, window: bytes
+    ) -> bytes | memoryview:
+        """Return the chunk's bytes of the tar, exactly as many as the index says."""
+        payload = memoryview(compressed)[int(self._chunks.skip[chunk]) :]
+        length = self._tar_length(chunk)
+        data: bytes | memoryview
+        match self._chunks.codec[chunk]:
+            case Codec.RAW:
+                data = payload[:length]
+            case Codec.DEFLATE:
+                bits = int(self._chunks.bits[chunk])
+                data = _inflate(payload, bits, unpack(window, self._limits), length)
+            case Codec.ZSTD:
+                data = _decompress(payload, length, self._limits)
+            case codec:
+                raise CorruptError(f"unknown codec {codec}")
+        if len(data) != length:
+            raise CorruptError(f"{len(data)} bytes where the index says {length}")
+        return data
+
+    def _arrange(self, chunk: int, tar: bytes | memoryview) -> bytes:
+        """Return the part of the data area that the chunk's bytes of the tar make up."""
+        start, end = int(self._chunks.data[chunk]), int(self._chunks.data[chunk + 1])
+        origin = int(self._chunks.tar[chunk])
+        extents = self._extents
+        first = max(0, int(np.searchsorted(extents.data, np.uint64(start), side="right")) - 1)
+        last = int(np.searchsorted(extents.data, np.uint64(end)))
+        rows = zip(
+            extents.data[first:last].tolist(),
+            extents.tar[first:last].tolist(),
+            extents.length[first:last].tolist(),
+            strict=True,
+        )
+        area = bytearray(end - start)
+        source = memoryview(tar)
+        for data, position, length in rows:
+            low, high = max(data, start), min(data + length, end)
+            if low >= high:
+                continue
+            at = position + (low - data) - origin
+            if at < 0 or at + (high - low) > len(source):
+                raise CorruptError("an extent lies outside the chunk that should hold it")
+            area[low - start : high - start] = source[at : at + (high - low)]
+        return bytes(area)
+
+
+def _inflate(payload: memoryview, bits: int, window: bytes, length: int) -> bytes:
+    """Inflate from a checkpoint, over the ends of gzip members where the chunk has several."""
+    data, left = inflate_span(payload, bits, window, length)
+    if left < 0 or len(data) == length:
+        return data
+    pieces = [data]
+    source, at = bytes(payload), len(payload) - left
+    inflater = StreamInflater()
+    while (length := length - len(pieces[-1])) > 0:
+        if len(pieces) == 1 or inflater.ended:
+            at = _next_member(source, at + TRAILER)
+            inflater.reset()
+            inflater.give(source, at)
+        pieces.append(inflater.step(min(length, PIECE)))
+        at = inflater.position
+        if not pieces[-1] and not inflater.ended and at == len(source):
+            break
+    return b"".join(pieces)
+
+
+def _next_member(source: bytes, at: int) -> int:
+    header = header_length(source, at)
+    if header is None:
+        raise CorruptError("gzip member ends before the chunk does")
+    return at + header
+
+
+def _decompress(payload: memoryview, length: int, limits: Limits) -> bytes:
+    """Decompress whole frames, and no more than a little over `length` bytes."""
+    context = zstandard.ZstdDecompressor(max_window_size=limits.zstd_window)
+    frame = context.decompressobj()
+    pieces, size = [], 0
+    try:
+        for portion in FrameWalker().feed(bytes(payload)):
+            if size >= length:
+                break
+            if portion.first:
+                frame = context.decompressobj()
+            pieces.append(frame.decompress(portion.data))
+            size += len(pieces[-1])
+    except zstandard.ZstdError as error:
+        raise CorruptError(f"zstd frame is damaged: {error}") from error
+    return b"".join(pieces)
