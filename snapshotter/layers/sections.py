@@ -24,7 +24,7 @@ _HEAD: Final = struct.Struct("<8sIIQ")
 _ENTRY: Final = struct.Struct("<HHIQQQ32s")
 """Kind, codec, reserved, offset, stored length, raw length, SHA-256."""
 _MAX_SECTIONS: Final = 64
-_LEVEL: Final = 15
+_LEVEL: Final = 9
 
 
 class SectionCodec(IntEnum):
