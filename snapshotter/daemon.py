@@ -35,11 +35,12 @@ from snapshotter.chunks.windows import new_cache
 from snapshotter.erofs.probe import supports_file_backed
 from snapshotter.images.published import PublishedImages
 from snapshotter.ports import BlobSource
-from snapshotter.registry.client import open_client
+from snapshotter.registry.client import RegistryClient
+from snapshotter.registry.configure import client_settings
+from snapshotter.registry.repository import RepositoryAccess
 from snapshotter.service.control import serve_control, status_of
 from snapshotter.service.server import serve
 from snapshotter.serving.files import LayerFiles
-from snapshotter.serving.ingest import RegistryJob
 from snapshotter.serving.layout import Layout
 from snapshotter.serving.mounts import set_read_ahead
 from snapshotter.serving.provider import Provider, ProviderPolicy
@@ -81,7 +82,8 @@ async def run(config: Config, handover: Handover) -> None:
         executor = stack.enter_context(ThreadPoolExecutor(os.cpu_count(), "chunk"))
         workers = Workers()
         stack.callback(workers.close)
-        images = PublishedImages(await stack.enter_async_context(open_client(config.registry)))
+        registry = client_settings(config.registry)
+        images = PublishedImages(await stack.enter_async_context(RegistryClient(registry)))
 
         fetches: set[asyncio.Task[None]] = set()
         stack.callback(lambda: [task.cancel() for task in fetches])
@@ -94,8 +96,8 @@ async def run(config: Config, handover: Handover) -> None:
         def blobs(references: Sequence[str]) -> BlobSource:
             return FirstOf([images.blobs(reference) for reference in references])
 
-        def job(reference: str) -> RegistryJob:
-            return RegistryJob(config.registry, reference)
+        def job(reference: str) -> RepositoryAccess:
+            return RepositoryAccess(registry, reference)
 
         async def used() -> set[str]:
             return await core.layers_in_use()
@@ -114,11 +116,12 @@ async def run(config: Config, handover: Handover) -> None:
         background = group.create_task(upkeep.run())
 
         async def status() -> dict[str, Any]:
-            return status_of(files.describe(), await core.count())
+            return status_of(files.describe(), sorted(await core.layers_in_use()))
 
         await stack.enter_async_context(serve_control(config.run_dir / "control.sock", status))
-        await stack.enter_async_context(serve(core, config.address))
+        health = await stack.enter_async_context(serve(core, config.address))
         await core.restore()
+        health.set_ready()
         notify("READY=1")
         log.info("daemon.serving", extra={"fields": {"address": str(config.address)}})
         await stop.wait()

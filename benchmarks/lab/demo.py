@@ -9,7 +9,7 @@ import hashlib
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -114,7 +114,7 @@ def show(job: Job, results: Sequence[starts.Start], rate: float, console: Consol
     table.add_column("")
     for result in results:
         table.add_column(result.run.name, justify="right")
-    rows = [
+    rows: list[tuple[str, Callable[[starts.Start], str]]] = [
         ("MB from the registry", lambda r: f"{r.bytes / 1e6:.1f}"),
         ("requests", lambda r: str(r.requests)),
         ("first output after", lambda r: f"{r.seconds('first output'):.1f} s"),

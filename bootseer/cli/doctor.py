@@ -33,7 +33,7 @@ _SIGNS = {State.OK: "[green]ok[/]", State.WARN: "[yellow]warn[/]", State.FAIL: "
     help="Configuration file; defaults are checked where it does not exist.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(config_path: Path, as_json: bool) -> None:  # noqa: FBT001  click's way
+def command(config_path: Path, as_json: bool) -> None:
     """Say what of kernel, FUSE, EROFS, overlayfs, containerd and configuration is right.
 
     Exit code 0 if the snapshotter can work (warnings included), 6 if something is missing.

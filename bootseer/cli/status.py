@@ -26,7 +26,7 @@ _TIMEOUT_S = 10.0
     help="Configuration file.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(config_path: Path, as_json: bool) -> None:  # noqa: FBT001  click's way
+def command(config_path: Path, as_json: bool) -> None:
     """Show the layers that are served, how much of each is local and what that cost.
 
     Exit code 6 if the daemon does not answer.
@@ -60,7 +60,8 @@ def show(status: dict[str, Any]) -> None:
     """Print the status for people."""
     console = Console(highlight=False)
     console.print(
-        f"server {status['pid']}, up {status['uptime_s']:.0f} s, {status['snapshots']} snapshots"
+        f"server {status['pid']}, up {status['uptime_s']:.0f} s, "
+        f"{len(status['mounted'])} layers mounted, {len(status['layers'])} open:"
     )
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("layer", "data MB", "local", "fetched MB", "misses", "verified", "image"):

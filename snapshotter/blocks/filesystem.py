@@ -99,7 +99,9 @@ class BlockFilesystem(pyfuse3.Operations):
         _layer(inode)
         return pyfuse3.FileInfo(fh=inode, keep_cache=True)
 
-    async def read(self, fh: int, off: int, size: int) -> bytes | bytearray:
+    async def read(  # type: ignore[override]  # it takes any buffer
+        self, fh: int, off: int, size: int
+    ) -> bytes | bytearray:
         """Return verified bytes, or EIO and a log line that names layer and offset."""
         layer = _layer(fh)
 

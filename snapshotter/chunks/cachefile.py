@@ -160,7 +160,7 @@ class CacheFile:
             self._blob = None
 
 
-def write_all(descriptor: int, offset: int, data: bytes) -> None:
+def write_all(descriptor: int, offset: int, data: bytes | memoryview) -> None:
     """Write all of `data` at `offset`: pwrite may write less than it is given."""
     view = memoryview(data)
     while view:

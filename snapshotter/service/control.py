@@ -17,12 +17,12 @@ from aiohttp import web
 _STARTED: Final = time.time()
 
 
-def status_of(layers: list[dict[str, Any]], snapshots: int) -> dict[str, Any]:
+def status_of(layers: list[dict[str, Any]], mounted: list[str]) -> dict[str, Any]:
     """Return the status document; see `docs/cli.md` for its fields."""
     return {
         "pid": os.getpid(),
         "uptime_s": round(time.time() - _STARTED, 1),
-        "snapshots": snapshots,
+        "mounted": mounted,
         "layers": layers,
     }
 
