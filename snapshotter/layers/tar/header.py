@@ -42,7 +42,7 @@ def parse(block: bytes) -> Header:
         name, mode, uid, gid, size, mtime, check, typeflag, linkname, magic, major, minor, prefix,
     ) = _unpack(block)  # fmt: skip
     _verify(block, check)
-    name = c_string(name)
+    name = name.partition(b"\0")[0]
     if magic[:6] == _USTAR:
         if block.endswith(_STAR_TRAILER):
             prefix = _star_prefix(block)
@@ -50,7 +50,7 @@ def parse(block: bytes) -> Header:
         prefix = _misplaced_prefix(block) if block[345] or block[357] else b""
     else:
         major = minor = prefix = b"\0"
-    if prefix[0:1] not in (b"", b"\0"):
+    if prefix and prefix[0]:
         name = c_string(prefix) + b"/" + name
     return Header(
         name,
@@ -60,7 +60,7 @@ def parse(block: bytes) -> Header:
         number(size),
         number(mtime),
         typeflag,
-        c_string(linkname),
+        c_string(linkname) if linkname[0] else b"",
         number(major),
         number(minor),
     )
@@ -72,14 +72,14 @@ def _verify(block: bytes, field: bytes) -> None:
     Adler-32's low half is one plus the sum modulo 65521, so exact for up to 256 bytes; it is ten
     times as fast as adding in Python.
     """
-    stated = number(field)
-    total = (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF) - 2
-    total += 8 * ord(" ") - sum(field)
-    if stated == total:
+    total = (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF)
+    total += 8 * ord(" ") - (adler32(field) & 0xFFFF) - 1
+    if field == b"%06o\0 " % total:  # as nearly everybody writes it
         return
+    stated = number(field)
     # Some old writers added signed bytes.
     signed = total - 256 * sum(byte > 0x7F for byte in block[:148] + block[156:])
-    if stated != signed:
+    if stated not in (total, signed):
         raise FieldError(f"check sum is {total}, the header says {stated}: not a tar header")
 
 

@@ -58,25 +58,24 @@ def override(header: Header, records: Records) -> tuple[Header, int]:
 
     An empty value leaves the header's own. Raises `FieldError`.
     """
-    times = {key: pax_time(records[key]) for key in _TIMES if records.get(key)}
-    seconds, nanoseconds = times.get(b"mtime", (header.mtime, 0))
-    return header._replace(
-        name=records.get(b"path") or header.name,
-        linkname=records.get(b"linkpath") or header.linkname,
-        uid=_number(records, b"uid", header.uid),
-        gid=_number(records, b"gid", header.gid),
-        size=_number(records, b"size", header.size),
+    get = records.get
+    for key in (b"atime", b"ctime"):  # only checked: EROFS keeps one time
+        if text := get(key):
+            pax_time(text)
+    seconds, nanoseconds = pax_time(text) if (text := get(b"mtime")) else (header.mtime, 0)
+    changed = Header(
+        name=get(b"path") or header.name,
+        mode=header.mode,
+        uid=decimal(text) if (text := get(b"uid")) else header.uid,
+        gid=decimal(text) if (text := get(b"gid")) else header.gid,
+        size=decimal(text) if (text := get(b"size")) else header.size,
         mtime=seconds,
-    ), nanoseconds
-
-
-# The other two are only checked: EROFS keeps one time.
-_TIMES: Final = (b"mtime", b"atime", b"ctime")
-
-
-def _number(records: Records, key: bytes, otherwise: int) -> int:
-    text = records.get(key)
-    return decimal(text) if text else otherwise
+        typeflag=header.typeflag,
+        linkname=get(b"linkpath") or header.linkname,
+        major=header.major,
+        minor=header.minor,
+    )
+    return changed, nanoseconds
 
 
 def xattrs(records: Records) -> tuple[tuple[bytes, bytes], ...]:
