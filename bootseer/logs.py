@@ -18,6 +18,8 @@ _URL_SECRET: Final = re.compile(
     r"(?:signature|credential|security-token))=)[^&\s]+"
 )
 _REMOVED: Final = "***"
+_TALKATIVE: Final = ("asyncio", "grpc", "grpc._cython.cygrpc", "pyfuse3")
+"""Libraries whose debug lines are about themselves."""
 
 
 def redact(value: object, key: str = "") -> Any:
@@ -81,3 +83,5 @@ def set_up(level: str, style: Literal["json", "text"]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)

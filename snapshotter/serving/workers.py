@@ -8,6 +8,7 @@ die with the server.
 
 import asyncio
 import ctypes
+import importlib
 import logging
 import multiprocessing
 import os
@@ -43,6 +44,10 @@ class Workers:
     async def quick(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `work` in a process that is kept; it and its arguments must pickle."""
         return await self._run("quick", work, *args, **kwargs)
+
+    async def warm(self) -> None:
+        """Start the quick processes and let them import what they need, before it is needed."""
+        await asyncio.gather(*(self.quick(_ready) for _ in range(self._sizes["quick"])))
 
     async def bulk(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `work` in a process of its own, at lower priority, for as long as it takes."""
@@ -81,6 +86,11 @@ class Workers:
             for process in processes:
                 process.kill()
         self._pools.clear()
+
+
+def _ready() -> None:
+    importlib.import_module("snapshotter.serving.materialise")
+    importlib.import_module("snapshotter.serving.mounts")
 
 
 def _initialise(parent: int, nice: int) -> None:
