@@ -168,6 +168,7 @@ def test_every_kind_of_entry_is_as_it_was_written(room, via_loop):
 def test_any_tree_is_as_it_was_written(room, root):
     with mounted(root, room) as (target, tree, content):
         check_mount(root, target, tree, content)
+        fsck(room / "meta.erofs", room / "data")
 
 
 def test_a_directory_of_100_000_names_is_listed_and_searched(room):
