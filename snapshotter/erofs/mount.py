@@ -34,8 +34,8 @@ def mount_erofs(meta: Path, target: Path, device: Path | None, *, via_loop: bool
 
     File-backed, or with `via_loop` through read-only loop devices that the kernel frees at umount.
     A file-backed mount reads its files past their own page cache where the kernel can: what EROFS
-    caches need not be cached twice, and through FUSE it is 1.5 times faster. Raises `HostError` when the kernel refuses and `UsageError` for a path that cannot be a mount
-    option.
+    caches need not be cached twice, and through FUSE it is 1.5 times faster. Raises `HostError`
+    when the kernel refuses and `UsageError` for a path that cannot be a mount option.
     """
     if via_loop:
         _mount_in_helper(meta, target, device)
