@@ -8,7 +8,7 @@ held for as long as a stream is read, so that streams leave connections for shor
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -129,7 +129,7 @@ class Blobs:
 
     async def stream(
         self, reference: Reference, digest: str, offset: int = 0
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Yield a blob from `offset` to its end in pieces of at most 1 MiB. Not verified.
 
         A broken connection is taken up where it broke, at the next endpoint if need be.
