@@ -21,6 +21,7 @@ from typing import Final, ParamSpec, Self, TypeVar
 from bootseer.errors import BootseerError, HostError, NotFoundError
 from snapshotter.snapshots import directories, filters, mounts
 from snapshotter.snapshots import labels as label_rules
+from snapshotter.snapshots.deletion import delete
 from snapshotter.snapshots.errors import ExistsError
 from snapshotter.snapshots.lazy import LazyLayers, Patience
 from snapshotter.snapshots.overlayfs import mount_options
@@ -206,8 +207,7 @@ class Snapshotter:
     async def cleanup(self) -> None:
         """Delete what removed snapshots, and crashes, left on disk."""
         async with self._sweeping:
-            for path in await self._run(self._state.sweep):
-                await asyncio.to_thread(directories.delete, path)
+            await delete(await self._run(self._state.sweep))
 
     async def _serve(
         self, snapshotter: str, key: str, parent: str, labels: Mapping[str, str]

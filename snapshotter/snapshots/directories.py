@@ -4,14 +4,13 @@
     <id>    of the snapshot with that id, if there is one; otherwise left over from a crash
     gone-*  of a removed snapshot, waiting to be deleted
 
-Everything but `delete` and `disk_usage` is called inside a transaction of the store, that is: one
+Everything but `disk_usage` is called inside a transaction of the store, that is: one
 at a time. So a `new-*` directory that `sweep` sees is left over; and because `sweep` moves
 left-overs aside before they are deleted elsewhere, a deletion can't hit a directory that got the
 same name meanwhile.
 """
 
 import contextlib
-import logging
 import os
 import secrets
 import shutil
@@ -21,10 +20,11 @@ from pathlib import Path
 
 from snapshotter.snapshots.records import Kind, Owner, Usage
 
-_log = logging.getLogger(__name__)
-
 _SECTOR = 512
 """Unit of st_blocks, in bytes."""
+
+_LONG = 1000
+"""Bytes of a path from which on lookups are shortened. Any name still fits (PATH_MAX is 4,096)."""
 
 
 class Directories:
@@ -81,17 +81,6 @@ def abandoned(names: Iterable[str], alive: Set[int]) -> list[str]:
     return [name for name in names if name not in living and not name.startswith("gone-")]
 
 
-def delete(path: Path) -> None:
-    """Delete a directory and all in it. A failure is logged: the next sweep tries again."""
-    try:
-        shutil.rmtree(path)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        fields = {"path": str(path), "error": str(error)}
-        _log.warning("removed snapshot not deleted", extra={"fields": fields})
-
-
 def owner(tree: Path) -> Owner:
     """Return who owns the root of a tree."""
     status = tree.lstat()
@@ -118,17 +107,37 @@ def disk_usage(tree: Path) -> Usage:
 
 
 def _walk(tree: Path) -> Iterator[os.stat_result]:
-    pending = [os.fspath(tree)]
-    while pending:
-        try:
-            with os.scandir(pending.pop()) as entries:
-                for entry in entries:
-                    with contextlib.suppress(FileNotFoundError):
-                        yield entry.stat(follow_symlinks=False)
-                        if entry.is_dir(follow_symlinks=False):
-                            pending.append(entry.path)
-        except FileNotFoundError:
-            continue
+    """Yield the status of everything below `tree`, however deep.
+
+    Where a path becomes too long for a system call it goes on from an open directory, which is
+    closed when the stack is back where it was opened.
+    """
+    pending: list[bytes | int] = [os.fsencode(tree)]
+    try:
+        while pending:
+            top = pending.pop()
+            if isinstance(top, int):
+                os.close(top)
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                if len(top) > _LONG:
+                    opened = os.open(top, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+                    pending.append(opened)
+                    top = b"/proc/self/fd/%d" % opened
+                yield from _entries(top, pending)
+    finally:
+        for left in pending:
+            if isinstance(left, int):
+                os.close(left)
+
+
+def _entries(directory: bytes, pending: list[bytes | int]) -> Iterator[os.stat_result]:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                yield entry.stat(follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
 
 
 def _make_tree(path: Path, owner: Owner) -> None:

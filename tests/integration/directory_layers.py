@@ -77,8 +77,8 @@ class DirectoryLayers:
                 "erofs",
                 "-o",
                 "ro,loop",
-                self.root / f"{layer}.erofs",
-                target,
+                str(self.root / f"{layer}.erofs"),
+                str(target),
             ]
             subprocess.run(command, check=True, capture_output=True)
 
