@@ -1,10 +1,10 @@
 """How a registry client behaves: frozen, checked once, pickled to workers."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from snapshotter.limits import DEFAULT, Limits
 from snapshotter.registry.credentials import Anonymous, CredentialSource
-from snapshotter.registry.hosts import HostsDirectory
+from snapshotter.registry.hosts import HostOptions, HostsDirectory
 from snapshotter.registry.retry import RetryPolicy
 
 
@@ -48,3 +48,8 @@ class ClientSettings:
     """Seconds for which the address that a blob was redirected to is used again. If it is
     refused earlier, the registry is asked anew."""
     user_agent: str = "bootseer"
+
+    def with_plain_http(self, registry: str) -> "ClientSettings":
+        """Return the same settings, but a registry is spoken to in plain HTTP."""
+        options = {**self.hosts.options, registry: HostOptions(plain_http=True)}
+        return replace(self, hosts=replace(self.hosts, options=options))

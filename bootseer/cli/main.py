@@ -1,0 +1,144 @@
+"""The `bootseer` command: finds the noun, runs it, turns errors into messages and exit codes.
+
+Nouns are modules that are imported only when they are used, so that starting stays fast; their
+names and short descriptions are here.
+"""
+
+import importlib
+import json
+import os
+import sys
+import traceback
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+
+from bootseer.errors import BootseerError
+
+BUG: Final = 70
+"""Exit code for what is our fault (sysexits' EX_SOFTWARE)."""
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noun:
+    """Where a command is."""
+
+    place: str
+    """`module:attribute`."""
+    summary: str
+
+
+NOUNS: Final = {
+    "completion": Noun("bootseer.cli.completion:command", "Print shell completion."),
+    "doctor": Noun("bootseer.cli.doctor:command", "Check this machine."),
+    "image": Noun("bootseer.cli.image:group", "Index images and look into them."),
+    "snapshotter": Noun("bootseer.cli.snapshotter:group", "Run the containerd snapshotter."),
+    "status": Noun("bootseer.cli.status:command", "Show what the daemon serves."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the nouns."""
+        del ctx
+        return sorted(NOUNS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a noun; None if there is no such."""
+        del ctx
+        noun = NOUNS.get(cmd_name)
+        if noun is None:
+            return None
+        module, _, attribute = noun.place.partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{noun.place} is no command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the nouns without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, NOUNS[name].summary) for name in sorted(NOUNS)])
+
+
+@click.command(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Commands that report something take --json, and then report errors as JSON too.",
+)
+@click.version_option(package_name="bootseer", prog_name="bootseer")
+def cli() -> None:
+    """Large training jobs start fast."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit; exit codes are listed in `docs/cli.md`."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line and return its exit code."""
+    as_json = "--json" in arguments
+    if arguments[:1] == ["--json"]:  # before the noun or behind it: the same
+        arguments = [*arguments[1:], "--json"]
+    try:
+        cli.main(arguments, prog_name="bootseer", standalone_mode=False)
+        sys.stdout.flush()
+    except (SystemExit, click.exceptions.Exit) as exit_:
+        return _exit_code(exit_)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain at exit otherwise.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (click.ClickException, BootseerError) as error:
+        return _expected(error, as_json=as_json)
+    except (click.Abort, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except Exception:  # noqa: BLE001 (it is shown whole)
+        traceback.print_exc()
+        print("error: this is a bug in bootseer; please report the lines above", file=sys.stderr)
+        return BUG
+    return 0
+
+
+def _exit_code(exit_: SystemExit | click.exceptions.Exit) -> int:
+    code = exit_.exit_code if isinstance(exit_, click.exceptions.Exit) else exit_.code
+    if code is None:
+        return 0
+    return code if isinstance(code, int) else 1
+
+
+def _expected(error: click.ClickException | BootseerError, *, as_json: bool) -> int:
+    """Say what went wrong; return the exit code."""
+    if isinstance(error, click.ClickException):
+        if as_json:
+            _print_json("UsageError", error.format_message(), None)
+        else:
+            error.show()
+        return error.exit_code
+    if as_json:
+        _print_json(_family(error), error.message, error.hint)
+        return error.exit_code
+    print(f"error: {error.message}", file=sys.stderr)
+    for note in getattr(error, "__notes__", ()):
+        print(f"  {note}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)
+    return error.exit_code
+
+
+def _family(error: BootseerError) -> str:
+    """Return the name of the error's family: the class in `bootseer.errors`."""
+    own = (kind for kind in type(error).__mro__ if kind.__module__ == "bootseer.errors")
+    return next(own).__name__
+
+
+def _print_json(family: str, message: str, hint: str | None) -> None:
+    document: dict[str, Any] = {"error": family, "message": message, "hint": hint}
+    print(json.dumps(document), file=sys.stderr)
