@@ -168,7 +168,7 @@ def test_every_kind_of_entry_is_as_it_was_written(room, via_loop):
 def test_any_tree_is_as_it_was_written(room, root):
     with mounted(root, room) as (target, tree, content):
         check_mount(root, target, tree, content)
-        fsck(room / "meta.erofs", room / "data")
+        fsck(room / "meta.erofs", room / "data" if content else None)
 
 
 def test_a_directory_of_100_000_names_is_listed_and_searched(room):
@@ -179,9 +179,10 @@ def test_a_directory_of_100_000_names_is_listed_and_searched(room):
         assert not (target / "name-100000").exists()
 
 
-def fsck(image: Path, device: Path, *options: str) -> None:
+def fsck(image: Path, device: Path | None, *options: str) -> None:
+    devices = [f"--device={device}"] if device else []
     done = subprocess.run(
-        ["fsck.erofs", f"--device={device}", *options, image],
+        ["fsck.erofs", *devices, *options, image],
         capture_output=True,
         text=True,
         check=False,
