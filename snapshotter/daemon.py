@@ -82,7 +82,7 @@ async def run(config: Config, handover: Handover) -> None:
         executor = stack.enter_context(ThreadPoolExecutor(os.cpu_count(), "chunk"))
         workers = Workers()
         stack.callback(workers.close)
-        warming = group.create_task(workers.warm())
+        group.create_task(contained(workers.warm()))
         registry = client_settings(config.registry)
         images = PublishedImages(await stack.enter_async_context(RegistryClient(registry)))
 
@@ -121,7 +121,6 @@ async def run(config: Config, handover: Handover) -> None:
 
         await stack.enter_async_context(serve_control(config.run_dir / "control.sock", status))
         health = await stack.enter_async_context(serve(core, config.address))
-        await warming
         await core.restore()
         health.set_ready()
         notify("READY=1")

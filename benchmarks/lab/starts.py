@@ -78,7 +78,7 @@ def fresh_node(
     (directory / "c").mkdir()
     proxy = ProxySnapshotter(LAZY, address, root)
     with service("bootseer", network.in_node(argv), directory / "bootseer.log") as snapshotter:
-        snapshotter.wait_until(address.exists)
+        snapshotter.wait_until(lambda: "daemon.serving" in snapshotter.log.read_text())
         with containerd(
             network, directory / "c", registry_host=registry_host, proxy=proxy
         ) as running:
