@@ -12,7 +12,7 @@ import zstandard
 from bootseer.errors import CorruptError
 from snapshotter.layers.deflate import PIECE, StreamInflater, inflate_span
 from snapshotter.layers.gzip_member import TRAILER, header_length
-from snapshotter.layers.records import BlockMap, Codec
+from snapshotter.layers.records import BlockMap, Codec, LayerIndex
 from snapshotter.layers.windows import unpack
 from snapshotter.layers.zstd_frame import FrameWalker
 from snapshotter.limits import DEFAULT, Limits
@@ -23,7 +23,7 @@ _HINT: Final = "the registry's bytes or the index are damaged; fetch both again"
 class ChunkDecoder:
     """Decodes the chunks of one layer. Without state: any number of threads may use it at once."""
 
-    def __init__(self, block_map: BlockMap, limits: Limits = DEFAULT) -> None:
+    def __init__(self, block_map: BlockMap | LayerIndex, limits: Limits = DEFAULT) -> None:
         self._digest = block_map.layer_digest
         self._chunks = block_map.chunks
         self._extents = block_map.extents
@@ -48,8 +48,9 @@ class ChunkDecoder:
 
     def _decode(self, chunk: int, compressed: bytes | memoryview, window: bytes) -> bytes:
         start, end = int(self._chunks.data[chunk]), int(self._chunks.data[chunk + 1])
-        if max(end - start, self._tar_length(chunk)) > self._limits.chunk:
-            raise CorruptError(f"chunk of more than {self._limits.chunk} bytes")
+        for length in (end - start, self._tar_length(chunk)):
+            if not 0 <= length <= self._limits.chunk:
+                raise CorruptError(f"{length} bytes in a chunk, not 0 to {self._limits.chunk}")
         data = b""
         if start < end:
             data = self._arrange(chunk, self._uncompressed(chunk, compressed, window))

@@ -185,9 +185,15 @@ _LEAD_IN: Final = _lead_ins()
 
 
 def entered(compressed: bytes | memoryview, bits: int) -> bytes | memoryview:
-    """Return a deflate stream that begins with a block starting `bits` bits into `compressed`."""
+    """Return a deflate stream that begins with a block starting `bits` bits into `compressed`.
+
+    Raises:
+        CorruptError: more than 7 bits.
+    """
     if not bits or not len(compressed):
         return compressed
+    if bits > 7:
+        raise CorruptError(f"deflate block {bits} bits into its first byte")
     whole, odd = _LEAD_IN[bits]
     first = compressed[0] >> bits << bits | odd
     return b"".join((whole, bytes((first,)), memoryview(compressed)[1:]))

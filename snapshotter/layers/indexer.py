@@ -33,6 +33,7 @@ _LOCAL_CHUNK: Final = 4 << 20
 """Chunks of a layer that nobody is going to fetch by chunk."""
 _MAGIC: Final = 4
 _BATCH: Final = 512 << 10
+_BATCH_EVENTS: Final = 1024
 _BATCHES: Final = 8
 _WINDOWS: Final = 64
 
@@ -76,6 +77,8 @@ class LayerIndexer:
         self._size = 0
         self._digest = sha256()
         self._survey = Survey(limits, sink, limits.chunk if windows else _LOCAL_CHUNK)
+        self._batch: list[Piece | Cut] = []
+        self._batch_size = 0
         self._frames: dict[int, Future[bytes]] = {}
         self._surveying = Lane("layer-survey", _BATCHES)
         self._packing = Lane("layer-windows", _WINDOWS)
@@ -105,6 +108,7 @@ class LayerIndexer:
                 self._stream = self._open(self._head)
                 self._run(self._stream.feed(self._head))
             self._run(self._stream.finish())
+            self._pass_on()
             self._surveying.drain()
             self._packing.drain()
             return self._indexed()
@@ -137,19 +141,18 @@ class LayerIndexer:
         return RawStream(self._spacing)
 
     def _run(self, events: Iterator[Event]) -> None:
-        batch: list[Piece | Cut] = []
-        size = 0
         for event in events:
             if isinstance(event, Window):
                 self._frames[event.cut] = self._packing.submit(_packed, event)
                 continue
-            batch.append(event)
-            size += len(event.data) if isinstance(event, Piece) else 0
-            if size >= _BATCH:
-                self._surveying.submit(self._survey.take, batch)
-                batch, size = [], 0
-        if batch:
-            self._surveying.submit(self._survey.take, batch)
+            self._batch.append(event)
+            self._batch_size += len(event.data) if isinstance(event, Piece) else 0
+            if self._batch_size >= _BATCH or len(self._batch) >= _BATCH_EVENTS:
+                self._pass_on()
+
+    def _pass_on(self) -> None:
+        batch, self._batch, self._batch_size = self._batch, [], 0
+        self._surveying.submit(self._survey.take, batch)
 
     def _indexed(self) -> IndexedLayer:
         survey = self._survey

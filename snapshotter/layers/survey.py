@@ -36,8 +36,10 @@ class Survey:
             if isinstance(event, Cut):
                 self.table.add(event, self.size)
                 self._unplaced += 1
-            else:
-                self._piece(event.data, event.blob)
+                continue
+            view = memoryview(event.data)
+            for at in range(0, len(view), self._most):
+                self._piece(view[at : at + self._most], event.blob)
 
     def finish(self, blob: int) -> tuple[Tree, Extents, bytes]:
         """Say that the layer, `blob` bytes of it, ends here; return tree, extents, Merkle root."""
@@ -57,15 +59,14 @@ class Survey:
         """Of the chunks, once finished."""
         return bytes(self._content.digests)
 
-    def _piece(self, data: bytes | memoryview, blob: int) -> None:
+    def _piece(self, data: memoryview, blob: int) -> None:
         if self.size + len(data) - self.table.tar > self._most:
             self.table.force(blob, self.size)
             self._unplaced += 1
         self._digest.update(data)
-        view = memoryview(data)
         for offset, tar, length in self._tar.feed(data):
             self._advance(offset, tar, blob, length)
-            self._content.write(view[tar - self.size : tar - self.size + length])
+            self._content.write(data[tar - self.size : tar - self.size + length])
         self.size += len(data)
 
     def _advance(self, offset: int, tar: int, blob: int, length: int = 0) -> None:
