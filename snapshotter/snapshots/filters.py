@@ -19,15 +19,13 @@ Unlike containerd, which lets it match nothing, a malformed regular expression i
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from bootseer.errors import UsageError
 from snapshotter.limits import DEFAULT, Limits
 from snapshotter.snapshots.records import Info
-
-Filter = Callable[[Info], bool]
 
 _FIELD: Final = re.compile(r"[A-Za-z0-9_]+")
 _OPERATOR: Final = re.compile(r"[=!~]+")
@@ -83,14 +81,31 @@ def parse_all(texts: Sequence[str], limits: Limits = DEFAULT) -> Filter:
     """Return a predicate that is true if any expression matches, or if there is none."""
     if len(texts) > limits.filters:
         raise UsageError(f"{len(texts)} filters exceed {limits.filters}")
-    alternatives = [parse(text, limits) for text in texts]
+    return Filter(tuple(parse(text, limits) for text in texts))
 
-    def matches(info: Info) -> bool:
-        return not alternatives or any(
-            all(selector.matches(info) for selector in selectors) for selectors in alternatives
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A predicate on snapshots."""
+
+    alternatives: tuple[tuple[Selector, ...], ...]
+    """One of them has to match, with all its selectors; none at all lets everything through."""
+
+    def __call__(self, info: Info) -> bool:
+        """Tell whether the snapshot is let through."""
+        return not self.alternatives or any(
+            all(selector.matches(info) for selector in selectors) for selectors in self.alternatives
         )
 
-    return matches
+    @property
+    def needed_label(self) -> tuple[str, str] | None:
+        """A label, with its value, that everything let through has: something to look up by."""
+        if len(self.alternatives) != 1:
+            return None
+        for selector in self.alternatives[0]:
+            if selector.path[0] == "labels" and selector.operator == "==":
+                return ".".join(selector.path[1:]), selector.value
+        return None
 
 
 def field(info: Info, path: Sequence[str]) -> str | None:

@@ -7,13 +7,14 @@ that id or the next `sweep` moves aside, but never a row without its directory.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
 from snapshotter.snapshots import labels as label_rules
 from snapshotter.snapshots.directories import Directories
 from snapshotter.snapshots.errors import ExistsError, StateError
+from snapshotter.snapshots.filters import Filter
 from snapshotter.snapshots.ports import LayerMount
 from snapshotter.snapshots.records import Info, Kind, Link, Owner, Row, Usage
 from snapshotter.snapshots.store import Snapshots, Store
@@ -41,10 +42,10 @@ class State:
         with self._store.transaction(snapshotter) as snapshots:
             return snapshots.get(name)
 
-    def select(self, snapshotter: str, matches: Callable[[Info], bool]) -> list[Info]:
+    def select(self, snapshotter: str, matches: Filter) -> list[Info]:
         """Return the snapshots that match, oldest first."""
         with self._store.transaction(snapshotter) as snapshots:
-            return [info for info in snapshots.all() if matches(info)]
+            return [info for info in snapshots.all(matches.needed_label) if matches(info)]
 
     def below(self, snapshotter: str, parent: str) -> list[Link]:
         """Return what a new snapshot on `parent` would have below it, from the top down."""

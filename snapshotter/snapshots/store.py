@@ -172,17 +172,18 @@ class Snapshots:
         """
         return [Link(*found) for found in self._db.execute(query, (self._snapshotter, name))]
 
-    def all(self) -> list[Info]:
-        """Return all snapshots, oldest first."""
-        query = """
-            SELECT l.snapshot, l.key, l.value
-            FROM labels l JOIN snapshots s ON s.id = l.snapshot WHERE s.snapshotter = ?
-        """
+    def all(self, having: tuple[str, str] | None = None) -> list[Info]:
+        """Return all snapshots, oldest first; or only those that have a certain label."""
+        which, values = "s.snapshotter = ?", [self._snapshotter]
+        if having:
+            which += " AND s.id IN (SELECT snapshot FROM labels WHERE key = ? AND value = ?)"
+            values += having
+        query = f"""SELECT l.snapshot, l.key, l.value
+            FROM labels l JOIN snapshots s ON s.id = l.snapshot WHERE {which}"""
         labels: dict[int, dict[str, str]] = {}
-        for number, key, value in self._db.execute(query, (self._snapshotter,)):
+        for number, key, value in self._db.execute(query, values):
             labels.setdefault(number, {})[key] = value
-        query = f"SELECT {_COLUMNS} WHERE s.snapshotter = ? ORDER BY s.id"
-        found = self._db.execute(query, (self._snapshotter,))
+        found = self._db.execute(f"SELECT {_COLUMNS} WHERE {which} ORDER BY s.id", values)
         return [self._row(columns, labels.get(columns[0], {})).info for columns in found]
 
     def labelled(self, key: str, value: str, parent: str) -> list[Row]:

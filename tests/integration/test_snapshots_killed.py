@@ -1,4 +1,4 @@
-"""A server killed with SIGKILL at any moment: what it answered stays true, and the next one works."""
+"""A server killed with SIGKILL at any moment: what it answered stays true, the next one works."""
 
 import asyncio
 import random

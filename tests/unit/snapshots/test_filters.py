@@ -130,6 +130,25 @@ def test_all_selectors_of_an_expression_must_match_and_any_expression() -> None:
     assert parse_all(["name==x", ""])(one)
 
 
+@pytest.mark.parametrize(
+    ("expressions", "label"),
+    [
+        ([f'labels."{REF}"=={DIGEST},parent==""'], (REF, DIGEST)),
+        (["kind==active,labels.a.b==c"], ("a.b", "c")),
+        (["labels.a!=b"], None),
+        (["labels.a~=b"], None),
+        (["labels.a"], None),
+        (["name==a"], None),
+        (["labels.a==b", "name==c"], None),
+        ([], None),
+    ],
+)
+def test_a_label_that_all_matches_have_is_known(
+    expressions: list[str], label: tuple[str, str] | None
+) -> None:
+    assert parse_all(expressions).needed_label == label
+
+
 def test_limits() -> None:
     with pytest.raises(UsageError, match="exceeds"):
         parse("a" * (DEFAULT.filter + 1))

@@ -143,6 +143,17 @@ def test_committed_snapshots_are_found_by_label_and_parent(store: Store) -> None
         assert snapshots.labelled("ref", "y", "") == []
 
 
+def test_snapshots_with_a_label_are_listed_with_all_their_labels(store: Store) -> None:
+    with store.transaction(SN) as snapshots:
+        snapshots.insert(Kind.ACTIVE, "a", "", {"k": "1", "l": "2"})
+        snapshots.insert(Kind.ACTIVE, "b", "", {"k": "2"})
+        everything = snapshots.all()
+        assert snapshots.all(("k", "1")) == everything[:1]
+        assert snapshots.all(("k", "3")) == []
+    with store.transaction("other") as snapshots:
+        assert snapshots.all(("k", "1")) == []
+
+
 def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
     def twice() -> None:
         with store.transaction(SN) as snapshots:
