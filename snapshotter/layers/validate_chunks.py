@@ -55,7 +55,9 @@ def _check_each(chunks: ChunkTable, limits: Limits) -> None:
     refuse_rows(tar > limits.chunk, "chunks.tar", "has too large a chunk")
     refuse_rows(data > limits.chunk, "chunks.data", "has too large a chunk")
     refuse_rows(~np.isin(chunks.codec, list(Codec)), "chunks.codec", "is unknown")
-    refuse_rows(chunks.skip > blob, "chunks.skip", "is past the chunk")
+    # Not compared with `blob`: the chunks of a layer without random access (one zstd frame, a
+    # deflate block or hole larger than a chunk) need not hold their bytes. A reader finds out.
+    refuse_rows(chunks.skip > limits.chunk_compressed, "chunks.skip", "is out of range")
     refuse_rows(chunks.bits > np.where(deflate, 7, 0), "chunks.bits", "is out of range")
     refuse_rows((window > 0) & ~deflate, "chunks.window", "is set but there is no deflate")
     refuse_rows(window > limits.window + _WINDOW_SLACK, "chunks.window", "is too large")

@@ -191,7 +191,7 @@ def test_a_tree_that_is_too_deep_is_refused():
         ("data", 1, 2 * BLOCK + 1, "belongs"),
         ("data", -1, 3 * BLOCK, "4 KiB|past|end|belongs|decreases"),
         ("codec", 0, 3, "codec"),
-        ("skip", 0, 10**6, "past the chunk"),
+        ("skip", 0, 2**31, "out of range"),
         ("bits", 1, 8, "bits"),
         ("window", -1, 10**6, "too large"),
     ],
