@@ -70,20 +70,6 @@ class Selector:
                 return found is not None
 
 
-def parse(text: str, limits: Limits = DEFAULT) -> tuple[Selector, ...]:
-    """Return the conditions of one expression. UsageError, with the place, if it is malformed."""
-    if len(text) > limits.filter:
-        raise UsageError(f"filter of {len(text)} characters exceeds {limits.filter}")
-    return _Parser(text).selectors() if text else ()
-
-
-def parse_all(texts: Sequence[str], limits: Limits = DEFAULT) -> Filter:
-    """Return a predicate that is true if any expression matches, or if there is none."""
-    if len(texts) > limits.filters:
-        raise UsageError(f"{len(texts)} filters exceed {limits.filters}")
-    return Filter(tuple(parse(text, limits) for text in texts))
-
-
 @dataclass(frozen=True, slots=True)
 class Filter:
     """A predicate on snapshots."""
@@ -106,6 +92,20 @@ class Filter:
             if selector.path[0] == "labels" and selector.operator == "==":
                 return ".".join(selector.path[1:]), selector.value
         return None
+
+
+def parse(text: str, limits: Limits = DEFAULT) -> tuple[Selector, ...]:
+    """Return the conditions of one expression. UsageError, with the place, if it is malformed."""
+    if len(text) > limits.filter:
+        raise UsageError(f"filter of {len(text)} characters exceeds {limits.filter}")
+    return _Parser(text).selectors() if text else ()
+
+
+def parse_all(texts: Sequence[str], limits: Limits = DEFAULT) -> Filter:
+    """Return a predicate that is true if any expression matches, or if there is none."""
+    if len(texts) > limits.filters:
+        raise UsageError(f"{len(texts)} filters exceed {limits.filters}")
+    return Filter(tuple(parse(text, limits) for text in texts))
 
 
 def field(info: Info, path: Sequence[str]) -> str | None:

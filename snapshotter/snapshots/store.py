@@ -178,8 +178,8 @@ class Snapshots:
         if having:
             which += " AND s.id IN (SELECT snapshot FROM labels WHERE key = ? AND value = ?)"
             values += having
-        query = f"""SELECT l.snapshot, l.key, l.value
-            FROM labels l JOIN snapshots s ON s.id = l.snapshot WHERE {which}"""
+        join = "FROM labels l JOIN snapshots s ON s.id = l.snapshot"
+        query = f"SELECT l.snapshot, l.key, l.value {join} WHERE {which}"
         labels: dict[int, dict[str, str]] = {}
         for number, key, value in self._db.execute(query, values):
             labels.setdefault(number, {})[key] = value
