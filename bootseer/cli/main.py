@@ -88,13 +88,14 @@ def run(arguments: list[str]) -> int:
     if arguments[:1] == ["--json"]:  # before the noun or behind it: the same
         arguments = [*arguments[1:], "--json"]
     try:
-        cli.main(arguments, prog_name="bootseer", standalone_mode=False)
+        result = cli.main(arguments, prog_name="bootseer", standalone_mode=False)
         sys.stdout.flush()
     except (SystemExit, click.exceptions.Exit) as exit_:
         return _exit_code(exit_)
     except BrokenPipeError:
         # Whoever read our output has seen enough. Python would complain at exit otherwise.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (click.ClickException, BootseerError) as error:
         return _expected(error, as_json=as_json)
     except (click.Abort, KeyboardInterrupt):
@@ -104,7 +105,8 @@ def run(arguments: list[str]) -> int:
         traceback.print_exc()
         print("error: this is a bug in bootseer; please report the lines above", file=sys.stderr)
         return BUG
-    return 0
+    # click returns the code of `ctx.exit()`, and else what the command returned: None.
+    return result if isinstance(result, int) else 0
 
 
 def _exit_code(exit_: SystemExit | click.exceptions.Exit) -> int:
