@@ -19,6 +19,7 @@ _ENTRY: Final = Struct("<HHI")
 _NOBODY: Final = 0xFFFFFFFF
 
 _USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 1, 2, 4, 8, 16, 32
+_TAGS: Final = (_USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER)
 # The owner first, everybody else last; a mask wherever somebody is named.
 _ORDER = re.compile(rb"\x01(?:\x02*\x04\x08*\x10|\x04)\x20").fullmatch
 
@@ -44,17 +45,20 @@ def parse(value: bytes) -> tuple[Entry, ...]:
     if len(value) < _VERSION.size or len(body) % _ENTRY.size:
         raise FieldError("a POSIX ACL has an impossible length")
     entries = tuple(Entry(*fields) for fields in _ENTRY.iter_unpack(body))
-    if not entries:
-        return ()
-    if any(entry.tag > _OTHER or entry.permissions > 7 for entry in entries):
-        raise FieldError("a POSIX ACL has an unknown tag or permission")
-    named = [entry for entry in entries if entry.tag in (_USER, _GROUP)]
-    if any(entry.id == _NOBODY for entry in named):
-        raise FieldError("a POSIX ACL names nobody")
-    tags = bytes(entry.tag for entry in entries)
-    if not _ORDER(tags):
-        raise FieldError("a POSIX ACL's entries are out of order")
+    for tag, _, id_ in entries:
+        if tag not in _TAGS:
+            raise FieldError(f"a POSIX ACL has an unknown tag {tag}")
+        if tag in (_USER, _GROUP) and id_ == _NOBODY:
+            raise FieldError("a POSIX ACL names nobody")
     return entries
+
+
+def check(entries: tuple[Entry, ...]) -> None:
+    """Raise `FieldError` unless Linux would set this ACL on a file."""
+    if any(entry.permissions > 7 for entry in entries):
+        raise FieldError("a POSIX ACL has unknown permissions")
+    if entries and not _ORDER(bytes(entry.tag for entry in entries)):
+        raise FieldError("a POSIX ACL's entries are incomplete or out of order")
 
 
 def encode(entries: tuple[Entry, ...]) -> bytes:

@@ -7,7 +7,7 @@ is that of a later layer, and whoever mounts it as a first one leaves out `WHITE
 for both and the layer is refused, which means that containerd unpacks it itself:
 
 - a whiteout of a name that the layer itself made before (containerd refuses it in later layers),
-  twice, or followed by something below that name, or linked to;
+  twice, or followed by something below that name, or linked to in any way;
 - an opaque mark on a directory with implicit directories below it.
 
 Everything that containerd refuses is refused, with a `CorruptError` that names the entry.
@@ -133,12 +133,12 @@ class TreeBuilder:
             node = child
         return node
 
-    def _find(self, directory: bytes, name: bytes) -> int | None:
-        """Return the node at a path, or None. Symlinks are followed in the directory part."""
+    def _node_at(self, names: list[bytes]) -> int | None:
+        """Return the node at a resolved path, or None."""
         node = ROOT
-        for step in [*self._resolver.resolve(directory), name]:
-            found = self._nodes.directories.get(node)
-            child = found.children.get(step) if found is not None else None
+        for name in names:
+            directory = self._nodes.directories.get(node)
+            child = directory.children.get(name) if directory is not None else None
             if child is None:
                 return None
             node = child
@@ -194,10 +194,11 @@ class TreeBuilder:
     def _repeat_directory_times(self) -> None:
         """Set directory times at the end and by name, whatever the name means by then."""
         for path, seconds, nanoseconds in self._directory_times:
-            names = self._resolver.resolve(b"/".join(names_from_root(path)))
-            node = self._find(b"/".join(names[:-1]), names[-1]) if names else ROOT
+            node = self._node_at(self._resolver.resolve(b"/".join(names_from_root(path))))
             if node is None:
                 raise CorruptError(f"directory {path[:200]!r} of a layer is gone at its end")
+            if self._nodes.flags[node] & InodeFlag.WHITEOUT:
+                _differs(f"directory {path[:200]!r} has become a link to a whiteout")
             attributes.set_mtime(self._nodes, node, seconds, nanoseconds)
 
     # -- kinds
@@ -250,15 +251,7 @@ class TreeBuilder:
     def _link_target(self, member: Member) -> int:
         if len(member.linkname) > self._limits.path:
             raise FieldError(f"a link to a path of {len(member.linkname)} bytes")
-        head, _, name = member.linkname.rpartition(b"/")
-        parent = self._parents.get(head) if b".." not in head else None
-        node: int | None
-        if name in _NOT_NAMES:
-            node = ROOT
-        elif parent is not None:
-            node = self._nodes.directories[parent].children.get(name)
-        else:
-            node = self._find(head, name)
+        node = self._find_link_target(member.linkname)
         if node is None:
             raise FieldError(f"its link target {member.linkname[:200]!r} is not in the layer")
         if node in self._nodes.directories:
@@ -266,6 +259,17 @@ class TreeBuilder:
         if self._nodes.flags[node] & InodeFlag.WHITEOUT:
             _differs("a hard link to a whiteout")
         return node
+
+    def _find_link_target(self, path: bytes) -> int | None:
+        head, _, name = path.rpartition(b"/")
+        if name == b"..":
+            return ROOT  # one of its parents; any directory is refused
+        if name in _NOT_NAMES:  # a slash at the end: then the last name is followed too
+            return self._node_at(self._resolver.resolve(head))
+        parent = self._parents.get(head) if b".." not in head else None
+        if parent is not None:
+            return self._nodes.directories[parent].children.get(name)
+        return self._node_at([*self._resolver.resolve(head), name])
 
     def _make_nothing(self, member: Member, parent: int, name: bytes) -> None:
         """A global header has deleted the name and made the parents; that is all."""

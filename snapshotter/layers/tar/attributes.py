@@ -75,14 +75,17 @@ def _counts(name: bytes, value: bytes, mode: int, limits: Limits) -> bool:
     if len(value) > limits.xattr_value:
         raise FieldError(f"extended attribute {name!r} of {len(value)} bytes")
     if name in (acl.ACCESS, acl.DEFAULT):
-        return not S_ISLNK(mode) and acl.supported(value)
+        if acl.supported(value):
+            acl.parse(value)  # it is read before Linux finds out that a symlink takes none
+            return not S_ISLNK(mode)
+        return False
     if not name.startswith(_NAMESPACES):
         return False
     if name.startswith(b"user.") and not (S_ISREG(mode) or S_ISDIR(mode)):
         return False
     if name in _NAMESPACES:
         raise FieldError(f"extended attribute {name!r} has a namespace and no name")
-    if name == CAPABILITY:
+    if name == CAPABILITY and value:  # Linux checks none that is empty
         _check_capability(value)
     return True
 
@@ -96,6 +99,7 @@ def _check_capability(value: bytes) -> None:
 
 def _set_acl(nodes: Nodes, node: int, name: bytes, value: bytes) -> None:
     entries = acl.parse(value)
+    acl.check(entries)
     if name == acl.DEFAULT and entries and not S_ISDIR(nodes.mode[node]):
         raise FieldError("a default ACL on something that is not a directory")
     # What an access ACL says to the permission bits is overwritten by the chmod that follows.

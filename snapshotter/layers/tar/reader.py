@@ -2,7 +2,8 @@
 
 Accepts and refuses what Go's archive/tar does, because containerd reads layers with it: ustar,
 GNU (long names, base-256), PAX (with GNU's sparse files), star, seventh edition. A stream may
-lack its end mark, end inside padding, or carry anything behind the end mark.
+lack its end mark, end inside padding, or carry anything behind the end mark. One thing more is
+refused: a sparse map that does not fit its contents, even where nobody would read them.
 """
 
 from typing import TYPE_CHECKING, Final

@@ -267,6 +267,11 @@ class TestHardLinks:
         assert tree[b"b"] == tree[b"l"]
         assert (tree[b"l"].mode, tree[b"l"].uid, tree[b"l"].nlink) == (0o120777, 2, 2)
 
+    @pytest.mark.parametrize("target", [b"l/", b"l/."])
+    def test_slash_at_the_end_of_a_target_follows_its_last_name(self, target):
+        tree = layer(entry(b"a"), symlink(b"l", b"a"), link(b"b", target))
+        assert tree[b"b"].inode == tree[b"a"].inode
+
     @pytest.mark.parametrize("target", [b"/d/a", b"./d/a", b"l/a", b"../d/a", b"d/../d/a"])
     def test_target_is_resolved_inside_the_layer(self, target):
         tree = layer(entry(b"d/a"), symlink(b"l", b"d"), link(b"b", target))
@@ -320,6 +325,9 @@ class TestDuplicates:
 
     def test_directory_then_symlink_to_nothing_is_refused(self):
         refuse("is gone", directory(b"d/"), symlink(b"d", b"nowhere"))
+
+    def test_directory_then_symlink_to_a_whiteout_is_refused(self):
+        refuse("differ", directory(b"d/"), entry(b".wh.a"), symlink(b"d", b"a"))
 
     def test_directory_below_a_replaced_one_is_refused(self):
         refuse("not a directory", directory(b"d/"), directory(b"d/e/"), entry(b"d"))
@@ -405,10 +413,13 @@ class TestXattrs:
         assert self.xattrs((b"user.a", b"")) == {b"user.a": b""}
 
     @pytest.mark.parametrize(
-        "value", [b"", b"\0" * 20, CAPABILITY[:-1], CAPABILITY + bytes(4), b"\0\0\0\2"]
+        "value", [b"\0" * 20, CAPABILITY[:-1], CAPABILITY + bytes(4), b"\0\0\0\2"]
     )
     def test_malformed_capability_is_refused(self, value):
         refuse("capability", xattr(b"security.capability", value), entry(b"a"))
+
+    def test_empty_capability_is_kept_as_linux_does(self):
+        assert self.xattrs((b"security.capability", b"")) == {b"security.capability": b""}
 
     def test_capabilities_of_revision_2_and_3(self):
         third = b"\x01\x00\x00\x03" + bytes(16) + b"\xe8\x03\0\0"
@@ -476,6 +487,7 @@ class TestAcls:
 
     def test_acl_on_a_symlink_or_of_another_version_is_skipped(self):
         assert layer(xattr(self.ACCESS, acl(*self.NAMED)), symlink(b"a", b"b"))[b"a"].xattrs == {}
+        refuse("nobody", xattr(self.ACCESS, acl((2, 6, NOBODY))), symlink(b"a", b"b"))
         assert layer(xattr(self.ACCESS, b"\1\0\0\0"), entry(b"a"))[b"a"].xattrs == {}
 
     def test_default_acl_on_a_file_is_refused(self):
