@@ -130,12 +130,12 @@ class Snapshotter:
 
         One that cannot be mounted now is warned of, and tried again when it is needed.
         """
-        for layer in sorted(await self.layers_in_use()):
-            try:
-                await self._ensure([Link(0, layer)])
-            except BootseerError as error:
-                fields = {"layer": layer, "error": str(error)}
-                _log.warning("layer not restored", extra={"fields": fields})
+        if not self._lazy:
+            return
+        failures = await self._lazy.try_all(sorted(await self.layers_in_use()))
+        for layer, error in failures.items():
+            fields = {"layer": layer, "error": str(error)}
+            _log.warning("layer not restored", extra={"fields": fields})
 
     async def prepare(
         self, snapshotter: str, key: str, parent: str, labels: Mapping[str, str]

@@ -14,7 +14,8 @@ Grammar (containerd `pkg/filters`)
 White space is allowed in front of a token. A value that starts with a quote, an operator or a
 separator character must be quoted. The empty expression matches everything.
 
-Unlike containerd, which lets it match nothing, a malformed regular expression is an error.
+Unlike containerd, which lets them match nothing, a malformed regular expression and escaped bytes
+that are not UTF-8 are errors.
 """
 
 import re
@@ -57,13 +58,16 @@ class Selector:
     value: str
 
     def matches(self, info: Info) -> bool:
-        """Tell whether the snapshot meets the condition. A field that is not there is empty."""
+        """Tell whether the snapshot meets the condition.
+
+        To `!=` and `~=` a field that is not there is empty.
+        """
         found = field(info, self.path)
         match self.operator:
             case "==":
                 return found is not None and found == self.value
             case "!=":
-                return found != self.value
+                return (found or "") != self.value
             case "~=":
                 return re.search(self.value, found or "") is not None
             case _:
@@ -178,12 +182,13 @@ class _Parser:
 
     def bare(self) -> str:
         start = self.at
+        if self.text[start : start + 1] in ("", ",", "\0", "\ufffd"):
+            self.fail("a value is missing")
         if self.text.startswith((".", "=", "!", "~"), start):
             self.fail("a value that starts so must be quoted")
+        self.at += 1
         while self.at < len(self.text) and _is_value(self.text[self.at]):
             self.at += 1
-        if self.at == start:
-            self.fail("a value is missing")
         return self.text[start : self.at]
 
     def quoted(self) -> str:
@@ -199,7 +204,10 @@ class _Parser:
                 value += character.encode("utf-8", "surrogatepass")
                 self.at += 1
         self.at += 1
-        return value.decode("utf-8", "surrogateescape")
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            self.fail("the bytes escaped in the quote before are not UTF-8")
 
     def escape(self, quote: str) -> bytes:
         if self.text.startswith(quote, self.at + 1):

@@ -74,16 +74,25 @@ class LazyLayers:
 
     async def ensure(self, layers: Iterable[str]) -> None:
         """Make sure that layers are mounted. RemoteError or HostError naming the one that isn't."""
+        for failure in (await self.try_all(layers)).values():
+            raise failure
+
+    async def try_all(self, layers: Iterable[str]) -> dict[str, BootseerError]:
+        """Mount layers, some at a time; return those that can't be mounted now, and why."""
         places = asyncio.Semaphore(_AT_ONCE)
+        failures: dict[str, BootseerError] = {}
 
         async def one(layer: str) -> None:
             async with places:
-                await self._ensure(layer)
+                try:
+                    await self._ensure(layer)
+                except BootseerError as error:
+                    failures[layer] = error
 
-        done = await asyncio.gather(*map(one, dict.fromkeys(layers)), return_exceptions=True)
-        for failure in done:
-            if failure is not None:
-                raise failure
+        async with asyncio.TaskGroup() as group:
+            for layer in dict.fromkeys(layers):
+                group.create_task(one(layer))
+        return failures
 
     def release_soon(self, layer: str) -> None:
         """Let go of a layer in the background, unless a snapshot uses it by then."""
@@ -126,8 +135,13 @@ class LazyLayers:
                 hint="the log says what it waits for",
                 temporary=True,
             ) from None
+        except BootseerError:
+            raise
         except OSError as error:
             raise HostError(f"layer {layer} cannot be mounted: {error}") from error
+        except Exception as error:
+            _log.exception("layer provider failed", extra={"fields": {"layer": layer}})
+            raise HostError(f"layer {layer} cannot be mounted", hint="see the log") from error
 
     async def _release(self, layer: str) -> None:
         try:
@@ -139,6 +153,9 @@ class LazyLayers:
         except (BootseerError, OSError, TimeoutError) as error:
             fields = {"layer": layer, "error": str(error) or type(error).__name__}
             _log.warning("layer not released", extra={"fields": fields})
+        except Exception:  # noqa: BLE001
+            # Nobody waits for this task: what isn't logged here is lost.
+            _log.exception("layer provider failed", extra={"fields": {"layer": layer}})
 
 
 def _fields(request: LayerRequest) -> dict[str, str]:

@@ -275,6 +275,28 @@ async def test_a_layer_that_cannot_be_restored_does_not_stop_the_start(
     assert [record.message for record in caplog.records] == ["layer not restored"]
 
 
+async def test_a_bug_in_a_provider_is_logged_and_does_not_spread(
+    lazy: Snapshotter,
+    layers: PlainLayers,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(_layer: str) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ExistsError):
+        await lazy.prepare(SN, "x", "", {TARGET: CHAIN["a"]})
+    monkeypatch.setattr(layers, "ensure", fail)
+    monkeypatch.setattr(layers, "release", fail)
+    await lazy.restore()
+    with pytest.raises(HostError, match="see the log"):
+        await lazy.prepare(SN, "y", CHAIN["a"], {})
+    assert await lazy.prepare("other", "z", "", {TARGET: CHAIN["b"]})
+    await lazy.remove(SN, CHAIN["a"])
+    await lazy.close()
+    assert [record.message for record in caplog.records].count("layer provider failed") == 4
+
+
 async def test_a_release_waits_for_layers_being_provided(
     lazy: Snapshotter, layers: PlainLayers
 ) -> None:

@@ -87,6 +87,7 @@ def test_expressions_of_the_grammar_are_parsed(
         'name=="\\x4"',
         'name=="\\400"',
         'name=="\\ud800"',
+        'name=="\\xff"',
         'name=="\\U00110000"',
         'name=="a""b"',
         "name~=(",
@@ -114,6 +115,7 @@ def test_operators() -> None:
     assert not matches("labels.m", one)
     assert not matches("labels", one)
     assert matches("labels.m!=1", one)
+    assert not matches('labels.m!=""', one)
     assert not matches("unknown", one)
     assert not matches('unknown==""', one)
     assert matches('parent!=""', one)
