@@ -97,6 +97,8 @@ class Fetch:
     """Requests under way at once, for one layer."""
     ahead: Bytes = Bytes(8 << 20)
     """Most bytes that are fetched before they are asked for, behind a sequential reader."""
+    idle: Bytes = Bytes(1 << 20)
+    """Bytes behind the last miss that are fetched while nobody waits for anything; 0: none."""
 
 
 @dataclass(frozen=True, slots=True)

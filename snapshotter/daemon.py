@@ -30,6 +30,7 @@ from snapshotter.blocks import kernel
 from snapshotter.blocks.filesystem import BlockFilesystem
 from snapshotter.blocks.keeper import notify
 from snapshotter.blocks.takeover import Handover
+from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.reader import FetchPolicy, Services
 from snapshotter.chunks.windows import new_cache
 from snapshotter.erofs.probe import supports_file_backed
@@ -103,9 +104,8 @@ async def run(config: Config, handover: Handover) -> None:
         async def used() -> set[str]:
             return await core.layers_in_use()
 
-        files = LayerFiles(
-            layout, blobs, Services(executor, spawn, fetch_policy(config)), new_cache()
-        )
+        services = Services(executor, spawn, Filler(config.fetch.idle, spawn), fetch_policy(config))
+        files = LayerFiles(layout, blobs, services, new_cache())
         await stack.enter_async_context(serve_fuse(files, handover, group))
         set_fuse_read_ahead(layout, config.fuse.read_ahead_kb)
         policy = provider_policy(config, via_loop=via_loop)

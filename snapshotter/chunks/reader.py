@@ -17,7 +17,7 @@ import asyncio
 import errno
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -28,6 +28,7 @@ from bootseer.errors import BootseerError, CorruptError
 from snapshotter.chunks.ahead import Ahead
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
+from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.windows import Windows
 from snapshotter.ports import BlobSource
 
@@ -92,6 +93,8 @@ class Services:
     """Threads that decode and write; as many as cores."""
     spawn: Spawn
     """Starts a task in the daemon's task group."""
+    filler: Filler
+    """Uses the link when nobody waits for it."""
     policy: FetchPolicy = field(default_factory=FetchPolicy)
 
 
@@ -184,6 +187,14 @@ class LayerReader:
                 self.counters.demand_misses += end - start
                 self._launch(start, end)
         self.counters.joined += len(wanted) - len(fresh)
+        self._services.filler.demand_began()
+        try:
+            return await self._landed(wanted)
+        finally:
+            self._services.filler.demand_ended(self, high)
+
+    async def _landed(self, wanted: list[int]) -> dict[int, bytes]:
+        """Wait for flights; return the chunks that the disk would not take."""
         loose: dict[int, bytes] = {}
         for chunk in wanted:
             data = self._uncached.get(chunk)
@@ -192,6 +203,20 @@ class LayerReader:
             if data is not None:
                 loose[chunk] = data
         return loose
+
+    def next_missing(self, chunk: int, reach: int) -> int | None:
+        """Return the first chunk from `chunk` on, within `reach`, that is not here nor coming."""
+        if chunk >= len(self._chunks):
+            return None
+        for candidate in range(chunk, self._chunks.reach(chunk, reach)):
+            if candidate not in self._presence and candidate not in self._flights:
+                return candidate
+        return None
+
+    def fetch_idle(self, chunk: int) -> Awaitable[object]:
+        """Start to fetch one chunk that nobody asked for."""
+        self._launch(chunk, chunk + 1)
+        return asyncio.wait([self._flights[chunk]])
 
     def _raise_recent(self, wanted: list[int]) -> None:
         now = time.monotonic()

@@ -54,6 +54,27 @@ async def test_a_stream_is_fetched_ahead_and_a_jump_is_not(tmp_path: Path) -> No
         assert world.reader.counters.demand_misses < 4
 
 
+async def test_an_idle_link_brings_what_lies_behind_the_last_miss_and_no_more(
+    tmp_path: Path,
+) -> None:
+    with make_world(tmp_path, [1000] * 100, idle=5000) as world:
+        await world.reader.read(50_000, 100)
+        while world.tasks:
+            await asyncio.sleep(0.01)
+        present = [c for c in range(100) if c in world.reader.cache.presence]
+        assert present == [50, 51, 52, 53, 54]
+
+
+async def test_an_idle_link_turns_to_the_newest_miss(tmp_path: Path) -> None:
+    with make_world(tmp_path, [1000] * 100, idle=50_000) as world:
+        world.source.delay = 0.005
+        await world.reader.read(0, 100)
+        await world.reader.read(60_000, 100)
+        await asyncio.sleep(0.03)
+        assert 61 in world.reader.cache.presence
+        assert 10 not in world.reader.cache.presence
+
+
 async def test_bytes_that_are_wrong_once_are_fetched_again(tmp_path: Path) -> None:
     with make_world(tmp_path, SIZES) as world:
         world.source.corrupt_next = 1

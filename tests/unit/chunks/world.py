@@ -15,6 +15,7 @@ import numpy as np
 from bootseer.errors import CorruptError
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
+from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.reader import FetchPolicy, LayerReader, Services
 from snapshotter.chunks.windows import Windows, new_cache
 from snapshotter.layers.records import BlockMap, ChunkTable, Extents
@@ -95,7 +96,9 @@ class World:
 
 
 @contextmanager
-def make_world(tmp_path: Path, sizes: list[int], **policy: Any) -> Iterator[World]:
+def make_world(
+    tmp_path: Path, sizes: list[int], *, idle: int = 0, **policy: Any
+) -> Iterator[World]:
     made, data, blob = block_map(sizes)
     chunks = ChunkMap(made)
     source = FakeSource(blob)
@@ -115,7 +118,7 @@ def make_world(tmp_path: Path, sizes: list[int], **policy: Any) -> Iterator[Worl
 
     cache = CacheFile(tmp_path, key=KEY, chunks=len(chunks), size=len(data))
     with ThreadPoolExecutor(2) as executor:
-        services = Services(executor, spawn, FetchPolicy(**policy))
+        services = Services(executor, spawn, Filler(idle, spawn), FetchPolicy(**policy))
         windows = Windows(made.windows_digest, chunks, source, new_cache())
         reader = LayerReader(made.layer_digest, chunks, cache, source, windows, decode, services)
         yield World(reader, source, data, tasks)
