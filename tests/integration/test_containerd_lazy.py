@@ -14,6 +14,7 @@ from benchmarks.lab.containerd import Containerd, ProxySnapshotter, containerd
 from benchmarks.lab.netns import Network, network
 from benchmarks.lab.registry import Registry, registry
 from benchmarks.lab.workdir import work_directory
+from snapshotter.snapshots.core import Settings
 from tests.integration.containerd_fixture import PLUGIN, collect_garbage, tiny_layout, tiny_trees
 from tests.integration.directory_layers import DirectoryLayers
 from tests.integration.snapshot_client import Client, served
@@ -57,8 +58,9 @@ def run(engine: Containerd, reference: str, name: str) -> str:
     return done.stdout
 
 
+@pytest.mark.parametrize("staged", [False, True])
 async def test_an_image_is_pulled_without_its_layers_and_runs(
-    work: Path, net: Network, hub: Registry
+    work: Path, net: Network, hub: Registry, staged: bool
 ) -> None:
     reference, trees = pushed(work, net, hub)
     provider = DirectoryLayers(work / "l", trees)
@@ -71,7 +73,7 @@ async def test_an_image_is_pulled_without_its_layers_and_runs(
             engine.ctr("images", "remove", "--sync", reference)
             collect_garbage(engine)
 
-    async with served(work / "s", provider) as client:
+    async with served(work / "s", provider, Settings(staged=staged)) as client:
         client.snapshotter = PLUGIN
         await asyncio.to_thread(use, ProxySnapshotter(PLUGIN, work / "s.sock", work / "s"))
         assert [request.layer_digest for request in provider.requests] == list(trees)
