@@ -4,6 +4,7 @@ import numpy as np
 
 from snapshotter.erofs import format as erofs
 from snapshotter.erofs.crc32c import crc32c
+from snapshotter.erofs.hot import chunk_entries
 from snapshotter.erofs.options import Options
 from snapshotter.erofs.plan import Plan
 from snapshotter.erofs.runs import copy_runs, starts_of
@@ -15,6 +16,7 @@ def emit(layout: Plan, tree: Tree, options: Options) -> memoryview:
     image = np.zeros(layout.blocks * BLOCK, dtype=np.uint8)
     _inodes(image, layout, tree)
     _xattrs(image, layout)
+    _chunk_tables(image, layout)
     _directories(image, layout, tree)
     _symlinks(image, layout, tree)
     _superblock(image, layout, options)
@@ -58,6 +60,15 @@ def _xattrs(image: U8, layout: Plan) -> None:
     )
     at = layout.shared_block * BLOCK
     image[at : at + len(plan.shared)] = np.frombuffer(plan.shared, dtype=np.uint8)
+
+
+def _chunk_tables(image: U8, layout: Plan) -> None:
+    words = image.view("<u8")
+    entries = chunk_entries(layout.chunks).view("<u8")
+    count = np.diff(layout.chunks.start)
+    # Tables are aligned to their entries: a table is a run of whole words.
+    to = np.repeat(layout.chunks_at // 8 - layout.chunks.start[:-1], count)
+    words[to + np.arange(len(entries))] = entries
 
 
 def _directories(image: U8, layout: Plan, tree: Tree) -> None:
@@ -108,7 +119,8 @@ def _superblock(image: U8, layout: Plan, options: Options) -> None:
     block["xattr_blkaddr"] = layout.shared_block
     block["uuid"] = np.void(options.uuid)
     if layout.devices:
-        block["feature_incompat"] = erofs.FEATURE_INCOMPAT_DEVICE_TABLE
+        chunked = erofs.FEATURE_INCOMPAT_CHUNKED_FILE if len(layout.chunks.files) else 0
+        block["feature_incompat"] = erofs.FEATURE_INCOMPAT_DEVICE_TABLE | chunked
         block["extra_devices"] = len(layout.devices)
         block["devt_slotoff"] = super_end // erofs.DEVICE_SLOT.itemsize
     slots = np.zeros(len(layout.devices), dtype=erofs.DEVICE_SLOT)

@@ -4,10 +4,12 @@ Names follow the specification, Linux `fs/erofs/erofs_fs.h` and "Core on-disk fo
 documentation (https://erofs.docs.kernel.org). All integers are little-endian.
 
     block 0   1,024 bytes unused | superblock (128) | device table | inodes ...
-    ...       inodes, each with its inline xattrs and the inline tail of its data
+    ...       inodes, each with its inline xattrs and the inline tail of its data or, in a
+              hot layout, the table of its chunks
     ...       shared xattrs, from a block boundary
     ...       whole blocks of directories and long symlinks
-    end       nothing: the contents of regular files are on an extra device
+    end       nothing: the contents of regular files are on extra devices: the data area and,
+              in a hot layout, the hot area
 
 What is not used: compact inodes (they have no mtime of their own), compression, fragments, long
 xattr prefixes, the xattr name filter.
@@ -96,6 +98,15 @@ class DataLayout(IntEnum):
     CHUNK_BASED = 4
     """A table of chunk addresses follows the inode and its xattrs."""
 
+
+CHUNK_FORMAT_INDEXES: Final = 0x20
+"""In `i_u` of a chunk-based inode: its table has 8-byte entries. The low 5 bits, here 0, are the
+chunk size as a power of two of blocks."""
+CHUNK_INDEX: Final = np.dtype(
+    [("startblk_hi", "<u2"), ("device_id", "<u2"), ("startblk_lo", "<u4")]
+)
+"""`erofs_inode_chunk_index`; the block is one of the device itself, not a unified address. The high
+bits were `advise`, always 0, before Linux 6.15."""
 
 DIRENT: Final = np.dtype(
     [("nid", "<u8"), ("nameoff", "<u2"), ("file_type", "u1"), ("reserved", "u1")]

@@ -12,6 +12,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -29,30 +30,35 @@ _FS_IOC_GETFSSYSFSPATH: Final = 2 << 30 | _SYSFS_PATH_SIZE << 16 | 0x15 << 8 | 1
 """`_IOR(0x15, 1, struct fs_sysfs_path)`, Linux 6.9: a length byte and up to 128 bytes."""
 
 
-def mount_erofs(meta: Path, target: Path, device: Path | None, *, via_loop: bool = False) -> None:
+def mount_erofs(
+    meta: Path, target: Path, device: Path | None, *more: Path, via_loop: bool = False
+) -> None:
     """Mount the image `meta`, with the data area `device`, read-only on the directory `target`.
+
+    `more` are further extra devices in the order of the device table: the hot area of a hot layout.
 
     File-backed, or with `via_loop` through read-only loop devices that the kernel frees at umount.
     A file-backed mount reads its files past their own page cache where the kernel can: what EROFS
     caches need not be cached twice, and through FUSE it is 1.5 times faster. Raises `HostError`
     when the kernel refuses and `UsageError` for a path that cannot be a mount option.
     """
+    devices = (*([device] if device else []), *more)
     if via_loop:
-        _mount_in_helper(meta, target, device)
+        _mount_in_helper(meta, target, devices)
     else:
-        _mount_files(meta, target, device)
+        _mount_files(meta, target, devices)
     fields = {"meta": str(meta), "target": str(target), "via_loop": via_loop}
     _LOG.debug("erofs mounted", extra={"fields": fields})
 
 
-def _mount_files(meta: Path, target: Path, device: Path | None) -> None:
+def _mount_files(meta: Path, target: Path, devices: Sequence[Path]) -> None:
     try:
-        mount_image(meta, target, device, direct=True)
+        mount_image(meta, target, *devices, direct=True)
     except HostError as error:
         cause = error.__cause__
         if not isinstance(cause, OSError) or cause.errno != errno.EINVAL:
             raise
-        mount_image(meta, target, device)  # a kernel or file system without direct I/O
+        mount_image(meta, target, *devices)  # a kernel or file system without direct I/O
 
 
 def backing_dev(target: Path) -> tuple[int, int]:
@@ -84,13 +90,13 @@ def bdi_directory(target: Path) -> Path:
     return Path("/sys/class/bdi") / Path(os.fsdecode(bytes(answer[1 : 1 + answer[0]]))).name
 
 
-def _mount_in_helper(meta: Path, target: Path, device: Path | None) -> None:
+def _mount_in_helper(meta: Path, target: Path, devices: Sequence[Path]) -> None:
     command = [sys.executable, "-m", "snapshotter.erofs.loop_mount", str(meta), str(target)]
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": f"{root}:{os.environ.get('PYTHONPATH', '')}"}
     try:
         done = subprocess.run(
-            [*command, *([str(device)] if device else [])],
+            [*command, *map(str, devices)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

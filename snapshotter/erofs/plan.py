@@ -1,9 +1,8 @@
 """Where everything of a metadata image goes: positions and sizes, no bytes yet.
 
 Every inode is an *item* of three parts: the fixed part (inode and inline xattrs), an inline tail
-that must end in the block in which the item starts, and a trailer that may run on. Trailers are
-empty so far: they are the place for the chunk indexes of a hot layout, which would set `layout`
-to `DataLayout.CHUNK_BASED`, `trailer` to 8 bytes a chunk, and add a second device.
+that must end in the block in which the item starts, and a trailer that may run on: the chunk table
+of a file in a hot layout (see `hot`), aligned to 8 bytes.
 """
 
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from snapshotter import limits as bounds
 from snapshotter.erofs import format as erofs
 from snapshotter.erofs.directories import DirectoryPlan, left_out, plan_directories
 from snapshotter.erofs.format import DataLayout
+from snapshotter.erofs.hot import ChunkPlan, HotLayout, no_chunks, plan_chunks
 from snapshotter.erofs.options import Options
 from snapshotter.erofs.runs import starts_of
 from snapshotter.erofs.xattrs import XattrPlan, plan_xattrs
@@ -23,6 +23,7 @@ from snapshotter.layers.records import BLOCK, I64, Tree
 
 _DIR, _REG, _LNK = 4, 8, 10
 """File types, as `st_mode >> 12`."""
+_CHUNK: Final = erofs.CHUNK_INDEX.itemsize
 _ADDRESSES: Final = 1 << 32
 """Blocks that EROFS can address (`blkaddr` has 32 bits)."""
 
@@ -51,7 +52,8 @@ class Plan:
     size: I64
     """`i_size`."""
     address: I64
-    """Regular files, directories, symlinks: first block; device nodes: rdev."""
+    """Regular files, directories, symlinks: first block; device nodes: rdev; chunk-based files:
+    the chunk format."""
     shared_block: int
     """First block of the shared xattrs."""
     symlinks: I64
@@ -62,24 +64,33 @@ class Plan:
     """Byte offset of each directory block (one value a block)."""
     directories: DirectoryPlan
     xattrs: XattrPlan
+    chunks: ChunkPlan
+    chunks_at: I64
+    """Byte offset of each chunk table (one value a chunk-based file)."""
 
 
-def plan(tree: Tree, data_blocks: int, options: Options) -> Plan:
+def plan(tree: Tree, data_blocks: int, options: Options, hot: HotLayout | None = None) -> Plan:
     """Lay out the metadata of `tree`, whose data area has `data_blocks` blocks.
 
-    Raises `CorruptError` where the tree cannot be expressed: file contents past the data area,
-    extended attributes or sizes too large.
+    Raises `CorruptError` where the tree cannot be expressed: file contents or hot blocks past the
+    data area, extended attributes or sizes too large.
     """
-    return _Layout(tree, data_blocks, options).finish()
+    return _Layout(tree, data_blocks, options, hot).finish()
 
 
 class _Layout:
     """One run of the planner: each step fills in what the steps before it made possible."""
 
-    def __init__(self, tree: Tree, data_blocks: int, options: Options) -> None:
+    def __init__(
+        self, tree: Tree, data_blocks: int, options: Options, hot: HotLayout | None
+    ) -> None:
         self.tree = tree
         self.type = tree.inodes.mode >> 12
         self.data_blocks = data_blocks
+        self.hot_blocks = len(hot.blocks) if hot else 0
+        self.full = (self.type == _REG) & (tree.inodes.size > 0)
+        self._check_contents()
+        self.chunks = self._chunks(hot)
         self.written = np.flatnonzero(~left_out(tree, bottom=options.bottom))
         self.xattrs = plan_xattrs(tree, options)
         self.directories = plan_directories(tree, bottom=options.bottom)
@@ -92,9 +103,10 @@ class _Layout:
     def finish(self) -> Plan:
         """Place inodes, then what needs whole blocks, then the devices behind them."""
         inline = self._inline_tails()
-        trailer = np.zeros_like(inline)
+        padding, trailer = self._trailers()
         position, end = self._place(inline, trailer)
         layout = np.where(inline > 0, DataLayout.FLAT_INLINE, DataLayout.FLAT_PLAIN)
+        layout[self.chunks.files] = DataLayout.CHUNK_BASED
         shared_block = -(-end // BLOCK)
         first = shared_block + -(-len(self.xattrs.shared) // BLOCK)
         block_at, dir_address, first = self._directory_blocks(inline, position, first)
@@ -103,10 +115,11 @@ class _Layout:
         address[self.directories.dir_inode] = dir_address
         plain = self.symlinks[inline[self.symlinks] == 0]
         address[plain] = symlink_at[inline[self.symlinks] == 0] // BLOCK
-        _check_size(first, self.data_blocks)
+        _check_size(first, self.data_blocks + self.hot_blocks)
+        files = self.chunks.files
         return Plan(
             blocks=first,
-            devices=(Device(self.data_blocks, first),) if self.data_blocks else (),
+            devices=self._devices(first),
             written=self.written,
             position=position,
             layout=layout,
@@ -118,7 +131,29 @@ class _Layout:
             block_at=block_at,
             directories=self.directories,
             xattrs=self.xattrs,
+            chunks=self.chunks,
+            chunks_at=position[files] + self.fixed[files] + padding,
         )
+
+    def _chunks(self, hot: HotLayout | None) -> ChunkPlan:
+        if hot is None:
+            return no_chunks()
+        hot.check(self.data_blocks)
+        return plan_chunks(self.tree.inodes, self.full, hot)
+
+    def _trailers(self) -> tuple[I64, I64]:
+        """Return the padding before each chunk table, and what follows each inode's fixed part."""
+        trailer = np.zeros(len(self.size), dtype=np.int64)
+        files = self.chunks.files
+        padding = -self.fixed[files] % _CHUNK
+        trailer[files] = padding + np.diff(self.chunks.start) * _CHUNK
+        return padding, trailer
+
+    def _devices(self, first: int) -> tuple[Device, ...]:
+        """Return the device table, its devices mapped behind the image."""
+        sizes = [size for size in (self.data_blocks, self.hot_blocks) if size]
+        starts = [first, first + self.data_blocks]
+        return tuple(map(Device, sizes, starts))
 
     def _inline_tails(self) -> I64:
         """Return the bytes that follow each inode in its own block; 0 where they do not fit."""
@@ -129,7 +164,7 @@ class _Layout:
 
     def _place(self, inline: I64, trailer: I64) -> tuple[I64, int]:
         start = erofs.SUPER_OFFSET + erofs.SUPER_BLOCK.itemsize
-        start += erofs.DEVICE_SLOT.itemsize * bool(self.data_blocks)
+        start += erofs.DEVICE_SLOT.itemsize * (bool(self.data_blocks) + bool(self.hot_blocks))
         whole = (self.fixed + inline + trailer)[self.written]
         position = np.full(len(self.size), -1, dtype=np.int64)
         position[self.written], end = place_items(-(-whole // erofs.SLOT) * erofs.SLOT, start)
@@ -159,26 +194,31 @@ class _Layout:
     def _addresses(self, mapped_blkaddr: int) -> I64:
         """Return `i_u` of regular files and device nodes."""
         inodes = self.tree.inodes
-        full = (self.type == _REG) & (inodes.size > 0)
+        block = (inodes.data // BLOCK).astype(np.int64) + mapped_blkaddr
+        address = np.where(self.full, block, inodes.rdev.astype(np.int64))
+        address[self.chunks.files] = erofs.CHUNK_FORMAT_INDEXES
+        return address
+
+    def _check_contents(self) -> None:
+        """Raise `CorruptError` unless all file contents are inside the data area."""
+        inodes, room = self.tree.inodes, self.data_blocks
         block = inodes.data // BLOCK
         count = inodes.size // BLOCK + (inodes.size % BLOCK > 0)
-        room = self.data_blocks
-        wrong = full & ((count > room) | (block > room) | (inodes.data % BLOCK != 0))
-        wrong |= full & (block + count > room)
+        wrong = (count > room) | (block > room) | (inodes.data % BLOCK != 0)
+        wrong = self.full & (wrong | (block + count > room))
         if wrong.any():
             raise CorruptError(
                 f"inode {int(np.argmax(wrong))}: content is not inside the data area"
                 f" of {self.data_blocks} blocks",
                 hint="the layer index is damaged: index the layer again",
             )
-        return np.where(full, block.astype(np.int64) + mapped_blkaddr, inodes.rdev.astype(np.int64))
 
 
-def _check_size(blocks: int, data_blocks: int) -> None:
+def _check_size(blocks: int, device_blocks: int) -> None:
     if blocks * BLOCK > bounds.DEFAULT.erofs_metadata:
         raise CorruptError(f"metadata of {blocks} blocks is over the limit")
-    if blocks + data_blocks >= _ADDRESSES:
-        raise CorruptError(f"data area of {data_blocks} blocks is more than EROFS can address")
+    if blocks + device_blocks >= _ADDRESSES:
+        raise CorruptError(f"devices of {device_blocks} blocks are more than EROFS can address")
 
 
 def place_items(sizes: I64, start: int) -> tuple[I64, int]:

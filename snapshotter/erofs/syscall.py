@@ -27,14 +27,13 @@ _HINTS: Final = {
 }
 
 
-def mount_image(source: Path, target: Path, device: Path | None, *, direct: bool = False) -> None:
-    """Call mount(2) with `source` and `device`, files or block devices as they are.
+def mount_image(source: Path, target: Path, *devices: Path, direct: bool = False) -> None:
+    """Call mount(2) with `source` and its extra devices in the order of the device table.
 
-    `direct`: files are read past their own page cache.
+    They are files or block devices as they are. `direct`: files are read past their own page cache.
     """
     options = [b"directio"] if direct else []
-    if device:
-        options.append(_option("device", device))
+    options += [_option("device", device) for device in devices]
     data = b",".join(options)
     result = _libc.mount(os.fsencode(source), os.fsencode(target), b"erofs", _MS_RDONLY, data)
     if result:

@@ -117,3 +117,18 @@ class Image:
                 for head, end in zip(heads, ends, strict=True)
             ]
         return found
+
+    def extents(self, inode: Inode) -> list[tuple[int, int]]:
+        """(device number, block on it) of every block of a regular file."""
+        count = -(-inode.size // BLOCK)
+        if inode.layout == 4:
+            assert inode.address == 0x20, "8-byte entries, chunks of one block"
+            at = -(-inode.inline_at // 8) * 8
+            entries = struct.iter_unpack("<HHI", self.image[at : at + 8 * count])
+            return [(device, low | high << 32) for high, device, low in entries]
+        assert inode.layout == 0
+        for number, (blocks, mapped) in enumerate(self.devices, 1):
+            if mapped <= inode.address < mapped + blocks:
+                return [(number, inode.address - mapped + row) for row in range(count)]
+        assert not count, "an address on no device"
+        return []
