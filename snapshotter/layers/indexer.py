@@ -26,7 +26,7 @@ from snapshotter.limits import DEFAULT, Limits
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-SPACING: Final = 1 << 20
+SPACING: Final = 512 << 10
 """Uncompressed bytes between checkpoints; `docs/decisions/0002-checkpoint-spacing.md`."""
 
 _LOCAL_CHUNK: Final = 4 << 20
@@ -92,6 +92,9 @@ class LayerIndexer:
         """
         try:
             self._feed(piece)
+        except CorruptError as error:
+            self.close()
+            raise self._placed(error) from error
         except BaseException:
             self.close()
             raise
@@ -112,6 +115,8 @@ class LayerIndexer:
             self._surveying.drain()
             self._packing.drain()
             return self._indexed()
+        except CorruptError as error:
+            raise self._placed(error) from error
         finally:
             self.close()
 
@@ -119,6 +124,12 @@ class LayerIndexer:
         """Give up: end the threads. Needed only by who can't wait for the garbage collector."""
         self._surveying.close()
         self._packing.close()
+
+    def _placed(self, error: CorruptError) -> CorruptError:
+        """Say about where: lanes run behind, so no closer than this. Who feeds knows the name."""
+        return CorruptError(
+            f"layer is damaged in its first {self._size} bytes: {error.message}", hint=error.hint
+        )
 
     def _feed(self, piece: bytes) -> None:
         self._size += len(piece)
