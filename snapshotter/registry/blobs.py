@@ -174,6 +174,8 @@ class Blobs:
         request = self._request(endpoint, wanted)
         async with self._located(endpoint, request, wanted) as response:
             body = self._plan(endpoint, response, wanted)
+            if (body.total or 0) > self._limits.layer:
+                raise CorruptError(f"{request.what} is longer than {self._limits.layer} bytes")
             yield response, body, request
 
     async def _read_once(self, endpoint: Endpoint, request: Request, wanted: _Range) -> bytes:
@@ -241,18 +243,25 @@ class Blobs:
             raise CorruptError(f"{request.what} is longer than {self._limits.layer} bytes")
 
     async def _piece(self, response: aiohttp.ClientResponse, request: Request, most: int) -> bytes:
-        """Return up to `most` bytes, as many as come without much waiting; empty at the end."""
+        """Return up to `most` bytes, as many as come without much waiting; empty at the end.
+
+        What came before a failure is returned; the failure is raised by the next call.
+        """
         parts: list[bytes] = []
         size = 0
-        with translated(request.what, response.url):
-            async with asyncio.timeout(self._timeouts.transfer(most)):
-                # Half-full pieces are handed on: fewer crossings, yet no long wait.
-                while size < max(1, most // 2):
-                    part = await response.content.read(most - size)
-                    if not part:
-                        break
-                    parts.append(part)
-                    size += len(part)
+        try:
+            with translated(request.what, response.url):
+                async with asyncio.timeout(self._timeouts.transfer(most)):
+                    # Half-full pieces are handed on: fewer crossings, yet no long wait.
+                    while size < max(1, most // 2):
+                        part = await response.content.read(most - size)
+                        if not part:
+                            break
+                        parts.append(part)
+                        size += len(part)
+        except RemoteError:
+            if not parts:
+                raise
         self._transport.count_received(request, size)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 

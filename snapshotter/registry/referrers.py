@@ -33,7 +33,7 @@ _NO_SUCH_API: Final = frozenset({400, 405, 406, 501})
 """What registries answer, besides 404, to a path that they do not know."""
 _NEXT: Final = re.compile(r'<([^<>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 _WRITES: Final = 5
-_WRITE_PAUSE_S: Final = 0.2
+_WRITE_PAUSE_S: Final = 0.1
 
 
 def fallback_tag(digest: str) -> str:
@@ -136,7 +136,6 @@ class Referrers:
                 raise RemoteError(
                     f"tag {fallback_tag(subject)} of {reference.name}: others overwrite our entry",
                     hint="try again when fewer publish at once",
-                    temporary=True,
                 )
 
         await self._calls.run(reference, PUSH, operation)
