@@ -181,9 +181,8 @@ class Snapshotter:
 
     async def remove(self, snapshotter: str, key: str) -> None:
         """Remove a snapshot; `cleanup` frees the space. StateError if others are built on it."""
-        row = await self._run(self._state.remove, snapshotter, key)
-        if row.link.layer and self._lazy:
-            self._lazy.release_soon(row.link.layer)
+        # A caller that hangs up must not come between the removal and the layer's release.
+        await asyncio.shield(asyncio.create_task(self._remove(snapshotter, key)))
 
     async def stat(self, snapshotter: str, key: str) -> Info:
         """Return what is known of a snapshot."""
@@ -208,6 +207,11 @@ class Snapshotter:
         """Delete what removed snapshots, and crashes, left on disk."""
         async with self._sweeping:
             await delete(await self._run(self._state.sweep))
+
+    async def _remove(self, snapshotter: str, key: str) -> None:
+        row = await self._run(self._state.remove, snapshotter, key)
+        if row.link.layer and self._lazy:
+            self._lazy.release_soon(row.link.layer)
 
     async def _serve(
         self, snapshotter: str, key: str, parent: str, labels: Mapping[str, str]
@@ -247,25 +251,21 @@ class Snapshotter:
         below = await self._run(self._state.below, snapshotter, parent)
         await self._ensure(below)
         owner = await self._owner(parent, below)
-        row = await self._run(self._state.create, kind, snapshotter, key, parent, labels, owner)
+        row, below = await self._run(
+            self._state.create, kind, snapshotter, key, parent, labels, owner
+        )
         return self._mounts(row, below)
 
     async def _owner(self, parent: str, below: Sequence[Link]) -> Owner:
         """Tell whom the root directory of a snapshot belongs to: as below, so that it looks so."""
         if not below:
             return Owner(os.geteuid(), os.getegid(), _OWN)
-        try:
-            return await asyncio.to_thread(directories.owner, self._path(below[0]))
-        except FileNotFoundError as error:
-            raise NotFoundError(
-                f"the tree of snapshot {parent!r} is missing on disk: {error.filename}",
-                hint="remove the image and pull it again",
-            ) from error
+        return await _read(parent, directories.owner, self._path(below[0]))
 
     async def _usage(self, row: Row) -> Usage:
         if row.info.kind is not Kind.ACTIVE or row.link.layer:
             return row.usage
-        return await asyncio.to_thread(directories.disk_usage, self._path(row.link))
+        return await _read(row.info.name, directories.disk_usage, self._path(row.link))
 
     async def _ensure(self, links: Sequence[Link]) -> None:
         layers = [link.layer for link in links if link.layer]
@@ -309,3 +309,16 @@ async def _in(
         raise HostError(
             f"snapshot directory: {error}", hint="is the disk full, failing or read-only?"
         ) from error
+
+
+async def _read(name: str, function: Callable[[Path], _T], tree: Path) -> _T:
+    """Look at the tree of the snapshot `name` in a thread."""
+    try:
+        return await asyncio.to_thread(function, tree)
+    except FileNotFoundError as error:
+        raise NotFoundError(
+            f"the tree of snapshot {name!r} is missing: {error.filename}",
+            hint="remove the image and pull it again",
+        ) from error
+    except OSError as error:
+        raise HostError(f"the tree of snapshot {name!r} cannot be read: {error}") from error

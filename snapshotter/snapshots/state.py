@@ -69,12 +69,12 @@ class State:
         parent: str,
         labels: Mapping[str, str],
         owner: Owner,
-    ) -> Row:
-        """Make an active snapshot or a view, with its directories."""
+    ) -> tuple[Row, list[Link]]:
+        """Make an active snapshot or a view, with its directories; return what `mounted` does."""
         with self._store.transaction(snapshotter) as snapshots:
             row = snapshots.insert(kind, key, parent, labels)
             self._directories.create(row.link.id, kind, owner)
-            return row
+            return row, snapshots.chain(parent)
 
     def wanted(
         self, snapshotter: str, key: str, parent: str, target: str

@@ -191,6 +191,12 @@ async def test_a_tree_lost_from_disk_is_not_found(core: Snapshotter, root: Path)
     with pytest.raises(NotFoundError, match="pull it again"):
         await core.prepare(SN, "b", "c", {})
     await core.remove(SN, "c")
+    await core.prepare(SN, "d", "", {})
+    shutil.rmtree(root / "snapshots/2")
+    with pytest.raises(NotFoundError):
+        await core.usage(SN, "d")
+    with pytest.raises(NotFoundError):
+        await core.commit(SN, "e", "d", {})
 
 
 async def test_a_disk_that_fails_is_a_host_error_and_leaves_no_row(
@@ -316,6 +322,22 @@ async def test_a_release_waits_for_layers_being_provided(
     await lazy.close()
     assert layers.log == ["provide a", "provide a"]
     assert layers.held == {"a"}
+
+
+async def test_a_removal_whose_caller_hangs_up_still_releases_the_layer(
+    lazy: Snapshotter, layers: PlainLayers
+) -> None:
+    with pytest.raises(ExistsError):
+        await lazy.prepare(SN, "x", "", {TARGET: CHAIN["a"]})
+    removing = asyncio.create_task(lazy.remove(SN, CHAIN["a"]))
+    await asyncio.sleep(0)
+    removing.cancel()
+    await asyncio.gather(removing, return_exceptions=True)
+    while await lazy.select(SN, []):
+        await asyncio.sleep(0)
+    while not layers.log[1:]:
+        await asyncio.sleep(0)
+    assert layers.log == ["provide a", "release a"]
 
 
 async def test_a_layer_that_was_provided_but_not_kept_is_released(
