@@ -175,7 +175,7 @@ class Snapshotter:
         `parent` is given and it has another.
         """
         kept = label_rules.checked(labels)
-        row = await self._run(self._state.get, snapshotter, key)
+        row = await self._run(self._state.committable, snapshotter, key, name)
         usage = await self._usage(row)
         await self._run(self._state.commit, snapshotter, key, name, kept, parent, usage)
 

@@ -117,6 +117,11 @@ class State:
         with self._store.transaction(snapshotter) as snapshots:
             snapshots.insert(Kind.ACTIVE, key, parent, labels, layer=layer.layer, usage=usage)
 
+    def committable(self, snapshotter: str, key: str, name: str) -> Row:
+        """Return the active snapshot `key` if it can be committed as `name`."""
+        with self._store.transaction(snapshotter) as snapshots:
+            return snapshots.committable(key, name)
+
     def commit(
         self,
         snapshotter: str,

@@ -231,6 +231,18 @@ class Snapshots:
         self._set_labels(cursor.lastrowid, labels)
         return self.get(name)
 
+    def committable(self, key: str, name: str) -> Row:
+        """Return the active snapshot `key` if it can be committed as `name`.
+
+        That the name is taken comes first: to who tries again without having seen the answer,
+        that is the answer.
+        """
+        self._check_new(name)
+        row = self.get(key)
+        if row.info.kind is not Kind.ACTIVE:
+            raise StateError(f"snapshot {key!r} is not active and cannot be committed")
+        return row
+
     def commit(
         self, key: str, name: str, labels: Mapping[str, str], parent: str, usage: Usage
     ) -> None:
@@ -239,10 +251,7 @@ class Snapshots:
         `parent` is given to a snapshot that was made without one; empty keeps what it has.
         UsageError if it has another.
         """
-        self._check_new(name)
-        row = self.get(key)
-        if row.info.kind is not Kind.ACTIVE:
-            raise StateError(f"snapshot {key!r} is not active and cannot be committed")
+        row = self.committable(key, name)
         if parent and row.info.parent not in ("", parent):
             raise UsageError(f"snapshot {key!r} cannot be moved to another parent on commit")
         below = self.parent(parent or row.info.parent)

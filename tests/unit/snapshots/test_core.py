@@ -127,6 +127,13 @@ async def test_commit_records_what_was_written(core: Snapshotter) -> None:
     assert await core.usage(SN, "v") == Usage(0, 0)
 
 
+async def test_a_commit_tried_again_is_told_that_it_happened(core: Snapshotter) -> None:
+    await core.prepare(SN, "a", "", {})
+    await core.commit(SN, "c", "a", {})
+    with pytest.raises(ExistsError):
+        await core.commit(SN, "c", "a", {})
+
+
 async def test_an_upper_directory_is_owned_and_moded_as_the_tree_below(core: Snapshotter) -> None:
     (mount,) = await core.prepare(SN, "a", "", {})
     Path(mount.source).chmod(0o1751)
