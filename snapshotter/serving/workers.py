@@ -19,6 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Final, ParamSpec, TypeVar
 
 from bootseer.errors import HostError
+from snapshotter.serving.jobs import run_job
 
 log = logging.getLogger(__name__)
 
@@ -26,66 +27,64 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _PR_SET_PDEATHSIG: Final = 1
-_NICE: Final = 5
 
 
 class Workers:
-    """Two pools: *quick* for what somebody waits for, *bulk* for whole layers, a process a job.
+    """*quick* processes, kept, for what somebody waits for; *bulk* ones, a job each, for layers.
 
-    Race-free: a pool is replaced in one step by the event loop's thread, and only by the one that
-    saw that very pool break.
+    Race-free: the pool is replaced in one step by the event loop's thread, and only by the one
+    that saw that very pool break.
     """
 
     def __init__(self, *, quick: int = 1, bulk: int = 2) -> None:
-        """`quick` and `bulk`: processes in each pool."""
-        self._sizes = {"quick": quick, "bulk": bulk}
-        self._pools: dict[str, ProcessPoolExecutor] = {}
+        """`quick`: processes kept; `bulk`: jobs at once."""
+        self._size = quick
+        self._pool: ProcessPoolExecutor | None = None
+        self._bulk = asyncio.Semaphore(bulk)
 
     async def quick(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run `work` in a process that is kept; it and its arguments must pickle."""
-        return await self._run("quick", work, *args, **kwargs)
+        """Run `work` in a process that is kept; it and its arguments must pickle.
 
-    async def warm(self) -> None:
-        """Start the quick processes and let them import what they need, before it is needed."""
-        await asyncio.gather(*(self.quick(_ready) for _ in range(self._sizes["quick"])))
-
-    async def bulk(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run `work` in a process of its own, at lower priority, for as long as it takes."""
-        return await self._run("bulk", work, *args, **kwargs)
-
-    async def _run(self, kind: str, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        pool = self._pools.get(kind) or self._start(kind)
+        HostError if the process dies.
+        """
+        pool = self._pool = self._pool or self._start()
         try:
             future = pool.submit(work, *args, **kwargs)
             return await asyncio.wrap_future(future)
         except BrokenProcessPool as error:
-            if self._pools.get(kind) is pool:
-                del self._pools[kind]
+            if self._pool is pool:
+                self._pool = None
                 pool.shutdown(wait=False, cancel_futures=True)
             name = getattr(work, "__name__", "job")
             raise HostError(
                 f"a worker process died during {name}", hint="out of memory? see the kernel log"
             ) from error
 
-    def _start(self, kind: str) -> ProcessPoolExecutor:
-        pool = ProcessPoolExecutor(
-            self._sizes[kind],
+    async def warm(self) -> None:
+        """Start the quick processes and let them import what they need, before it is needed."""
+        await asyncio.gather(*(self.quick(_ready) for _ in range(self._size)))
+
+    async def bulk(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `work` in a process of its own, at lower priority; it is killed if cancelled."""
+        async with self._bulk:
+            return await run_job(work, *args, **kwargs)
+
+    def _start(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            self._size,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_initialise,
-            initargs=(os.getpid(), _NICE if kind == "bulk" else 0),
-            max_tasks_per_child=1 if kind == "bulk" else None,
+            initargs=(os.getpid(),),
         )
-        self._pools[kind] = pool
-        return pool
 
     def close(self) -> None:
-        """Stop all workers, without waiting for what they do."""
-        for pool in self._pools.values():
-            processes = list((pool._processes or {}).values())
-            pool.shutdown(wait=False, cancel_futures=True)
+        """Stop the quick processes, without waiting for what they do."""
+        if self._pool is not None:
+            processes = list((self._pool._processes or {}).values())
+            self._pool.shutdown(wait=False, cancel_futures=True)
             for process in processes:
                 process.kill()
-        self._pools.clear()
+            self._pool = None
 
 
 def _ready() -> None:
@@ -93,12 +92,10 @@ def _ready() -> None:
     importlib.import_module("snapshotter.serving.mounts")
 
 
-def _initialise(parent: int, nice: int) -> None:
-    """Die with the server, leave its signals to it, yield to it."""
+def _initialise(parent: int) -> None:
+    """Die with the server and leave its signals to it."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if nice:
-        os.nice(nice)
