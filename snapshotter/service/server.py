@@ -36,12 +36,14 @@ async def serve(core: Snapshotter, path: Path, *, grace: float = 5.0) -> AsyncIt
     server = aio.server()
     add_SnapshotsServicer_to_server(SnapshotsServicer(core, lambda: health.ready), server)
     add_HealthServicer_to_server(health, server)
-    inode = await _listen(server, path)
-    _log.info("snapshots service listens", extra={"fields": {"socket": str(path)}})
     try:
-        yield health
+        inode = await _listen(server, path)
+        _log.info("snapshots service listens", extra={"fields": {"socket": str(path)}})
+        try:
+            yield health
+        finally:
+            _withdraw(path, inode)
     finally:
-        _withdraw(path, inode)
         await server.stop(grace)
 
 
