@@ -95,7 +95,7 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         # Whoever read our output has seen enough. Python would complain at exit otherwise.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 1
     except (click.ClickException, BootseerError) as error:
         return _expected(error, as_json=as_json)
     except (click.Abort, KeyboardInterrupt):

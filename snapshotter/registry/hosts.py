@@ -197,14 +197,13 @@ def _files(value: Any, directory: Path, where: str) -> tuple[str, ...]:
 
 def _clients(value: Any, directory: Path, where: str) -> tuple[tuple[str, str | None], ...]:
     """Read one file, a list of files, or a list of [certificate, key] pairs."""
-    if isinstance(value, str):
-        return ((str(directory / value), None),)
     pairs: list[tuple[str, str | None]] = []
-    for item in value if isinstance(value, Sequence) else (value,):
-        files = _files(item, directory, where)
-        if len(files) not in {1, 2}:
+    for item in (value,) if isinstance(value, str) or not isinstance(value, Sequence) else value:
+        certificate, *keys = _strings(item, where) or ("",)
+        if not certificate or len(keys) > 1:
             raise UsageError(f"{where}: wanted is a certificate, or a certificate and a key")
-        pairs.append((files[0], files[1] if len(files) == 2 and files[1] else None))
+        key = str(directory / keys[0]) if keys and keys[0] else None
+        pairs.append((str(directory / certificate), key))
     return tuple(pairs)
 
 
