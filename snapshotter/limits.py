@@ -51,8 +51,8 @@ class Limits:
     """Layers of an image (a count)."""
     manifests: int = 1024
     """Entries of an image index (a count)."""
-    entries: int = 20_000_000
-    """Names in one layer (a count)."""
+    entries: int = 4_000_000
+    """Names in one layer (a count). Reading one takes up to 500 bytes of memory a name."""
     chunks: int = 16_000_000
     """Chunks in one layer (a count)."""
     chunk: int = 64 << 20
@@ -67,7 +67,7 @@ class Limits:
     """A path in a tar header."""
     depth: int = 2048
     """Directories above a name (a count)."""
-    path_steps: int = 50_000_000
+    path_steps: int = 20_000_000
     """Names looked up to resolve all paths of one layer (a count). A long path through symlinks
     takes many, and a layer may be made of them; real layers stay below ten a directory."""
     symlink: int = 4095
@@ -82,6 +82,20 @@ class Limits:
     """The EROFS metadata written for one layer."""
     pax_header: int = 1 << 20
     """One PAX or GNU long-name record block."""
+    hot_record: int = 64 << 20
+    """A record of hot blocks, compressed or not."""
+    hot_blocks: int = 4 << 20
+    """Blocks of 4 KiB in one record or pack (a count; 16 GiB)."""
+    hot_text: int = 1024
+    """A workload's name or a kernel's version in a record, in UTF-8."""
+    hot_frame: int = 16 << 20
+    """One frame of a hot pack, uncompressed."""
+    hot_hashes: int = 512 << 20
+    """The hashes in a hot pack that prove its blocks."""
+    hot_pack: int = 20 << 30
+    """A hot pack."""
+    hot_runs: int = 256
+    """Records that are merged (a count)."""
     label: int = 4096
     """Key and value of a snapshot's label together (containerd's own limit)."""
     snapshot_name: int = 32 << 10

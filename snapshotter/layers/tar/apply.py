@@ -240,9 +240,7 @@ class TreeBuilder:
 
     def _make_hard_link(self, member: Member, parent: int, name: bytes) -> None:
         node = self._link_target(member)
-        if len(name) > self._limits.name:
-            raise FieldError(f"a name of {len(name)} bytes")
-        self._nodes.directories[parent].children[name] = node
+        self._nodes.link(node, parent, name)
         # chown(2), which follows, drops the capabilities of what is not a directory.
         if node in self._nodes.xattrs:
             self._nodes.xattrs[node].pop(attributes.CAPABILITY, None)

@@ -57,6 +57,8 @@ class DataArea:
     def _check(self) -> None:
         if self.size > self._limits.data_area:
             raise CorruptError(f"a layer with more than {self._limits.data_area} bytes of files")
+        if len(self._tar) > self._limits.entries:
+            raise CorruptError(f"a layer with more than {self._limits.entries} pieces of files")
         if self._zeros > self._limits.sparse_zeros:
             raise CorruptError(f"sparse files with more than {self._limits.sparse_zeros} zeros")
 

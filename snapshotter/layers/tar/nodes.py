@@ -50,6 +50,7 @@ class Nodes:
         """Symlinks only."""
         self.xattrs: dict[int, dict[bytes, bytes]] = {}
         """Only nodes that ever had any."""
+        self._links = 0
         self._append(S_IFDIR | 0o755, 0)
         self.directories[ROOT] = Directory(0, 0)
 
@@ -60,8 +61,7 @@ class Nodes:
         from a parent with a default ACL.
         """
         directory = self.directories[parent]
-        if len(name) > self._limits.name:
-            raise CorruptError(f"a name of {len(name)} bytes in a layer")
+        self._check_name(name)
         node = self._append(mode, flags)
         if S_IFMT(mode) == S_IFDIR:
             self.directories[node] = self._below(directory, name)
@@ -73,6 +73,13 @@ class Nodes:
             self.chmod(node, mode)
         directory.children[name] = node
         return node
+
+    def link(self, node: int, parent: int, name: bytes) -> None:
+        """Give a node another name that is free. Raises `CorruptError` beyond a limit."""
+        self._check_name(name)
+        self._check_count()
+        self._links += 1
+        self.directories[parent].children[name] = node
 
     def make_parent(self, parent: int, name: bytes) -> int:
         """Make a directory that has no entry of its own."""
@@ -88,14 +95,21 @@ class Nodes:
 
     def _append(self, mode: int, flags: int) -> int:
         node = len(self.mode)
-        if node > self._limits.entries:
-            raise CorruptError(f"a layer with more than {self._limits.entries} files")
+        self._check_count()
         self.mode.append(mode)
         for column in (self.uid, self.gid, self.mtime_ns, self.rdev, self.size, self.data):
             column.append(0)
         self.mtime_s.append(0)
         self.flags.append(flags)
         return node
+
+    def _check_count(self) -> None:
+        if len(self.mode) + self._links >= self._limits.entries:
+            raise CorruptError(f"a layer with more than {self._limits.entries} files")
+
+    def _check_name(self, name: bytes) -> None:
+        if len(name) > self._limits.name:
+            raise CorruptError(f"a name of {len(name)} bytes in a layer")
 
     def _below(self, directory: Directory, name: bytes) -> Directory:
         made = Directory(directory.depth + 1, directory.reach + len(name) + 1)

@@ -87,23 +87,31 @@ class Resolver:
     def _replace_links(self, path: bytes, followed: int) -> tuple[bytes, int]:
         """Go along the path once and put a link's text in its place wherever one is met."""
         now = b"/" if path.startswith(b"/") else b""
+        here: int | None = ROOT  # the node at `now`, None where nothing is
+        known = True  # or else: look it up from the root
         for name in path.split(b"/"):
             if not name:
                 continue
-            joined = clean(now + b"/" + name) if now else name
-            rooted = clean(b"/" + joined)
+            if known and name not in _SPECIAL:
+                rooted = now.rstrip(b"/") + b"/" + name
+                self._spend(1)
+                here = None if here is None else self._child(here, name)
+            else:
+                rooted = clean(b"/" + now + b"/" + name)
+                here, known = self._look_up(rooted), True
             if followed > _MAX_LINKS or len(rooted) > self._limits.path:
                 raise CorruptError(f"too long, or too many symlinks: a layer's path {path[:200]!r}")
-            target = self._link_at(rooted)
+            target = self._nodes.targets.get(here) if here is not None else None
             if target is None:
                 now = rooted
                 continue
             followed += 1
             now = target if target.startswith(b"/") or not now else clean(now + b"/" + target)
+            known = False
         return now, followed
 
-    def _link_at(self, path: bytes) -> bytes | None:
-        """Return the text of the symlink at a clean path, None where there is none.
+    def _look_up(self, path: bytes) -> int | None:
+        """Return the node at a clean path as lstat(2) would find it, or None.
 
         Links on the way are followed as the kernel would. One that leaves the layer's directory
         (an absolute one does) finds nothing: what is out there is not the layer's business.
@@ -134,7 +142,7 @@ class Resolver:
             steps = [step for step in target.split(b"/") if step and step != b"."]
             self._spend(len(steps))
             pending.extendleft(reversed(steps))
-        return self._nodes.targets.get(trail[-1])
+        return trail[-1]
 
     def _child(self, node: int, name: bytes) -> int | None:
         directory = self._nodes.directories.get(node)

@@ -201,6 +201,10 @@ class TestParentsAndSymlinks:
     def test_names_are_cleaned_lexically(self, name):
         assert paths(entry(name)) == {b"d", b"d/a"}
 
+    def test_names_behind_a_symlink_to_nothing(self):
+        tree = layer(symlink(b"l", b"x/../y/z"), entry(b"l/a/b/c"), entry(b"l/a/d"))
+        assert {b"y/z/a/b/c", b"y/z/a/d"} <= set(tree)
+
     def test_dot_dot_behind_a_symlink_is_lexical(self):
         assert b"a" in layer(symlink(b"l", b"d/e"), entry(b"l/../a"))
 
@@ -556,7 +560,19 @@ class TestFramingRules:
 
     def test_too_many_files(self):
         with pytest.raises(CorruptError, match="more than 3 files"):
-            index(entry(b"a/b/c") + entry(b"d"), limits=Limits(entries=3))
+            index(entry(b"a/b/c"), limits=Limits(entries=3))
+        index(entry(b"a/b"), limits=Limits(entries=3))
+
+    def test_hard_links_count_as_files(self):
+        with pytest.raises(CorruptError, match="more than 3 files"):
+            index(entry(b"a") + link(b"b", b"a") + link(b"c", b"a"), limits=Limits(entries=3))
+
+    def test_pieces_of_sparse_files_are_counted(self):
+        pieces = b",".join(b"%d,1" % (at * 2) for at in range(9))
+        stream = pax((b"GNU.sparse.numblocks", b"9"), (b"GNU.sparse.map", pieces),
+                     (b"GNU.sparse.size", b"99")) + entry(b"a", b"x" * 9)  # fmt: skip
+        with pytest.raises(CorruptError, match="more than 8 pieces"):
+            index(stream, limits=Limits(entries=8))
 
     def test_error_names_the_entry_and_its_place(self):
         refuse(r"b'b', header at byte 512", entry(b"a"), header(b"b", b"Z"))
