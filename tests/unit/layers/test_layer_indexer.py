@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from isal import isal_zlib
 from layerbytes import (
     KINDS,
     area_of,
@@ -39,6 +40,7 @@ WRAPPINGS = {
     "gzip": gzip_of,
     "gzip stored": lambda tar: gzip_of(tar, level=0),
     "gzip fixed": lambda tar: gzip_of(tar, strategy=4),
+    "igzip": lambda tar: isal_zlib.compress(tar, 2, 31),
     "gzip members": lambda tar: gzip_of(tar, member=7_000),
     "gzip tiny members": lambda tar: gzip_of(tar, member=97),
     "gzip empty members": lambda tar: gzip_of(b"") + gzip_of(tar) + 2 * gzip_of(b""),
