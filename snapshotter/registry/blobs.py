@@ -123,9 +123,12 @@ class Blobs:
 
         try:
             answer = await self._calls.run(reference, PULL, operation)
-            return plan_body(200, None, answer.headers.get("Content-Length"), 0, None).total
         except NotFoundError:
             return None
+        size = plan_body(200, None, answer.headers.get("Content-Length"), 0, None).total
+        if size is None:
+            raise RemoteError(f"{wanted.what}: the registry does not say how long it is")
+        return size
 
     async def stream(
         self, reference: Reference, digest: str, offset: int = 0

@@ -4,7 +4,8 @@ Secrets stay at home: `Authorization` and the operator's own headers go to the e
 (scheme, host, port) and to nobody it redirects to.
 
 Concurrency: the state here is aiohttp's session (whose connector bounds connections per host),
-the authenticator (see there) and a dict of TLS contexts that is only added to.
+the authenticator (see there) and two memories, of TLS contexts and proxies, whose entries are never
+wrong: two tasks that make the same one at once lose nothing but the time.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import aiohttp
+from cachetools import LRUCache
 from yarl import URL
 
 from bootseer.errors import RemoteError, UsageError
@@ -72,6 +74,8 @@ class Transport:
         self._settings = settings
         self._statistics = statistics
         self._contexts: dict[Tls, ssl.SSLContext] = {}
+        # Reading the environment takes longer than the rest of a request does.
+        self._proxies: LRUCache[URL, str | None] = LRUCache(256)
         self._session: aiohttp.ClientSession | None = None
         self._authenticator = Authenticator(
             settings.credentials, self._ask_token_service, longest_answer=settings.limits.token
@@ -155,9 +159,11 @@ class Transport:
             return response
         challenges = response.headers.getall("WWW-Authenticate", [])
         response.release()
-        own["Authorization"] = await self._authenticator.answer(
-            endpoint, request.scope, challenges, refused=header
-        )
+        with translated(f"token for {endpoint.registry}", url):
+            async with asyncio.timeout(self._settings.timeouts.request):
+                own["Authorization"] = await self._authenticator.answer(
+                    endpoint, request.scope, challenges, refused=header
+                )
         return await self._send(endpoint, request, url, own)
 
     async def _send(
@@ -248,8 +254,12 @@ class Transport:
     def _proxy(self, url: URL) -> str | None:
         if not self._settings.environment_proxy:
             return None
-        proxy = urllib.request.getproxies().get(url.scheme)
-        return None if urllib.request.proxy_bypass(url.authority) else proxy
+        origin = url.origin()
+        if origin not in self._proxies:
+            bypass = urllib.request.proxy_bypass(url.authority)
+            proxy = None if bypass else urllib.request.getproxies().get(url.scheme)
+            self._proxies[origin] = proxy
+        return self._proxies[origin]
 
     async def _context(self, tls: Tls) -> ssl.SSLContext:
         if tls not in self._contexts:

@@ -45,10 +45,24 @@ JSON = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                (
-                    "mediaType digest size config layers manifests annotations subject rootfs type "
-                    "artifactType schemaVersion platform os architecture diff_ids"
-                ).split()
+                [
+                    "mediaType",
+                    "digest",
+                    "size",
+                    "config",
+                    "layers",
+                    "manifests",
+                    "annotations",
+                    "subject",
+                    "rootfs",
+                    "type",
+                    "artifactType",
+                    "schemaVersion",
+                    "platform",
+                    "os",
+                    "architecture",
+                    "diff_ids",
+                ]
             ),
             inner,
         )
