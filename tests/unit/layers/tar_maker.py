@@ -8,6 +8,7 @@ import numpy as np
 
 from snapshotter.layers.records import BLOCK, Extents, InodeFlag, Tree
 from snapshotter.layers.tar import TarIndexer
+from snapshotter.layers.validate_tree import check_tree
 from snapshotter.limits import DEFAULT
 
 END = bytes(1024)
@@ -139,7 +140,8 @@ def index(stream, piece=None, limits=DEFAULT):
 
 
 def assert_lawful(tree: Tree, extents: Extents, data_size, stream, data):
-    """The laws that `records` states."""
+    """The laws that `records` states, and that the reader of an index insists on."""
+    check_tree(tree, data_size, DEFAULT)
     inodes = tree.inodes
     count = len(inodes.mode)
     names = names_of(tree)
