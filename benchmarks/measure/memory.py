@@ -55,7 +55,7 @@ def resident(pid: int) -> float:
 def family(pid: int) -> dict[str, float]:
     """Return the resident memory of a keeper, its server and the server's workers, in MB."""
     server = children(pid)[0]
-    workers = [worker for worker in children(server)]
+    workers = children(server)
     return {
         "keeper": resident(pid),
         "server": resident(server),

@@ -31,32 +31,39 @@ _FS_IOC_GETFSSYSFSPATH: Final = 2 << 30 | _SYSFS_PATH_SIZE << 16 | 0x15 << 8 | 1
 
 
 def mount_erofs(
-    meta: Path, target: Path, device: Path | None, *more: Path, via_loop: bool = False
+    meta: Path,
+    target: Path,
+    device: Path | None,
+    *more: Path,
+    via_loop: bool = False,
+    direct: bool = False,
 ) -> None:
     """Mount the image `meta`, with the data area `device`, read-only on the directory `target`.
 
     `more` are further extra devices in the order of the device table: the hot area of a hot layout.
 
     File-backed, or with `via_loop` through read-only loop devices that the kernel frees at umount.
-    A file-backed mount reads its files past their own page cache where the kernel can: what EROFS
-    caches need not be cached twice, and through FUSE it is 1.5 times faster. Raises `HostError`
-    when the kernel refuses and `UsageError` for a path that cannot be a mount option.
+    `direct`: a file-backed mount reads its files past their own page cache where the kernel can.
+    Right for local files (what EROFS caches need not be cached twice), wrong for FUSE: a program
+    that faults its way through a library reads page by page, and only the page cache of the FUSE
+    file, with its read-ahead, makes few requests of that. Raises `HostError` when the kernel
+    refuses and `UsageError` for a path that cannot be a mount option.
     """
     devices = (*([device] if device else []), *more)
     if via_loop:
         _mount_in_helper(meta, target, devices)
     else:
-        _mount_files(meta, target, devices)
+        _mount_files(meta, target, devices, direct=direct)
     fields = {"meta": str(meta), "target": str(target), "via_loop": via_loop}
     _LOG.debug("erofs mounted", extra={"fields": fields})
 
 
-def _mount_files(meta: Path, target: Path, devices: Sequence[Path]) -> None:
+def _mount_files(meta: Path, target: Path, devices: Sequence[Path], *, direct: bool) -> None:
     try:
-        mount_image(meta, target, *devices, direct=True)
+        mount_image(meta, target, *devices, direct=direct)
     except HostError as error:
         cause = error.__cause__
-        if not isinstance(cause, OSError) or cause.errno != errno.EINVAL:
+        if not direct or not isinstance(cause, OSError) or cause.errno != errno.EINVAL:
             raise
         mount_image(meta, target, *devices)  # a kernel or file system without direct I/O
 

@@ -24,6 +24,8 @@ class MountJob:
     device: Path | None
     """The data area; None for a layer without file data."""
     via_loop: bool
+    direct: bool
+    """The data area is a local file."""
     read_ahead_kb: int
     """Read-ahead of the mount; negative leaves the kernel's default."""
 
@@ -31,7 +33,7 @@ class MountJob:
 def mount_layer(job: MountJob) -> None:
     """Mount a layer. HostError if the kernel refuses; nothing is left mounted then."""
     job.target.mkdir(exist_ok=True)
-    mount_erofs(job.metadata, job.target, job.device, via_loop=job.via_loop)
+    mount_erofs(job.metadata, job.target, job.device, via_loop=job.via_loop, direct=job.direct)
     if job.read_ahead_kb >= 0:
         set_read_ahead(bdi_directory(job.target), job.read_ahead_kb)
 

@@ -245,6 +245,7 @@ class Provider:
             target=self._layout.mount_point(mount),
             device=device(mount.name) if record.size else None,
             via_loop=self._policy.via_loop,
+            direct=record.local,
             read_ahead_kb=self._policy.erofs_read_ahead_kb,
         )
         await self._workers.quick(mount_layer, job)
