@@ -4,7 +4,8 @@ A lane is one thread. Whoever submits waits when the backlog is full, and is tol
 earlier job then, or at `drain`. After an error nothing more runs. The thread ends with `close`, or
 when its lane is forgotten.
 
-Race-free: jobs of one lane run one after another; the deque is touched by the submitter only.
+Race-free: jobs of one lane run one after another, and only they touch `_failed`; only the submitter
+touches the deque.
 """
 
 from collections import deque
@@ -24,14 +25,24 @@ class Lane:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._backlog = backlog
         self._pending: deque[Future[object]] = deque()
+        self._failed = False
 
     def submit(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> "Future[R]":
         """Queue a job. Raises what an earlier job raised."""
         while self._pending and (len(self._pending) >= self._backlog or self._pending[0].done()):
             self._reap()
-        future = self._executor.submit(work, *args, **kwargs)
+        future = self._executor.submit(self._unless_failed, work, *args, **kwargs)
         self._pending.append(future)  # type: ignore[arg-type]
         return future
+
+    def _unless_failed(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        if self._failed:
+            raise RuntimeError("an earlier job of this lane failed")
+        try:
+            return work(*args, **kwargs)
+        except BaseException:
+            self._failed = True
+            raise
 
     def drain(self) -> None:
         """Wait until all is done. Raises what a job raised."""

@@ -49,6 +49,18 @@ def test_an_error_reaches_the_submitter_and_nothing_runs_after_it(late):
     assert not ran
 
 
+def test_jobs_already_queued_do_not_run_after_an_error():
+    lane, gate, ran = Lane("lane", 5), threading.Event(), []
+    lane.submit(gate.wait)
+    lane.submit(fail)
+    last = lane.submit(lambda: ran.append(1))
+    gate.set()
+    assert last.exception() is not None
+    with pytest.raises(ValueError, match="no"):
+        lane.drain()
+    assert not ran
+
+
 def test_a_closed_lane_has_no_thread():
     lane = Lane("closing-lane", 5)
     lane.submit(lambda: None)
