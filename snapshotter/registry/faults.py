@@ -34,6 +34,8 @@ def translated(what: str, url: URL) -> Iterator[None]:
             f"{what}: no trusted TLS connection to {url.host}:{url.port}: {_reason(error)}",
             hint="plain HTTP registry: set plain_http; own authority: set ca, or use hosts.toml",
         ) from error
+    except (aiohttp.ClientResponseError, aiohttp.InvalidURL) as error:
+        raise RemoteError(f"{what}: {shown(url)}: {_reason(error)}") from error
     except (aiohttp.ClientError, OSError) as error:
         raise RemoteError(f"{what}: {shown(url)}: {_reason(error)}", temporary=True) from error
 

@@ -170,18 +170,28 @@ class Transport:
         self, endpoint: Endpoint, request: Request, url: URL, own: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
         size = len(request.body or b"")
+        patience = self._settings.timeouts.transfer(size)
         options: dict[str, Any] = {"headers": {**own, **request.headers}}
         if request.body is not None:
             options["headers"]["Content-Length"] = str(size)
             options["data"] = _pieces(request.body)
+            # A registry may be busy with a large upload before it answers.
+            options["stall"] = patience
         self._statistics.requests[request.kind] += 1
         self._statistics.sent[request.kind] += size
         with translated(request.what, url):
-            async with asyncio.timeout(self._settings.timeouts.transfer(size)):
-                return await self._bare(endpoint, request.method, url, options)
+            async with asyncio.timeout(patience):
+                return await self._bare(endpoint, request.method, url, **options)
 
     async def _bare(
-        self, endpoint: Endpoint, method: str, url: URL, options: Mapping[str, Any]
+        self,
+        endpoint: Endpoint,
+        method: str,
+        url: URL,
+        *,
+        headers: Mapping[str, str],
+        data: object = None,
+        stall: float | None = None,
     ) -> aiohttp.ClientResponse:
         if self._session is None:
             raise RuntimeError("the registry client is used outside of its context")
@@ -193,9 +203,10 @@ class Transport:
             proxy=self._proxy(url),
             ssl=await self._context(endpoint.tls) if url.scheme == "https" else True,
             timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=timeouts.connect, sock_read=timeouts.stall
+                total=None, sock_connect=timeouts.connect, sock_read=stall or timeouts.stall
             ),
-            **options,
+            headers=headers,
+            data=data,
         )
 
     async def _check(self, request: Request, response: aiohttp.ClientResponse) -> None:
@@ -234,17 +245,16 @@ class Transport:
     async def _ask_token_service(self, endpoint: Endpoint, request: TokenRequest) -> bytes:
         """Ask for a token; redirects are not followed, for our password is in the request."""
         what = f"token for {endpoint.registry}"
-        options: dict[str, Any] = {"headers": {}}
-        if request.authorization:
-            options["headers"]["Authorization"] = request.authorization
-        if request.form:
-            options["data"] = aiohttp.FormData(request.form)
+        headers = {"Authorization": request.authorization} if request.authorization else {}
+        form = aiohttp.FormData(request.form) if request.form else None
         self._statistics.requests["token"] += 1
         question = Request(what, "token", request.url, Scope(""))
         limits = self._settings.limits
         with translated(what, request.url):
             async with asyncio.timeout(self._settings.timeouts.request):
-                response = await self._bare(endpoint, request.method, request.url, options)
+                response = await self._bare(
+                    endpoint, request.method, request.url, headers=headers, data=form
+                )
                 try:
                     await self._check(question, response)
                     return await self._all(response, question, limits.token)

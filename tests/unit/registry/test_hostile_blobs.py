@@ -86,6 +86,7 @@ async def test_a_lie_is_an_error_and_not_asked_again(
     with pytest.raises(RemoteError) as caught:
         await read(client, registry)
     assert digest_of(DATA) in caught.value.message
+    assert client.statistics.retries == 0
 
 
 @pytest.mark.parametrize(
