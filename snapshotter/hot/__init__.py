@@ -1,0 +1,1 @@
+"""Hot blocks: what a start-up touches, recorded, merged, laid out and packed. No FUSE, no HTTP."""
