@@ -11,6 +11,7 @@ touches the deque.
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -31,15 +32,15 @@ class Lane:
         """Queue a job. Raises what an earlier job raised."""
         while self._pending and (len(self._pending) >= self._backlog or self._pending[0].done()):
             self._reap()
-        future = self._executor.submit(self._unless_failed, work, *args, **kwargs)
+        future = self._executor.submit(self._unless_failed, partial(work, *args, **kwargs))
         self._pending.append(future)  # type: ignore[arg-type]
         return future
 
-    def _unless_failed(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def _unless_failed(self, work: Callable[[], R]) -> R:
         if self._failed:
             raise RuntimeError("an earlier job of this lane failed")
         try:
-            return work(*args, **kwargs)
+            return work()
         except BaseException:
             self._failed = True
             raise
