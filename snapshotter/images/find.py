@@ -40,16 +40,21 @@ async def find_artifact(
     """Return the newest index artifact of an image that can be used; None if there is none.
 
     A list of referrers need not say when its entries were created. Where one says so of all, the
-    newest valid one is fetched; where it does not, the undated ones are fetched as well. One that
-    is broken or gone is logged and passed over.
+    newest valid one is fetched; where it does not, the undated ones are fetched as well. What is
+    broken or gone, an artifact or the list itself, is logged and passed over: an index is an
+    optimisation, and the image works without.
 
     Raises:
         RemoteError: the registry cannot say.
-        CorruptError: its list of referrers is malformed.
     """
-    listed = newest_first(await client.referrers.list(reference, manifest_digest, ARTIFACT_TYPE))
+    try:
+        listed = await client.referrers.list(reference, manifest_digest, ARTIFACT_TYPE)
+    except CorruptError as error:
+        fields = {"image": manifest_digest, "reason": error.message}
+        log.warning("index.referrers.unusable", extra={"fields": fields})
+        return None
     best: FoundArtifact | None = None
-    for descriptor in listed[: client.settings.limits.artifacts]:
+    for descriptor in newest_first(listed)[: client.settings.limits.artifacts]:
         dated = parse_time(descriptor.annotations.get(CREATED, "")) is not None
         if best is not None and dated:
             continue

@@ -52,7 +52,7 @@ class PublishedImages:
         Raises:
             UsageError: the reference is malformed.
             RemoteError: the registry cannot say.
-            CorruptError: a digest, or the registry's list of referrers, is malformed.
+            CorruptError: a digest is malformed.
         """
         check_digest(layer_digest)
         artifact = await self._artifact(reference, check_digest(manifest_digest))

@@ -118,7 +118,8 @@ def parse_hosts_toml(text: str, default: Endpoint, directory: Path) -> tuple[End
         raise UsageError(f"{where}: server is not a string")
     own = {name: value for name, value in document.items() if name in _KNOWN}
     last = _endpoint(server, own, default, directory, f"{where}: server")
-    return (*mirrors, replace(last, mirror=last.base != default.base))
+    elsewhere = urlsplit(last.base).netloc != urlsplit(default.base).netloc
+    return (*mirrors, replace(last, mirror=elsewhere))
 
 
 def _endpoint(address: str, table: Any, default: Endpoint, directory: Path, where: str) -> Endpoint:

@@ -1,9 +1,12 @@
 """Resolving, indexing, finding and inspecting images, with a real registry."""
 
+import asyncio
 import datetime as dt
 import json
+import multiprocessing
 import random
 from collections.abc import AsyncIterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -23,6 +26,7 @@ from snapshotter.registry.digests import digest_of
 from snapshotter.registry.manifests import OCI_MANIFEST
 from snapshotter.registry.reference import Reference, parse_reference
 from snapshotter.registry.referrers import fallback_tag, parse_referrers
+from snapshotter.registry.repository import RepositoryAccess
 from tests.image_maker import MadeImage, MadeLayer, layer_of, push_image, push_index
 from tests.registry_fixture import RunningRegistry, registry
 
@@ -52,6 +56,16 @@ def some_layers() -> list[MadeLayer]:
         layer_of({"srv/raw": DATA[:100_000]}, "none"),
         layer_of({"opt/.wh.gone": b"", "opt/new": b"new"}),
     ]
+
+
+def fetch_all(access: RepositoryAccess, digest: str) -> bytes:
+    """Fetch a blob, in a process of its own."""
+
+    async def fetch() -> bytes:
+        async with access.open() as blobs:
+            return b"".join([piece async for piece in blobs.stream(digest)])
+
+    return asyncio.run(fetch())
 
 
 async def indexed(client: RegistryClient, reference: Reference) -> MadeImage:
@@ -279,6 +293,18 @@ async def test_of_several_artifacts_the_newest_counts_even_if_the_list_has_no_da
     assert found.digest == digests[2099]
 
 
+async def test_a_broken_list_of_referrers_is_no_index_and_logged(
+    client: RegistryClient, reference: Reference, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = await push_image(client, reference, [layer_of({"a": b"a"})])
+    tag = fallback_tag(made.digest)
+    await client.manifests.put(reference, tag, OCI_MANIFEST, made.manifest)
+    assert await find_artifact(client, reference, made.digest) is None
+    assert "index.referrers.unusable" in [record.getMessage() for record in caplog.records]
+    with pytest.raises(CorruptError, match=tag):
+        await index_image(client, reference, AMD64)  # it would overwrite what it cannot read
+
+
 async def test_the_fallback_tag_keeps_what_others_listed(
     client: RegistryClient, reference: Reference
 ) -> None:
@@ -319,6 +345,17 @@ async def test_the_daemon_asks_the_registry_once_for_all_layers(
     for layer in made.layers * 5:
         assert await images.index_of(str(reference), made.digest, layer.digest)
     assert client.statistics.requests.total() - asked <= 4
+
+
+async def test_a_worker_process_reaches_the_repository_with_what_was_pickled(
+    client: RegistryClient, reference: Reference
+) -> None:
+    digest = digest_of(DATA)
+    await client.uploads.put(reference, DATA)
+    access = RepositoryAccess(client.settings, str(reference))
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as workers:
+        fetched = asyncio.get_running_loop().run_in_executor(workers, fetch_all, access, digest)
+        assert await fetched == DATA
 
 
 async def test_inspect_lists_sizes_and_files_of_every_layer(

@@ -91,6 +91,8 @@ def test_without_a_server_the_registry_itself_comes_last() -> None:
 def test_another_server_takes_the_registrys_place() -> None:
     (only,) = parse_hosts_toml('server = "https://m"', origin("r.io"), HERE)
     assert (only.base, only.mirror) == ("https://m/v2", True)
+    (same,) = parse_hosts_toml('server = "http://r.io"', origin("r.io"), HERE)
+    assert (same.base, same.mirror) == ("http://r.io/v2", False)
 
 
 @pytest.mark.parametrize(
