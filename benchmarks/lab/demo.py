@@ -76,16 +76,14 @@ def publish(job: Job, net: Network, host: str, name: str = "demo") -> str:
         target = ["--dest-tls-verify=false", job.layout, f"docker://{reference}"]
         skopeo(["copy", "--quiet", *target], net.in_registry())
     with doing("indexing it (bootseer image index)"):
-        index(net.in_registry(), reference, host)
+        index(net.in_registry(), reference)
     return reference
 
 
-def index(prefix: Sequence[str], reference: str, host: str) -> None:
+def index(prefix: Sequence[str], reference: str) -> None:
     """Run `bootseer image index`. HostError with what it said."""
-    argv = [*prefix, sys.executable, "-m", "bootseer", "image", "index", reference]
-    done = subprocess.run(
-        [*argv, "--plain-http", host], capture_output=True, text=True, check=False
-    )
+    argv = [*prefix, sys.executable, "-m", "bootseer", "image", "index", "--plain-http", reference]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
         raise HostError(f"indexing failed: {done.stderr.strip()[-600:]}")
 

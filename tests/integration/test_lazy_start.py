@@ -68,12 +68,13 @@ def test_a_server_killed_again_and_again_goes_unnoticed_by_the_container(
     node: Whole, image: SmallImage
 ) -> None:
     node.pull(image.reference)
-    slow = "for i in 1 2 3 4 5 6; do " + CHECK_ALL + " > /tmp/$i; sleep 0.3; done; cat /tmp/?"
+    slow = f"echo begun; for i in 1 2 3 4 5 6; do {CHECK_ALL} > /tmp/$i; done; cat /tmp/?"
     with node.start(image.reference, "sh", "-c", slow) as running:
+        assert running.stdout is not None
+        assert any(line == "begun\n" for line in running.stdout)
         for _ in range(3):
             node.daemon.kill_server()
             Path("/proc/sys/vm/drop_caches").write_text("1")
-        assert running.stdout is not None
         output = running.stdout.read()
     assert running.returncode == 0, output[-500:]
     lines = output.splitlines()
