@@ -25,7 +25,7 @@ SECRET = "s3cr3t-pa55word"
 TOKEN = "t0ken-of-the-service"
 
 QUICK = ClientSettings(
-    timeouts=Timeouts(connect=5, stall=0.3, request=5),
+    timeouts=Timeouts(connect=10, stall=10, request=20),
     retries=RetryPolicy(attempts=3, first_pause=0.001, longest_pause=0.002),
     environment_proxy=False,
 )

@@ -97,7 +97,6 @@ async def test_a_lie_is_an_error_and_not_asked_again(
         hostile.broken_after(69_999),
         hostile.chunked(lambda body: body[:-1]),
         hostile.chunked(lambda body: b""),
-        hostile.stall,
         hostile.answers(500),
         hostile.answers(503, Retry_After="0"),
         hostile.answers(429, Retry_After="0"),
@@ -138,6 +137,16 @@ async def test_a_registry_that_never_answers_is_given_up(registry: HostileRegist
         with pytest.raises(RemoteError, match="did not answer in time") as caught:
             await read(client, registry)
     assert caught.value.temporary
+
+
+async def test_an_answer_that_stalls_is_given_up_and_asked_for_again(
+    registry: HostileRegistry,
+) -> None:
+    settings = replace(QUICK, timeouts=replace(QUICK.timeouts, stall=0.2))
+    registry.on("blob", hostile.stall, times=1)
+    async with RegistryClient(settings) as client:
+        assert await read(client, registry) == DATA[1000:71_000]
+        assert client.statistics.retries >= 1
 
 
 async def test_a_server_that_asks_for_more_patience_than_we_have_is_given_up_at_once(

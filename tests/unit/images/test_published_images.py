@@ -1,0 +1,120 @@
+"""The daemon's view of published indexes: one search for all who ask, believed for a while."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bootseer.errors import CorruptError, RemoteError, UsageError
+from snapshotter.images.indexing import index_image
+from snapshotter.images.published import PublishedImages
+from snapshotter.registry.client import RegistryClient
+from snapshotter.registry.descriptors import Platform
+from snapshotter.registry.digests import digest_of
+from tests import hostile_registry as hostile
+from tests.hostile_registry import QUICK, HostileRegistry, hostile_registry
+from tests.image_maker import MadeImage, layer_of, push_image
+
+AMD64 = Platform("linux", "amd64")
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+async def registry() -> AsyncIterator[HostileRegistry]:
+    async with hostile_registry() as registry:
+        yield registry
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[RegistryClient]:
+    async with RegistryClient(QUICK) as client:
+        yield client
+
+
+@pytest.fixture
+async def image(client: RegistryClient, registry: HostileRegistry) -> MadeImage:
+    return await push_image(client, registry.reference(), [layer_of({"a": b"a" * 5000})])
+
+
+async def asks(images: PublishedImages, image: MadeImage) -> bool:
+    layer = image.layers[0].digest
+    return await images.index_of(str(image.reference), image.digest, layer) is not None
+
+
+async def test_the_referrers_api_is_used_where_there_is_one(
+    client: RegistryClient, registry: HostileRegistry, image: MadeImage
+) -> None:
+    await index_image(client, image.reference, AMD64)
+    assert await asks(PublishedImages(client), image)
+    assert all("-" not in target for _, target in registry.manifests)  # no fallback tag
+
+
+async def test_all_who_ask_at_once_share_one_search(
+    client: RegistryClient, registry: HostileRegistry, image: MadeImage
+) -> None:
+    await index_image(client, image.reference, AMD64)
+    images = PublishedImages(client)
+    before = len(registry.asked("referrers"))
+    assert all(await asyncio.gather(*(asks(images, image) for _ in range(20))))
+    assert len(registry.asked("referrers")) == before + 1
+
+
+async def test_who_gives_up_does_not_spoil_it_for_the_others(
+    client: RegistryClient, registry: HostileRegistry, image: MadeImage
+) -> None:
+    await index_image(client, image.reference, AMD64)
+    images = PublishedImages(client)
+    first, second = (asyncio.create_task(asks(images, image)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second
+    with pytest.raises(asyncio.CancelledError):
+        await first
+
+
+async def test_that_there_is_no_index_is_believed_for_a_short_while(
+    client: RegistryClient, registry: HostileRegistry, image: MadeImage
+) -> None:
+    clock = Clock()
+    images = PublishedImages(client, clock)
+    assert not await asks(images, image)
+    await index_image(client, image.reference, AMD64)
+    assert not await asks(images, image)
+    clock.now = 60
+    assert await asks(images, image)
+    clock.now = 120
+    before = len(registry.seen)
+    assert await asks(images, image)
+    assert len(registry.seen) == before
+
+
+async def test_a_failure_is_not_remembered(
+    client: RegistryClient, registry: HostileRegistry, image: MadeImage
+) -> None:
+    await index_image(client, image.reference, AMD64)
+    images = PublishedImages(client)
+    registry.on("referrers", hostile.answers(503), times=QUICK.retries.attempts)
+    with pytest.raises(RemoteError) as caught:
+        await asks(images, image)
+    assert caught.value.temporary
+    assert await asks(images, image)
+
+
+async def test_what_containerd_says_is_checked(client: RegistryClient) -> None:
+    images = PublishedImages(client)
+    good = digest_of(b"")
+    for manifest, layer in ((good, "sha256:../x"), ("", good)):
+        with pytest.raises(CorruptError):
+            await images.index_of("r.io/a", manifest, layer)
+    with pytest.raises(UsageError):
+        await images.index_of("NO/../reference", good, good)
+    with pytest.raises(UsageError):
+        images.blobs("")
