@@ -53,7 +53,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 async def serve(authority: Authority, *, client_certificates: bool) -> AsyncIterator[str]:
     """Serve one blob over TLS; yield the host."""
 
-    async def blob(_: web.Request) -> web.Response:
+    async def blob(request: web.Request) -> web.Response:
+        if "/manifests/" in request.path:
+            return web.Response(status=307, headers={"Location": "http://127.0.0.1:1/changed"})
         return web.Response(body=DATA)
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -106,6 +108,13 @@ async def test_an_unknown_authority_is_refused_with_a_hint_and_not_asked_again(
 
 async def test_checking_can_be_switched_off(secure: str) -> None:
     assert await get(secure, HostOptions(plain_http=False, skip_verify=True)) == DATA
+
+
+async def test_a_tag_is_not_resolved_through_a_redirect_to_plain_http(secure: str) -> None:
+    hosts = HostsDirectory({secure: HostOptions(plain_http=False, skip_verify=True)})
+    async with RegistryClient(replace(QUICK, hosts=hosts)) as client:
+        with pytest.raises(RemoteError, match="plain HTTP"):
+            await client.manifests.get(Reference(secure, "a", "1"))
 
 
 async def test_a_client_certificate_from_hosts_toml_is_shown(

@@ -81,6 +81,35 @@ def test_a_server_that_wants_too_much_patience_is_left() -> None:
     assert attempts.failed(HttpError("busy", status=429, retry_after=7), 0.5) == 7
 
 
+ERRORS = st.sampled_from(
+    [temporary(), RemoteError("no"), NotFoundError("no"), CorruptError("no")]
+    + [HttpError("busy", status=429, retry_after=seconds) for seconds in (1.0, 1e6)]
+)
+
+
+@given(
+    endpoints=st.integers(1, 4),
+    authority=st.integers(0, 3),
+    errors=st.lists(ERRORS, min_size=4 * POLICY.attempts, max_size=4 * POLICY.attempts),
+)
+def test_every_call_ends_and_asks_nobody_twice_after_leaving_it(
+    endpoints: int, authority: int, errors: list[BootseerError]
+) -> None:
+    attempts = Attempts(list(range(endpoints)), POLICY, authority=authority % endpoints)
+    asked: list[int] = []
+
+    def ask() -> None:
+        for error in errors:
+            asked.append(attempts.current)
+            attempts.failed(error, 0.5)
+
+    with pytest.raises(BootseerError) as caught:
+        ask()
+    assert asked == sorted(asked)
+    assert len(asked) <= POLICY.mirror_attempts * (endpoints - 1) + POLICY.attempts
+    assert caught.value in errors[: len(asked)]
+
+
 @given(
     failures=st.integers(1, 10_000),
     asked=st.none() | st.floats(0, 1e6),
