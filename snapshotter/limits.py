@@ -92,6 +92,8 @@ class Limits:
     """One frame of a hot pack, uncompressed."""
     hot_hashes: int = 512 << 20
     """The hashes in a hot pack that prove its blocks."""
+    hot_tables: int = 256 << 20
+    """Chunk tables in the EROFS metadata of a layer in a hot layout (8 bytes a 4 KiB block)."""
     hot_pack: int = 20 << 30
     """A hot pack."""
     hot_runs: int = 256

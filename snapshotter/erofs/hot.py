@@ -5,6 +5,10 @@ for each 4 KiB of the file, says on which device and block that piece lies. Hot 
 from the hot area, in which they lie in the order of their first touch; all others stay where they
 are in the data area. Files without a hot block are not changed, and neither is what a file reads
 as: a hot area is a copy of blocks, not another layer.
+
+A table has an entry for every block of its file, hot or not. A few touched blocks of a huge file
+are not worth a huge table: such a file stays as it is, and its hot blocks are read from the data
+area.
 """
 
 from dataclasses import dataclass
@@ -14,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bootseer.errors import CorruptError
+from snapshotter import limits as bounds
 from snapshotter.erofs import format as erofs
 from snapshotter.erofs.runs import starts_of
 from snapshotter.layers.records import BLOCK, I64, U8, Inodes
@@ -21,6 +26,9 @@ from snapshotter.layers.records import BLOCK, I64, U8, Inodes
 DATA_DEVICE: Final = 1
 HOT_DEVICE: Final = 2
 """Numbers of the extra devices, in the order of the device table."""
+_SMALL_TABLE: Final = (1 << 20) // erofs.CHUNK_INDEX.itemsize
+"""Entries of a table that is always worth it: that of a file of 512 MiB."""
+_MOST_ENTRIES: Final = bounds.DEFAULT.hot_tables // erofs.CHUNK_INDEX.itemsize
 _HINT: Final = "the record does not fit this index: record the start again"
 
 
@@ -73,17 +81,36 @@ def plan_chunks(inodes: Inodes, full: npt.NDArray[np.bool_], hot: HotLayout) -> 
     `full` marks the regular files that are not empty; they are inside the data area.
     """
     owner, within = _owners(inodes, full, hot.blocks)
-    owned = np.flatnonzero(owner >= 0)
-    files = np.unique(owner[owned])
+    files = _worth_a_table(inodes, owner[owner >= 0])
     first = (inodes.data[files] // BLOCK).astype(np.int64)
-    start = starts_of(-(-inodes.size[files].astype(np.int64) // BLOCK))
+    start = starts_of(_blocks(inodes, files))
     count = np.diff(start)
     block = np.arange(int(start[-1]), dtype=np.int64) + np.repeat(first - start[:-1], count)
     device = np.full(len(block), DATA_DEVICE, dtype=np.uint8)
-    rows = start[np.searchsorted(files, owner[owned])] + within[owned]
+    placed = np.flatnonzero(np.isin(owner, files))
+    rows = start[np.searchsorted(files, owner[placed])] + within[placed]
     device[rows] = HOT_DEVICE
-    block[rows] = owned
+    block[rows] = placed
     return ChunkPlan(files, start, device, block)
+
+
+def _blocks(inodes: Inodes, files: I64) -> I64:
+    """Return how many blocks each of these files has."""
+    return -(-inodes.size[files].astype(np.int64) // BLOCK)
+
+
+def _worth_a_table(inodes: Inodes, owners: I64) -> I64:
+    """Return the files that get a chunk table, of those that own hot blocks (one value a block).
+
+    A large table must not take more room than the hot blocks that it places. All tables together
+    are within the limits: those with the fewest entries for each hot block come first.
+    """
+    files, hot = np.unique(owners, return_counts=True)
+    entries = _blocks(inodes, files)
+    worth = (entries <= _SMALL_TABLE) | (entries * erofs.CHUNK_INDEX.itemsize <= hot * BLOCK)
+    order = np.argsort(entries / hot, kind="stable")
+    order = order[worth[order]]
+    return np.sort(files[order[np.cumsum(entries[order]) <= _MOST_ENTRIES]])
 
 
 def _owners(inodes: Inodes, full: npt.NDArray[np.bool_], blocks: I64) -> tuple[I64, I64]:

@@ -1,11 +1,11 @@
 """How records and packs are published: OCI artifacts whose subject is the image's manifest. Pure.
 
 Two types of artifact, so that a list of referrers can be asked for one of them. A *records*
-artifact has one blob a run: every node pushes its own, so two that publish at once lose nothing, and
-whoever reads merges all; somebody may push one artifact with the records of several others in their
-place. A *pack* artifact has the one pack made from such a merge. What a reader chooses by stands in the
-annotations of the manifest, and again in the list of referrers where that is ours to write. See
-`docs/formats/hot-record.md` and `docs/formats/hot-pack.md`.
+artifact has one blob a run: every node pushes its own, so two that publish at once lose nothing,
+and whoever reads merges all; somebody may push one artifact with the records of several others in
+their place. A *pack* artifact has the one pack made from such a merge. What a reader chooses by
+stands in the annotations of the manifest, and again in the list of referrers where that is ours to
+write. See `docs/formats/hot-record.md` and `docs/formats/hot-pack.md`.
 """
 
 import datetime as dt

@@ -12,7 +12,7 @@ import numpy as np
 
 from bootseer.errors import UsageError
 from snapshotter.hot.ranges import Blocks, Ranges, collapse, expand, from_keys
-from snapshotter.hot.record import HotLayer, MergedRecord, Record
+from snapshotter.hot.record import Ended, HotLayer, MergedRecord, Record
 from snapshotter.hot.record_format import encode
 from snapshotter.layers.records import I64
 from snapshotter.limits import DEFAULT, Limits
@@ -20,6 +20,8 @@ from snapshotter.limits import DEFAULT, Limits
 ENOUGH_RUNS: Final = 3
 """From this many runs on, what only one of them touched was chance, and drops out."""
 
+_CUT_OFF: Final = (Ended.FULL, Ended.INTERRUPTED)
+"""A recording that ended so says nothing of what came later."""
 _MOST_TIMES: Final = 2
 """Blocks that can be merged at once, as a multiple of the limit of one record."""
 
@@ -27,7 +29,7 @@ _MOST_TIMES: Final = 2
 def merge(records: Iterable[Record], limits: Limits = DEFAULT) -> MergedRecord:
     """Merge the records of one image and workload, all valid.
 
-    A block stays if at least two runs touched it, or if fewer than three watched its layer. Blocks
+    A block stays if at least two runs touched it, or if fewer than three would have seen it. Blocks
     are ordered by the median of their ranks of first touch, over the runs that touched them. Of
     more runs than the limits allow, the newest are merged.
 
@@ -38,10 +40,10 @@ def merge(records: Iterable[Record], limits: Limits = DEFAULT) -> MergedRecord:
     if len({(run.manifest_digest, run.workload) for run in runs}) != 1:
         raise UsageError("only records of one image and one workload can be merged")
     layers = _layers(runs)
-    layer_runs = np.array([sum(layer in run.layers for run in runs) for layer in layers])
+    layer_runs = [sum(layer in run.layers for run in runs) for layer in layers]
     keys, rank, time, touched = _medians(*_touches(runs, layers))
     blocks = from_keys(keys)
-    kept = (touched > 1) | (layer_runs[blocks.layer] < ENOUGH_RUNS)
+    kept = (touched > 1) | (_watching(runs, layers, blocks, rank) < ENOUGH_RUNS)
     order = np.flatnonzero(kept)
     order = order[np.lexsort((keys[order], rank[order]))]
     ranges, starts = collapse(Blocks(blocks.layer[order], blocks.block[order]), touched[order])
@@ -50,7 +52,7 @@ def merge(records: Iterable[Record], limits: Limits = DEFAULT) -> MergedRecord:
         workload=runs[0].workload,
         runs=len(runs),
         layers=layers,
-        layer_runs=tuple(layer_runs.tolist()),
+        layer_runs=tuple(layer_runs),
         ranges=ranges,
         touched=touched[order][starts],
         time_ms=time[order][starts],
@@ -69,6 +71,20 @@ def _layers(runs: Sequence[Record]) -> tuple[HotLayer, ...]:
     """Return all layers of the runs, in an order that does not depend on that of the runs."""
     names = {layer for run in runs for layer in run.layers}
     return tuple(sorted(names, key=lambda one: (one.layer_digest, one.index_digest, one.data_size)))
+
+
+def _watching(runs: Sequence[Record], layers: Sequence[HotLayer], blocks: Blocks, rank: I64) -> I64:
+    """Return how many runs would have seen each block touched; `rank` is twice the median rank.
+
+    Those are the runs that watched its layer, less those that were cut off before that rank.
+    """
+    watching = np.zeros(len(rank), dtype=np.int64)
+    for run in runs:
+        watched = np.array([layer in run.layers for layer in layers], dtype=np.bool_)[blocks.layer]
+        if run.ended in _CUT_OFF:
+            watched &= rank < 2 * run.ranges.blocks
+        watching += watched
+    return watching
 
 
 def _touches(runs: Sequence[Record], layers: Sequence[HotLayer]) -> tuple[I64, I64, I64]:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootseer.errors import CorruptError
+from snapshotter.erofs import hot as hot_module
 from snapshotter.erofs.build import build
 from snapshotter.erofs.hot import HotLayout
 from snapshotter.erofs.options import Options, uuid_of
@@ -142,3 +143,39 @@ def test_a_hot_block_outside_the_data_area_is_refused(blocks):
 def test_a_block_that_is_hot_twice_is_refused():
     with pytest.raises(CorruptError, match="block 1 is hot twice"):
         written(directory({b"f": regular(3 * BLOCK)}), layout(1, 0, 1))
+
+
+def test_a_huge_file_with_few_hot_blocks_stays_as_it_is():
+    root = directory({b"few": regular(1 << 30), b"many": regular((1 << 30) + 1)})
+    blocks = 1 << 18
+    hot = [0, 5, *range(blocks + 1, 2 * blocks, 300)]
+    few, many = sorted(files_of(written(root, layout(*hot)), root), key=lambda row: row[0].size)
+    assert few[1] == [(1, block) for block in range(blocks)]
+    assert many[1][1] == (2, 2)
+    assert many[1][301] == (2, 3)
+    assert many[1][0] == (1, blocks)
+
+
+def test_tables_stay_within_their_limit_and_the_best_files_get_theirs(monkeypatch):
+    monkeypatch.setattr(hot_module, "_MOST_ENTRIES", 25)
+    root = directory(
+        {b"a": regular(20 * BLOCK), b"b": regular(9 * BLOCK), b"c": regular(8 * BLOCK)}
+    )
+    image = written(root, layout(3, 22, 23, 30, 31))  # 20, 4.5 and 4 entries a hot block
+    found = {node.size // BLOCK: extents for node, extents in files_of(image, root)}
+    assert found[20] == [(1, block) for block in range(20)]
+    assert found[9][2] == (2, 1)
+    assert found[8][2] == (2, 4)
+
+
+def test_files_that_share_blocks_read_the_same_and_share_no_table_entries():
+    tree = make_tree(directory({b"%d" % n: regular(4 * BLOCK) for n in range(50)}))
+    tree.inodes.data[1:] = 0
+    image = Image(bytes(build(tree, 4, OPTIONS, layout(2))))
+    for name, nid, _ in image.entries(image.inode(image.root_nid)):
+        if name not in (b".", b".."):
+            places = image.extents(image.inode(nid))
+            assert [0 if device == 2 else block for device, block in places] in (
+                [0, 1, 2, 3],
+                [0, 1, 0, 3],
+            )
