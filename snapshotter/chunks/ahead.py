@@ -1,9 +1,10 @@
 """When to fetch beyond what was asked for. A pure state machine, one for each layer.
 
-Reads that go on where an earlier one ended are a stream; each stream has a window that doubles
-every time the reader reaches into it, from `first` up to `most` bytes of the blob. Everything
-else is a lone miss, for which nothing is guessed: an image's start jumps about, and a wrong guess
-costs the link twice.
+A read that goes on where an earlier one ended continues a run; as much as a run has read so far is
+worth fetching ahead of it, from `least` up to `most` bytes of the data area. So a guess never costs
+more than what was read in order already. Everything else is a lone read, for which nothing is
+guessed: a start-up jumps about in its libraries, often from one chunk to the next, and chunks that
+were fetched in vain cost the link twice.
 
 Race-free because it is called from the event loop only and never awaits.
 """
@@ -11,35 +12,35 @@ Race-free because it is called from the event loop only and never awaits.
 from collections import OrderedDict
 from typing import Final
 
-_STREAMS: Final = 16
+_RUNS: Final = 32
+_SLACK: Final = 64 << 10
+"""A read that skips no more than this still continues a run: small files lie side by side."""
+_BUCKET: Final = 17
 
 
 class Ahead:
-    """Remembers where streams are expected to go on: chunk number -> window in bytes."""
+    """Remembers where runs ended: by 128 KiB of the data area, (end, bytes read in order)."""
 
-    __slots__ = ("_expected", "_first", "_most")
+    __slots__ = ("_least", "_most", "_runs")
 
-    def __init__(self, *, first: int, most: int) -> None:
-        self._first = first
+    def __init__(self, *, least: int, most: int) -> None:
+        """`least`, `most`: bytes of the data area."""
+        self._least = least
         self._most = most
-        self._expected: OrderedDict[int, int] = OrderedDict()
+        self._runs: OrderedDict[int, tuple[int, int]] = OrderedDict()
 
-    def __contains__(self, chunk: int) -> bool:
-        """Say whether a stream is expected to touch this chunk next."""
-        return chunk in self._expected
-
-    def touch(self, low: int, high: int) -> int:
-        """Note a read of chunks `[low, high)`; return the bytes worth fetching behind `high`."""
-        window = self._expected.pop(low, None)
-        if window is None:
-            self._expect(high, self._first)
-            return 0
-        grown = min(window * 2, self._most)
-        self._expect(high, grown)
-        return window
-
-    def _expect(self, chunk: int, window: int) -> None:
-        self._expected[chunk] = window
-        self._expected.move_to_end(chunk)
-        while len(self._expected) > _STREAMS:
-            self._expected.popitem(last=False)
+    def touch(self, offset: int, length: int) -> int:
+        """Note a read; return how many bytes behind its end are worth having."""
+        read = length
+        for bucket in (offset >> _BUCKET, (offset >> _BUCKET) - 1):
+            run = self._runs.get(bucket)
+            if run is not None and run[0] <= offset <= run[0] + _SLACK:
+                del self._runs[bucket]
+                read += run[1]
+                break
+        end = offset + length
+        self._runs[end >> _BUCKET] = (end, read)
+        self._runs.move_to_end(end >> _BUCKET)
+        if len(self._runs) > _RUNS:
+            self._runs.popitem(last=False)
+        return min(read, self._most) if read >= self._least else 0

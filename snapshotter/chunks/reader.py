@@ -58,10 +58,10 @@ class FetchPolicy:
     """Most bytes that one demand request brings."""
     ahead_run: int = 1 << 20
     """Most bytes that one read-ahead request brings."""
-    ahead_first: int = 256 << 10
-    """Window of a stream when it is first noticed."""
-    ahead_most: int = 8 << 20
-    """Largest window of a stream."""
+    ahead_least: int = 256 << 10
+    """Bytes of the data area read in order before any are fetched ahead."""
+    ahead_most: int = 16 << 20
+    """Most bytes of the data area that are fetched ahead of a run."""
     ahead_flights: int = 6
     """Read-ahead requests of one layer under way at once."""
 
@@ -121,7 +121,7 @@ class LayerReader:
         self._windows = windows
         self._decode = decode
         self._services = services
-        self._ahead = Ahead(first=services.policy.ahead_first, most=services.policy.ahead_most)
+        self._ahead = Ahead(least=services.policy.ahead_least, most=services.policy.ahead_most)
         self._ahead_running = 0
         self._flights: dict[int, asyncio.Future[bytes | None]] = {}
         self._failures: dict[int, _Failure] = {}
@@ -155,8 +155,8 @@ class LayerReader:
         if low == high:
             return b""
         missing = self._presence.first_missing(low, high) >= 0
-        if missing or (high - 1) in self._ahead:
-            self._look_ahead(high, self._ahead.touch(high - 1, high))
+        if window := self._ahead.touch(offset, length):
+            self._look_ahead(high, offset + length, window)
         if not missing:
             self.counters.hits += 1
         elif loose := await self._demand(low, high):
@@ -236,22 +236,20 @@ class LayerReader:
                 runs.append((chunk, chunk + 1))
         return runs
 
-    def _look_ahead(self, high: int, budget: int) -> None:
+    def _look_ahead(self, high: int, end: int, window: int) -> None:
         """Start fetches behind `high`, unless more than half the window is already on its way."""
-        if not budget or high >= len(self._chunks):
-            return
-        reach = self._chunks.reach(high, budget)
+        reach = self._chunks.covering(end, window)[1]
         fresh = [
             c for c in range(high, reach) if c not in self._presence and c not in self._flights
         ]
-        if 2 * len(fresh) < reach - high:
+        if not fresh or 2 * len(fresh) < reach - high:
             return
         for run in self._adjacent(fresh):
-            for start, end in self._chunks.runs(*run, self._services.policy.ahead_run):
+            for start, stop in self._chunks.runs(*run, self._services.policy.ahead_run):
                 if self._ahead_running >= self._services.policy.ahead_flights:
                     return
                 self._ahead_running += 1
-                self._launch(start, end, self._ahead_landed)
+                self._launch(start, stop, self._ahead_landed)
 
     def _ahead_landed(self) -> None:
         self._ahead_running -= 1

@@ -3,26 +3,47 @@ from hypothesis import strategies as st
 
 from snapshotter.chunks.ahead import Ahead
 
-
-def test_a_lone_miss_guesses_nothing() -> None:
-    ahead = Ahead(first=100, most=800)
-    assert ahead.touch(5, 6) == 0
-    assert ahead.touch(20, 21) == 0
+KIB = 1 << 10
+MIB = 1 << 20
 
 
-def test_a_stream_doubles_its_window_up_to_the_most() -> None:
-    ahead = Ahead(first=100, most=800)
-    assert [ahead.touch(chunk, chunk + 1) for chunk in range(6)] == [0, 100, 200, 400, 800, 800]
+def test_a_lone_read_guesses_nothing() -> None:
+    ahead = Ahead(least=256 * KIB, most=8 * MIB)
+    assert ahead.touch(5 * MIB, 128 * KIB) == 0
+    assert ahead.touch(20 * MIB, 128 * KIB) == 0
 
 
-def test_interleaved_streams_keep_their_own_windows() -> None:
-    ahead = Ahead(first=100, most=800)
-    got = [ahead.touch(start + step, start + step + 1) for step in range(3) for start in (0, 50)]
-    assert got == [0, 0, 100, 100, 200, 200]
+def test_a_run_is_fetched_ahead_by_as_much_as_it_has_read() -> None:
+    ahead = Ahead(least=256 * KIB, most=MIB)
+    got = [ahead.touch(at * 128 * KIB, 128 * KIB) // KIB for at in range(10)]
+    assert got == [0, 256, 384, 512, 640, 768, 896, 1024, 1024, 1024]
 
 
-@given(st.lists(st.integers(0, 1000)))
-def test_windows_never_exceed_the_most_and_memory_is_bounded(chunks: list[int]) -> None:
-    ahead = Ahead(first=3, most=17)
-    assert all(0 <= ahead.touch(chunk, chunk + 1) <= 17 for chunk in chunks)
-    assert sum(chunk in ahead for chunk in range(1002)) <= 16
+def test_jumps_from_chunk_to_chunk_are_no_run() -> None:
+    ahead = Ahead(least=256 * KIB, most=MIB)
+    assert [ahead.touch(at * 300 * KIB, 100 * KIB) for at in range(20)] == [0] * 20
+
+
+def test_small_gaps_do_not_end_a_run() -> None:
+    ahead = Ahead(least=256 * KIB, most=MIB)
+    got = [ahead.touch(at * 160 * KIB, 128 * KIB) for at in range(4)]
+    assert got[-1] > 0
+
+
+def test_interleaved_runs_are_told_apart() -> None:
+    ahead = Ahead(least=256 * KIB, most=8 * MIB)
+    got = [
+        ahead.touch(start + step * 128 * KIB, 128 * KIB) // KIB
+        for step in range(3)
+        for start in (0, 50 * MIB)
+    ]
+    assert got == [0, 0, 256, 256, 384, 384]
+
+
+@given(st.lists(st.tuples(st.integers(0, 1 << 30), st.integers(1, MIB))))
+def test_windows_never_exceed_the_most_nor_what_was_read(reads: list[tuple[int, int]]) -> None:
+    ahead = Ahead(least=1, most=MIB)
+    read = 0
+    for offset, length in reads:
+        read += length
+        assert 0 <= ahead.touch(offset, length) <= min(MIB, read)

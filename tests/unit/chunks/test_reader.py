@@ -42,16 +42,17 @@ async def test_a_second_read_is_served_without_the_source(tmp_path: Path) -> Non
         assert bytes(await world.reader.read(50, 100)) == world.data[50:150]
 
 
-async def test_a_stream_is_fetched_ahead_and_a_jump_is_not(tmp_path: Path) -> None:
-    with make_world(tmp_path, [1000] * 100, ahead_first=4000, ahead_run=2000) as world:
-        await world.reader.read(50_000, 100)
+async def test_a_run_is_fetched_ahead_and_a_jump_is_not(tmp_path: Path) -> None:
+    with make_world(tmp_path, [1000] * 100, ahead_least=2000, ahead_run=2000) as world:
+        await world.reader.read(90_000, 100)
         await asyncio.sleep(0.05)
         assert world.reader.counters.fetches == 1
-        for chunk in range(51, 54):
-            await world.reader.read(chunk * 1000, 100)
+        for offset in range(0, 4000, 500):
+            await world.reader.read(offset, 500)
         await asyncio.sleep(0.05)
-        assert 56 in world.reader.cache.presence
-        assert world.reader.counters.demand_misses < 4
+        assert 6 in world.reader.cache.presence
+        assert 12 not in world.reader.cache.presence
+        assert world.reader.counters.demand_misses < 5
 
 
 async def test_an_idle_link_brings_what_lies_behind_the_last_miss_and_no_more(
