@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bootseer.errors import UsageError
 from snapshotter.hot.ranges import make_ranges
 from snapshotter.hot.record import Ended, HotLayer, Record
 from snapshotter.layers.records import BLOCK
@@ -53,8 +54,17 @@ class Recorder:
     """Remembers the first touch of every block of one container's layers."""
 
     def __init__(
-        self, subject: RecordingSubject, now: float, rules: RecordingRules | None = None
+        self,
+        subject: RecordingSubject,
+        now: float,
+        rules: RecordingRules | None = None,
+        so_far: Record | None = None,
     ) -> None:
+        """Begin at `now`; or, with a valid record of the same layers, go on where it ended.
+
+        Time in between does not count: nobody served blocks then. Raises `UsageError` when the
+        record is of other layers.
+        """
         self._subject = subject
         self._rules = rules or RecordingRules()
         self._began = now
@@ -66,6 +76,8 @@ class Recorder:
         self._seen = [np.zeros(layer.blocks, dtype=np.bool_) for layer in subject.layers]
         self._rows: list[tuple[int, int, int]] = []
         self._times: list[int] = []
+        if so_far is not None:
+            self._go_on(so_far, now)
 
     @property
     def blocks(self) -> int:
@@ -134,6 +146,18 @@ class Recorder:
         self._ended = reason
         limit = self._rules.window if reason is Ended.WINDOW else now - self._began
         self._length_ms = max(_milliseconds(limit), self._times[-1] if self._times else 0)
+
+    def _go_on(self, record: Record, now: float) -> None:
+        if record.layers != self._subject.layers:
+            raise UsageError(f"a record of other layers of {record.manifest_digest}")
+        self._began = now - record.length_ms / 1000
+        ranges = record.ranges
+        columns = (ranges.layer.tolist(), ranges.first.tolist(), ranges.count.tolist())
+        self._rows = list(zip(*columns, strict=True))
+        self._times = record.time_ms.tolist()
+        self._blocks = ranges.blocks
+        for layer, first, count in self._rows:
+            self._seen[layer][first : first + count] = True
 
     def _append(self, now: float, layer: int, first: int, count: int) -> None:
         time = self._since(now)

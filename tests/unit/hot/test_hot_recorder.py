@@ -1,10 +1,11 @@
 """A recording from its first touch to its end."""
 
 import pytest
-from hot_strategies import LAYERS, MANIFEST
+from hot_strategies import LAYERS, MANIFEST, record
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bootseer.errors import UsageError
 from snapshotter.hot.ranges import expand
 from snapshotter.hot.record import Ended, Record
 from snapshotter.hot.record_format import decode, encode
@@ -147,3 +148,21 @@ def test_a_clock_that_stands_still_or_goes_back_does_not_break_the_record():
     subject.touch(1004.0, 0, BLOCK * 9, 1)
     subject.stop(1003.0)
     encode(subject.record(1003.0))
+
+
+def test_a_recording_goes_on_where_its_record_ended():
+    first = recorder()
+    first.touch(1001.0, 0, 0, 2 * BLOCK)
+    first.touch(1002.0, 2, 5 * BLOCK, BLOCK)
+    kept = decode(encode(first.record(1004.0)))
+    again = Recorder(SUBJECT, 5000.0, RULES, kept)
+    again.touch(5001.0, 0, BLOCK, 3 * BLOCK)
+    again.stop(5002.0)
+    whole = again.record(5002.0)
+    assert rows(whole) == [(0, 0, 2, 1000), (2, 5, 1, 2000), (0, 2, 2, 5000)]
+    assert (whole.length_ms, whole.ended, again.blocks) == (6000, Ended.STOPPED, 5)
+
+
+def test_a_record_of_other_layers_is_not_gone_on_with():
+    with pytest.raises(UsageError):
+        Recorder(SUBJECT, 0.0, RULES, record([(0, 0, 1)], LAYERS[:1]))
