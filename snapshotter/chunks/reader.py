@@ -14,7 +14,6 @@ Concurrency
 """
 
 import asyncio
-import errno
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -24,11 +23,12 @@ from typing import Any, Final, Protocol
 
 from cachetools import LRUCache
 
-from bootseer.errors import BootseerError, CorruptError
+from bootseer.errors import BootseerError, CorruptError, HostError
 from snapshotter.chunks.ahead import Ahead
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
 from snapshotter.chunks.filler import Filler
+from snapshotter.chunks.room import DiskRoom
 from snapshotter.chunks.windows import Windows
 from snapshotter.ports import BlobSource
 
@@ -96,6 +96,8 @@ class Services:
     filler: Filler
     """Uses the link when nobody waits for it."""
     policy: FetchPolicy = field(default_factory=FetchPolicy)
+    room: DiskRoom = field(default_factory=DiskRoom)
+    """Says it when the disk is full."""
 
 
 class LayerReader:
@@ -195,11 +197,11 @@ class LayerReader:
 
     async def _landed(self, wanted: list[int]) -> dict[int, bytes]:
         """Wait for flights; return the chunks that the disk would not take."""
-        loose: dict[int, bytes] = {}
-        for chunk in wanted:
-            data = self._uncached.get(chunk)
-            if data is None and chunk in self._flights:
-                data = await asyncio.shield(self._flights[chunk])
+        # Both before the first await: what lands meanwhile may leave `_uncached` again.
+        loose = {chunk: self._uncached[chunk] for chunk in wanted if chunk in self._uncached}
+        flights = [(c, self._flights[c]) for c in wanted if c in self._flights]
+        for chunk, flight in flights:
+            data = await asyncio.shield(flight)
             if data is not None:
                 loose[chunk] = data
         return loose
@@ -307,7 +309,7 @@ class LayerReader:
         data, kept = await self._blocking(self._decode_and_write, chunk, start, piece, window)
         if kept:
             self._cache.mark((chunk,))
-        else:
+        elif len(data) <= _UNCACHED_BYTES:
             self._uncached[chunk] = data
         self._settle(chunk, None if kept else data)
 
@@ -319,9 +321,10 @@ class LayerReader:
             self._cache.write(self._chunks.data(chunk)[0], data)
             self._cache.write_blob(blob_offset, piece)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
+            if not self._services.room.refused(error):
                 raise
             return data, False
+        self._services.room.taken()
         return b"", True
 
     def _settle(self, chunk: int, data: bytes | None) -> None:
@@ -348,11 +351,12 @@ class LayerReader:
             future.exception()  # retrieved: nobody may be waiting for a read-ahead
 
     def _abandon(self, low: int, high: int) -> None:
-        """Cancelled or a bug: whoever waits must not wait for ever."""
+        """Cancelled or a bug: whoever waits must not wait for ever, nor look cancelled himself."""
         for chunk in range(low, high):
             future = self._flights.pop(chunk, None)
-            if future is not None:
-                future.cancel()
+            if future is not None and not future.done():
+                future.set_exception(HostError(f"layer {self.digest}: a fetch was given up"))
+                future.exception()  # retrieved: nobody may be waiting
 
     async def _assemble(
         self, offset: int, length: int, low: int, high: int, loose: dict[int, bytes]

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from world import KEY, make_world
 
-from bootseer.errors import CorruptError, RemoteError
+from bootseer.errors import CorruptError, HostError, RemoteError
 from snapshotter.chunks import cachefile
 from snapshotter.chunks.cachefile import CacheFile
 
@@ -137,7 +137,7 @@ async def test_when_the_fetch_itself_is_cancelled_nobody_waits_for_ever(tmp_path
         await asyncio.sleep(0.01)
         for task in list(world.tasks):
             task.cancel()
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(HostError, match="given up"):
             await waiting
 
 
