@@ -10,6 +10,7 @@ Run by the keeper, which hands over the FUSE connection: `python -m snapshotter.
 import argparse
 import asyncio
 import ctypes
+import errno
 import logging
 import os
 import signal
@@ -44,6 +45,7 @@ from snapshotter.service.server import serve
 from snapshotter.serving.files import LayerFiles
 from snapshotter.serving.layout import Layout
 from snapshotter.serving.mounts import set_read_ahead
+from snapshotter.serving.poison import Poisoned
 from snapshotter.serving.provider import Provider, ProviderPolicy
 from snapshotter.serving.sources import FirstOf
 from snapshotter.serving.upkeep import Upkeep
@@ -109,11 +111,13 @@ async def run(config: Config, handover: Handover) -> None:
         await stack.enter_async_context(serve_fuse(files, handover, group))
         set_fuse_read_ahead(layout, config.fuse.read_ahead_kb)
         policy = provider_policy(config, via_loop=via_loop)
-        provider = Provider(layout, files, images, workers, policy, used, job)
+        poisoned = Poisoned(config.root)
+        provider = Provider(layout, files, images, workers, policy, used, job, poisoned)
         core = await Snapshotter.open(config.root, provider, settings(config))
         stack.push_async_callback(core.close)
         await provider.drop(provider.adopt(fresh=handover.fresh))
-        upkeep = Upkeep(layout, files, workers, provider.collect, job, config.cache.flush_interval)
+        interval = config.cache.flush_interval
+        upkeep = Upkeep(layout, files, workers, provider.collect, job, poisoned, interval)
         background = group.create_task(upkeep.run())
 
         async def status() -> dict[str, Any]:
@@ -168,9 +172,26 @@ async def contained(work: Coroutine[Any, Any, None]) -> None:
 
 def needs_loop(config: Config) -> bool:
     """Say whether loop devices go under EROFS mounts. HostError if EROFS cannot work at all."""
-    if config.snapshotter.mount != "auto":
-        return config.snapshotter.mount == "loop"
-    return not supports_file_backed(config.root)
+    wanted = config.snapshotter.mount
+    if wanted == "loop":
+        return True
+    works = probe(config.root)
+    if wanted == "file" and not works:
+        raise HostError(
+            f"EROFS cannot be mounted from files in {config.root} (Linux before 6.12, or a tmpfs)",
+            hint="set `snapshotter.mount` to auto or loop, or `root` to a directory on disk",
+        )
+    return not works
+
+
+def probe(root: Path) -> bool:
+    """Try to mount EROFS from a file in `root`; elsewhere if that disk is full."""
+    try:
+        return supports_file_backed(root)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise HostError(f"{root} cannot be used: {error}") from error
+        return supports_file_backed()
 
 
 def set_fuse_read_ahead(layout: Layout, kilobytes: int) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bootseer.config import DEFAULT_PATH, load
+from snapshotter.serving.preflight import check_directories
 
 
 @click.group("snapshotter", short_help="Run the containerd snapshotter.")
@@ -30,6 +31,7 @@ def serve(config_path: Path) -> None:
     whenever that dies.
     """
     config = load(config_path)
+    check_directories(config.root, config.run_dir, config.address.parent)
     server = [sys.executable, "-m", "snapshotter.daemon", "--config", str(config_path.absolute())]
     keeper = [sys.executable, "-m", "snapshotter.blocks.keeper", str(config.root), *server]
     os.execv(keeper[0], keeper)  # noqa: S606  our own interpreter, no shell

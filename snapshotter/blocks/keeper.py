@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from snapshotter.blocks import kernel
+from snapshotter.blocks import kernel, lock
 
 MAX_DEATHS: Final = 5
 """Servers that may die within `DEATHS_WINDOW_S` before the connection is given up."""
@@ -55,6 +55,13 @@ class Keeper:
     def run(self) -> int:
         """Serve until told to stop; return the exit code."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            lock.take(self._root)  # held until this process ends
+        except BlockingIOError:
+            say("refused", root=self._root, reason="another daemon uses this root directory")
+            return os.EX_CONFIG
+        except OSError as error:  # a full disk is no reason not to serve what is on it
+            say("no_lock", root=self._root, reason=error)
         self._open()
         code = self._supervise()
         self._close(code)
@@ -116,6 +123,8 @@ class Keeper:
                 say("server_died", status=code)
                 if not self._may_restart():
                     return 1
+                if not self._pause():
+                    return 0
                 if code == os.EX_UNAVAILABLE:
                     self._reopen()
                 server = self._start()
@@ -129,15 +138,22 @@ class Keeper:
                 return 0
 
     def _may_restart(self) -> bool:
-        """Count a death; wait a little before the next start, or give the connection up."""
+        """Count a death; give the connection up when there are too many."""
         now = time.monotonic()
         self._deaths = [t for t in self._deaths if now - t < DEATHS_WINDOW_S] + [now]
         if len(self._deaths) > MAX_DEATHS:
             say("giving_up", deaths=len(self._deaths), window_s=DEATHS_WINDOW_S)
             kernel.abort(kernel.connection_directory(self._mount))
             return False
-        time.sleep(0.0 if len(self._deaths) == 1 else 0.2 * 2 ** len(self._deaths))
         return True
+
+    def _pause(self) -> bool:
+        """Wait before the next start, longer each time; False if told to stop meanwhile."""
+        seconds = 0.0 if len(self._deaths) == 1 else 0.2 * 2 ** len(self._deaths)
+        caught = signal.sigtimedwait((signal.SIGTERM, signal.SIGINT), seconds)
+        if caught is not None:
+            say("stopping", signal=caught.si_signo)
+        return caught is None
 
     def _start(self) -> int:
         """Start a server that finds the INIT request waiting, as if it were the first."""

@@ -12,5 +12,9 @@ def client_settings(registry: Registry) -> ClientSettings:
     return ClientSettings(
         hosts=HostsDirectory(plain, (registry.config_path,)),
         credentials=DockerConfig(registry.docker_config),
-        timeouts=Timeouts(connect=registry.connect_timeout, stall=registry.read_timeout),
+        timeouts=Timeouts(
+            connect=registry.connect_timeout,
+            stall=registry.read_timeout,
+            request=2 * registry.read_timeout,
+        ),
     )

@@ -160,6 +160,8 @@ class LayerFiles:
             try:
                 await layer.reader.cache.flush()
             except OSError as error:
+                if self._services.room.refused(error):
+                    continue
                 fields = {"layer": name, "reason": str(error)}
                 log.warning("cache.flush_failed", extra={"fields": fields})
 

@@ -31,6 +31,7 @@ from snapshotter.serving.ingest import IngestJob, ingest
 from snapshotter.serving.layout import INDEX, NEW, RECORD, LayerRecord, Layout, MountId, record_of
 from snapshotter.serving.materialise import materialise
 from snapshotter.serving.mounts import MountJob, mount_layer, unmount_layer
+from snapshotter.serving.poison import Poisoned
 from snapshotter.serving.ports import Images, PublishedIndex
 from snapshotter.serving.workers import Workers
 from snapshotter.snapshots.ports import LayerMount, LayerRequest
@@ -68,6 +69,7 @@ class Provider:
         policy: ProviderPolicy,
         used: Callable[[], Awaitable[set[str]]],
         ingest_job: Callable[[str], IngestJob],
+        poisoned: Poisoned,
     ) -> None:
         """Tie it together.
 
@@ -82,6 +84,7 @@ class Provider:
         self._policy = policy
         self._used = used
         self._ingest_job = ingest_job
+        self._poisoned = poisoned
         self._locks: dict[LayerName, asyncio.Lock] = {}
         self._provided: dict[LayerName, float] = {}
         self._mounted: set[str] = set()
@@ -141,12 +144,14 @@ class Provider:
         name = name_of(request.layer_digest, index.digest)
         try:
             return name, await self._lazy(name, index, request)
-        except CorruptError as error:
+        except (CorruptError, NotFoundError) as error:
             fields = {"layer": request.layer_digest, "index": index.digest}
             log.error("index.refused", extra={"fields": fields | {"reason": error.message}})
             return None
 
     async def _lazy(self, name: LayerName, index: PublishedIndex, request: LayerRequest) -> str:
+        if verdict := self._poisoned.verdict(index.digest):
+            raise CorruptError(f"index {index.digest} was caught lying: {verdict}")
         async with self._lock(name):
             if self._present(name, request.layer_digest, request.image_ref):
                 return "cached"

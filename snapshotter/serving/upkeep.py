@@ -20,6 +20,7 @@ from snapshotter.serving.audit import audit
 from snapshotter.serving.files import LayerFiles, OpenLayer
 from snapshotter.serving.ingest import IngestJob, refetch
 from snapshotter.serving.layout import Layout
+from snapshotter.serving.poison import Poisoned
 from snapshotter.serving.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Upkeep:
         workers: Workers,
         collect: Callable[[], Awaitable[None]],
         ingest_job: Callable[[str], IngestJob],
+        poisoned: Poisoned,
         interval_s: float,
     ) -> None:
         """`interval_s`: seconds between rounds, hence what a power cut may cost the cache."""
@@ -63,6 +65,7 @@ class Upkeep:
         self._workers = workers
         self._collect = collect
         self._ingest_job = ingest_job
+        self._poisoned = poisoned
         self._interval_s = interval_s
         self._not_before: dict[LayerName, float] = {}
 
@@ -83,6 +86,8 @@ class Upkeep:
             await work
         except (BootseerError, OSError) as error:
             log.warning("upkeep.failed", extra={"fields": {"step": step, "reason": str(error)}})
+        except Exception:
+            log.exception("upkeep.bug", extra={"fields": {"step": step}})
 
     async def _audit_if_due(self, name: LayerName, layer: OpenLayer) -> None:
         due = time.monotonic() >= self._not_before.get(name, 0.0)
@@ -119,6 +124,7 @@ class Upkeep:
         log.info("layer.verified", extra={"fields": {"layer": layer.record.layer_digest}})
 
     def _poison(self, name: LayerName, layer: OpenLayer, verdict: str) -> None:
+        self._poisoned.add(layer.record.index_digest, verdict)
         layer.record = replace(layer.record, poisoned=f"its index lies: {verdict}")
         write_atomic(self._layout.record(name), layer.record.encode())
         fields = {
