@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from bootseer.atomic import write_atomic
-from bootseer.errors import BootseerError, CorruptError, NotFoundError
+from bootseer.errors import BootseerError, CorruptError, NotFoundError, RemoteError
 from snapshotter.blocks.kernel import mounts_below
 from snapshotter.blocks.names import LOCAL, LayerName, name_of, parse_name
 from snapshotter.limits import DEFAULT, Limits
@@ -144,7 +144,9 @@ class Provider:
         name = name_of(request.layer_digest, index.digest)
         try:
             return name, await self._lazy(name, index, request)
-        except (CorruptError, NotFoundError) as error:
+        except (CorruptError, NotFoundError, RemoteError) as error:
+            if isinstance(error, RemoteError) and error.temporary:
+                raise  # nor could the layer be fetched now
             fields = {"layer": request.layer_digest, "index": index.digest}
             log.error("index.refused", extra={"fields": fields | {"reason": error.message}})
             return None
