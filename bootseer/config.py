@@ -98,7 +98,7 @@ class Fetch:
     ahead: Bytes = Bytes(8 << 20)
     """Most bytes that are fetched before they are asked for, behind a sequential reader."""
     idle: Bytes = Bytes(1 << 20)
-    """Bytes behind the last miss that are fetched while nobody waits for anything; 0: none."""
+    """Bytes behind the last miss that are fetched beside what is asked for; 0: none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,15 @@
-"""Use of an idle link: what lies behind the last miss, until somebody asks for something else.
+"""What lies behind the last miss, fetched beside what is asked for.
 
-A start-up is one thread that faults, waits, computes, faults again; between two misses the link
-would idle. The filler fetches the chunks behind the newest miss, one request at a time, only while
-no demand is under way, and turns to the new place as soon as there is a new miss. A wrong guess
-costs time in which nothing else was to be had, and at most the rest of one short request.
+A start-up is one thread that faults, waits, computes, faults again; one request at a time leaves
+the link idle half of the time. So there is always one more under way, for the chunks behind the
+newest miss: programs go on near where they were more often than not. A wrong guess costs a share of
+the link for one short request; the filler turns to the new place at every miss and stops when it
+has had its reach.
 
 Race-free: one task at a time (`_running`), which looks at the target anew after every await; all
 fields belong to the event loop's thread.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
@@ -36,20 +36,9 @@ class Filler:
         self._spawn = spawn
         self._target: tuple[Fillable, int] | None = None
         self._running = False
-        self._demands = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
 
-    def demand_began(self) -> None:
-        """Note that somebody waits for a chunk."""
-        self._demands += 1
-        self._idle.clear()
-
-    def demand_ended(self, layer: Fillable, chunk: int) -> None:
-        """Note that somebody got what he waited for; `chunk` is the one behind it."""
-        self._demands -= 1
-        if not self._demands:
-            self._idle.set()
+    def missed(self, layer: Fillable, chunk: int) -> None:
+        """Note a miss; `chunk` is the one behind it."""
         if self._reach:
             self._target = (layer, chunk)
             if not self._running:
@@ -59,7 +48,6 @@ class Filler:
     async def _run(self) -> None:
         try:
             while self._target is not None:
-                await self._idle.wait()
                 layer, start = self._target
                 chunk = layer.next_missing(start, self._reach)
                 if chunk is None:

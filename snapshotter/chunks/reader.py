@@ -94,7 +94,7 @@ class Services:
     spawn: Spawn
     """Starts a task in the daemon's task group."""
     filler: Filler
-    """Uses the link when nobody waits for it."""
+    """Uses what demands leave of the link."""
     policy: FetchPolicy = field(default_factory=FetchPolicy)
     room: DiskRoom = field(default_factory=DiskRoom)
     """Says it when the disk is full."""
@@ -189,11 +189,8 @@ class LayerReader:
                 self.counters.demand_misses += end - start
                 self._launch(start, end)
         self.counters.joined += len(wanted) - len(fresh)
-        self._services.filler.demand_began()
-        try:
-            return await self._landed(wanted)
-        finally:
-            self._services.filler.demand_ended(self, high)
+        self._services.filler.missed(self, high)
+        return await self._landed(wanted)
 
     async def _landed(self, wanted: list[int]) -> dict[int, bytes]:
         """Wait for flights; return the chunks that the disk would not take."""
