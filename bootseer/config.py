@@ -74,7 +74,7 @@ class Cache:
 class Index:
     """How layers are indexed."""
 
-    spacing: Annotated[Bytes, Range(256 << 10, 64 << 20)] = Bytes(2 << 20)
+    spacing: Annotated[Bytes, Range(64 << 10, 64 << 20)] = Bytes(256 << 10)
     """Uncompressed bytes between places where a gzip layer can be entered. Smaller: less is read
     for one block; larger: a smaller index."""
 
@@ -83,9 +83,9 @@ class Index:
 class Fuse:
     """Read-ahead of the two kernel file systems on the path of a read, in KiB."""
 
-    read_ahead_kb: KiB = 1024
+    read_ahead_kb: KiB = 256
     """Of the FUSE mount that holds the layers' data."""
-    erofs_read_ahead_kb: KiB = 128
+    erofs_read_ahead_kb: KiB = 64
     """Of each mounted layer."""
 
 
@@ -95,9 +95,9 @@ class Fetch:
 
     concurrency: Annotated[int, Range(1, 256)] = 6
     """Requests under way at once, for one layer."""
-    ahead: Bytes = Bytes(8 << 20)
+    ahead: Bytes = Bytes(16 << 20)
     """Most bytes that are fetched before they are asked for, behind a sequential reader."""
-    idle: Bytes = Bytes(1 << 20)
+    idle: Bytes = Bytes(512 << 10)
     """Bytes behind the last miss that are fetched beside what is asked for; 0: none."""
 
 

@@ -26,7 +26,7 @@ from snapshotter.limits import DEFAULT, Limits
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-SPACING: Final = 512 << 10
+SPACING: Final = 256 << 10
 """Uncompressed bytes between checkpoints; `docs/decisions/0002-checkpoint-spacing.md`."""
 
 _LOCAL_CHUNK: Final = 4 << 20
