@@ -278,6 +278,7 @@ class LayerReader:
         for chunk in range(low, high):
             if chunk not in self._flights:
                 continue
+            self._windows.forget(chunk)
             try:
                 await self._fetch(chunk, chunk + 1)
             except (BootseerError, OSError, TimeoutError) as error:

@@ -41,10 +41,15 @@ class Windows:
         start, end = self._chunks.window(chunk)
         if start == end:
             return b""
-        groups = range(start // GROUP, (end - 1) // GROUP + 1)
+        groups = _groups(start, end)
         pieces = [await self._group(group) for group in groups]
         origin = groups[0] * GROUP
         return b"".join(pieces)[start - origin : end - origin]
+
+    def forget(self, chunk: int) -> None:
+        """Fetch the chunk's window anew next time: the chunk came out wrong, perhaps through it."""
+        for group in _groups(*self._chunks.window(chunk)):
+            self._cache.pop((self._digest, group), None)
 
     async def _group(self, group: int) -> bytes:
         cached = self._cache.get((self._digest, group))
@@ -69,3 +74,8 @@ class Windows:
         if len(data) <= self._cache.maxsize:
             self._cache[self._digest, group] = data
         return data
+
+
+def _groups(start: int, end: int) -> range:
+    """Return the groups that bytes `[start, end)` of the windows blob lie in."""
+    return range(start // GROUP, (end + GROUP - 1) // GROUP) if start < end else range(0)

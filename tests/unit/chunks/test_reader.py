@@ -186,3 +186,13 @@ async def test_random_concurrent_reads_with_failures_are_right_or_errors(tmp_pat
 
         for _ in range(20):
             await asyncio.gather(*(one() for _ in range(10)))
+
+
+async def test_a_window_that_came_wrong_is_fetched_anew(tmp_path: Path) -> None:
+    with make_world(tmp_path, SIZES) as world:
+        world.source.windows = b"?"
+        with pytest.raises(CorruptError):
+            await world.reader.read(0, 100)
+        world.source.windows = bytes(1)
+        world.reader._failures.clear()  # not waiting for a failure to be forgotten
+        assert await world.reader.read(0, 100) == world.data[:100]
