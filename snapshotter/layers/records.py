@@ -71,7 +71,7 @@ class Inodes:
     rdev: U32
     """Device nodes: (minor & 0xff) | major << 8 | (minor & ~0xff) << 12. Otherwise 0."""
     data: U64
-    """Regular files that are not empty: offset in the data area, a multiple of 4 KiB. Otherwise 0."""
+    """Regular files that are not empty: offset in the data area, in whole 4 KiB. Otherwise 0."""
     nlink: U32
     """Names of this inode in the layer; directories: 2 + subdirectories."""
     flags: U8

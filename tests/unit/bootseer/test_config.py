@@ -97,7 +97,7 @@ index: {spacing: 1048576}
         ("fetch: {concurrency: 1.5}", r"concurrency: expected a whole number, found 1.5"),
         ("fetch: {ahead: 8MB}", r"ahead: expected a size such as 8MiB, found '8MB'"),
         ("fetch: {ahead: -1}", r"ahead: expected a size such as 8MiB, found -1"),
-        ("index: {spacing: 1KiB}", r"spacing: expected 262144 to 6.71089e\+07, found 1024"),
+        ("index: {spacing: 1KiB}", r"spacing: expected 65536 to 6.71089e\+07, found 1024"),
         ("log: {level: info", r"test.yaml:\d: not valid YAML"),
         ("a: b: c", r"test.yaml:1: not valid YAML"),
         ("root: !!python/object:os.system x", r"root: expected an absolute path"),
