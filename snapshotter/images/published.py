@@ -15,12 +15,11 @@ from cachetools import LRUCache
 
 from snapshotter.images.artifact import IndexArtifact
 from snapshotter.images.find import find_artifact
-from snapshotter.ports import BlobSource
+from snapshotter.ports import BlobSource, PublishedIndex
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.digests import check_digest
 from snapshotter.registry.reference import parse_reference
 from snapshotter.registry.repository import RepositoryBlobs
-from snapshotter.serving.ports import PublishedIndex
 
 _FOUND_S: Final = 600.0
 _MISSED_S: Final = 30.0
@@ -35,7 +34,7 @@ class _Known:
 
 
 class PublishedImages:
-    """The `snapshotter.serving.ports.Images` of the daemon."""
+    """The `snapshotter.ports.Images` of the daemon."""
 
     def __init__(self, client: RegistryClient, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` counts seconds."""

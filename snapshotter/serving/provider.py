@@ -26,13 +26,13 @@ from bootseer.errors import BootseerError, CorruptError, NotFoundError, RemoteEr
 from snapshotter.blocks.kernel import mounts_below
 from snapshotter.blocks.names import LOCAL, LayerName, name_of, parse_name
 from snapshotter.limits import DEFAULT, Limits
+from snapshotter.ports import Images, PublishedIndex
 from snapshotter.serving.files import LayerFiles, read_record
 from snapshotter.serving.ingest import IngestJob, ingest
 from snapshotter.serving.layout import INDEX, NEW, RECORD, LayerRecord, Layout, MountId, record_of
 from snapshotter.serving.materialise import materialise
 from snapshotter.serving.mounts import MountJob, mount_layer, unmount_layer
 from snapshotter.serving.poison import Poisoned
-from snapshotter.serving.ports import Images, PublishedIndex
 from snapshotter.serving.workers import Workers
 from snapshotter.snapshots.ports import LayerMount, LayerRequest
 
