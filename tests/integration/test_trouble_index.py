@@ -134,7 +134,7 @@ def test_an_index_that_lies_is_caught_once_the_layer_came_in_and_never_used_agai
 
     node.remove(image.reference)
     wait_for(lambda: image.layers[1] not in _served(node), "the layer to be removed")
-    node.daemon.kill_server()
+    node.kill_server()
     node.pull(image.reference)
     true = node.run(image.reference, "sh", "-c", look)
     assert true != lied

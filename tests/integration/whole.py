@@ -19,6 +19,7 @@ from benchmarks.lab.cleanup import mounts_below
 from benchmarks.lab.containerd import Containerd, ProxySnapshotter, containerd
 from benchmarks.lab.registry import registry_config
 from benchmarks.lab.service import Service, service
+from bootseer.errors import HostError
 
 PLUGIN = "bootseer"
 
@@ -96,16 +97,36 @@ class Whole:
         argv = ["run", "--rm", "--snapshotter", PLUGIN, reference, name, *command]
         return self.containerd.ctr(*argv, seconds=120)
 
-    def start(self, reference: str, *command: str) -> "subprocess.Popen[str]":
-        """Run a container in the background; its output is the process'."""
+    def start(self, reference: str, *command: str, feed: bool = False) -> "subprocess.Popen[str]":
+        """Run a container in the background; its output (and with `feed` its input) is a pipe."""
         argv = ["run", "--rm", "--snapshotter", PLUGIN, reference, f"c{time.monotonic_ns()}"]
         return subprocess.Popen(
             self.containerd.ctr_command(*argv, *command),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+    def kill_server(self) -> None:
+        """Kill the daemon's server; wait until containerd has found the next one.
+
+        containerd's client gives up at once while it pauses between two tries to connect.
+        """
+        self.daemon.kill_server()
+        self.wait_connected()
+
+    def wait_connected(self) -> None:
+        """Wait until containerd reaches the daemon."""
+
+        def answers() -> bool:
+            try:
+                self.containerd.ctr("snapshots", "--snapshotter", PLUGIN, "ls", seconds=20)
+            except HostError:
+                return False
+            return True
+
+        wait_for(answers, "containerd to reach the snapshotter")
 
     def remove(self, reference: str) -> None:
         """Remove an image and wait for containerd's garbage collection."""

@@ -1,0 +1,156 @@
+"""A registry of which blobs are served as a test wants: honestly, wrongly, or not at all.
+
+It stands in front of a real registry. It runs in a thread of its own, so that a test may block.
+"""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from aiohttp import ClientSession, web
+from whole import LocalRegistry
+
+Answer = Callable[[web.Request, bytes, int, int], Awaitable[web.StreamResponse]]
+"""Answers a request for the bytes from first to last (included) of a blob."""
+
+
+class RegistryProxy:
+    """`answer` and `answers` may be changed at any time."""
+
+    def __init__(self, registry: LocalRegistry) -> None:
+        self.registry = registry
+        self.answer: Answer = honest
+        """How requests for blobs are answered."""
+        self.answers: dict[str, Answer] = {}
+        """By repository, where that differs from `answer`."""
+        self.host = ""
+        self.asked: list[str] = []
+        """Paths of the blobs that were asked for."""
+
+    def asked_in(self, repository: str) -> bool:
+        """Say whether a blob of a repository was asked for."""
+        return any(path.split("/")[2] == repository for path in self.asked)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer a GET of a blob; let the registry answer everything else."""
+        if request.method == "GET" and "/blobs/sha256:" in request.path:
+            self.asked.append(request.path)
+            data = self.registry.blob_file(request.path.rsplit("/", 1)[1]).read_bytes()
+            first, _, last = request.headers.get("Range", "bytes=0-")[6:].partition("-")
+            answer = self.answers.get(request.path.split("/")[2], self.answer)
+            return await answer(
+                request, data, int(first), min(int(last or len(data)), len(data) - 1)
+            )
+        url = f"http://{self.registry.host}{request.path_qs}"
+        headers = {"Accept": ", ".join(request.headers.getall("Accept", []))}
+        async with (
+            ClientSession() as session,
+            session.request(request.method, url, headers=headers) as found,
+        ):
+            kept = {k: v for k, v in found.headers.items() if k.startswith(("Content-T", "Docker"))}
+            return web.Response(status=found.status, headers=kept, body=await found.read())
+
+
+async def honest(request: web.Request, data: bytes, first: int, last: int) -> web.StreamResponse:
+    """Answer as a registry should."""
+    if "Range" not in request.headers:
+        return web.Response(body=data)
+    headers = {"Content-Range": f"bytes {first}-{last}/{len(data)}"}
+    return web.Response(status=206, body=data[first : last + 1], headers=headers)
+
+
+async def whole_blob(
+    request: web.Request, data: bytes, first: int, last: int
+) -> web.StreamResponse:
+    """Ignore Range."""
+    del request, first, last
+    return web.Response(body=data)
+
+
+async def wrong_range(
+    request: web.Request, data: bytes, first: int, last: int
+) -> web.StreamResponse:
+    """Send the bytes behind those that were asked for, and say so."""
+    del request
+    size = last - first + 1
+    start = (first + 4096) % max(1, len(data) - size)
+    headers = {"Content-Range": f"bytes {start}-{start + size - 1}/{len(data)}"}
+    return web.Response(status=206, body=data[start : start + size], headers=headers)
+
+
+async def other_bytes(
+    request: web.Request, data: bytes, first: int, last: int
+) -> web.StreamResponse:
+    """Send other bytes as those that were asked for."""
+    del request
+    headers = {"Content-Range": f"bytes {first}-{last}/{len(data)}"}
+    body = bytes(byte ^ 0x55 for byte in data[first : last + 1])
+    return web.Response(status=206, body=body, headers=headers)
+
+
+async def short_body(
+    request: web.Request, data: bytes, first: int, last: int
+) -> web.StreamResponse:
+    """Promise all, send half, hang up."""
+    response = await _begin(request, data, first, last)
+    await response.write(data[first : (first + last) // 2])
+    if request.transport is not None:
+        request.transport.close()
+    return response
+
+
+async def stalled(request: web.Request, data: bytes, first: int, last: int) -> web.StreamResponse:
+    """Promise all, send half, fall silent."""
+    response = await _begin(request, data, first, last)
+    await response.write(data[first : (first + last) // 2])
+    await asyncio.Event().wait()
+    return response
+
+
+async def silent(request: web.Request, data: bytes, first: int, last: int) -> web.StreamResponse:
+    """Never answer."""
+    del request, data, first, last
+    await asyncio.Event().wait()
+    return web.Response()
+
+
+async def _begin(request: web.Request, data: bytes, first: int, last: int) -> web.StreamResponse:
+    headers = {"Content-Length": str(last - first + 1)}
+    if "Range" in request.headers:
+        headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
+    response = web.StreamResponse(status=206 if "Range" in request.headers else 200)
+    response.headers.update(headers)
+    await response.prepare(request)
+    return response
+
+
+async def _serve(proxy: RegistryProxy, ready: threading.Event, stop: asyncio.Event) -> None:
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", proxy.handle)
+    runner = web.AppRunner(
+        application, access_log=None, handler_cancellation=True, shutdown_timeout=0.1
+    )
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    proxy.host = f"127.0.0.1:{runner.addresses[0][1]}"
+    ready.set()
+    await stop.wait()
+    with suppress(asyncio.CancelledError):
+        await runner.cleanup()
+
+
+@contextmanager
+def registry_proxy(registry: LocalRegistry) -> Iterator[RegistryProxy]:
+    """Run one on a free loopback port during the block."""
+    proxy, ready = RegistryProxy(registry), threading.Event()
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+    thread = threading.Thread(target=loop.run_until_complete, args=(_serve(proxy, ready, stop),))
+    thread.start()
+    try:
+        assert ready.wait(10)
+        yield proxy
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
