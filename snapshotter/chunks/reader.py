@@ -19,7 +19,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from cachetools import LRUCache
 
@@ -40,6 +40,8 @@ _UNCACHED_BYTES: Final = 16 << 20
 """Chunks that the disk would not take are kept in memory up to so many bytes a layer."""
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
+_Futures: TypeAlias = dict[int, asyncio.Future[bytes | None]]
+"""By chunk: None once it is in the cache file, its bytes if the disk would not take them."""
 
 
 class Decode(Protocol):
@@ -125,7 +127,7 @@ class LayerReader:
         self._services = services
         self._ahead = Ahead(least=services.policy.ahead_least, most=services.policy.ahead_most)
         self._ahead_running = 0
-        self._flights: dict[int, asyncio.Future[bytes | None]] = {}
+        self._flights: _Futures = {}
         self._failures: dict[int, _Failure] = {}
         self._uncached: LRUCache[int, bytes] = LRUCache(_UNCACHED_BYTES, getsizeof=len)
 
@@ -208,9 +210,13 @@ class LayerReader:
         if chunk >= len(self._chunks):
             return None
         for candidate in range(chunk, self._chunks.reach(chunk, reach)):
-            if candidate not in self._presence and candidate not in self._flights:
+            if self._absent(candidate):
                 return candidate
         return None
+
+    def _absent(self, chunk: int) -> bool:
+        """Say whether a chunk is neither here nor coming."""
+        return not (chunk in self._presence or chunk in self._flights or chunk in self._uncached)
 
     def fetch_idle(self, chunk: int) -> Awaitable[object]:
         """Start to fetch one chunk that nobody asked for."""
@@ -238,9 +244,7 @@ class LayerReader:
     def _look_ahead(self, high: int, end: int, window: int) -> None:
         """Start fetches behind `high`, unless more than half the window is already on its way."""
         reach = self._chunks.covering(end, window)[1]
-        fresh = [
-            c for c in range(high, reach) if c not in self._presence and c not in self._flights
-        ]
+        fresh = [chunk for chunk in range(high, reach) if self._absent(chunk)]
         if not fresh or 2 * len(fresh) < reach - high:
             return
         for run in self._adjacent(fresh):
@@ -255,36 +259,38 @@ class LayerReader:
 
     def _launch(self, low: int, high: int, landed: Callable[[], None] | None = None) -> None:
         loop = asyncio.get_running_loop()
-        for chunk in range(low, high):
-            self._flights[chunk] = loop.create_future()
-        self._services.spawn(self._fly(low, high, landed))
+        mine: _Futures = {chunk: loop.create_future() for chunk in range(low, high)}
+        self._flights.update(mine)
+        self._services.spawn(self._fly(low, high, mine, landed))
 
-    async def _fly(self, low: int, high: int, landed: Callable[[], None] | None) -> None:
+    async def _fly(
+        self, low: int, high: int, mine: _Futures, landed: Callable[[], None] | None
+    ) -> None:
         """Fetch chunks `[low, high)` and settle their futures, whatever happens."""
         try:
-            await self._fetch(low, high)
+            await self._fetch(low, high, mine)
         except CorruptError as first:
             log.warning("chunk.corrupt_retrying", extra={"fields": {"reason": first.message}})
-            await self._second_try(low, high)
+            await self._second_try(low, high, mine)
         except (BootseerError, OSError, TimeoutError) as error:
-            self._fail(low, high, error)
+            self._fail(list(mine), mine, error)
         finally:
-            self._abandon(low, high)
+            self._abandon(mine)
             if landed:
                 landed()
 
-    async def _second_try(self, low: int, high: int) -> None:
+    async def _second_try(self, low: int, high: int, mine: _Futures) -> None:
         """Fetch once more, chunk by chunk, so that one bad chunk does not spoil its neighbours."""
         for chunk in range(low, high):
-            if chunk not in self._flights:
+            if chunk not in mine:
                 continue
             self._windows.forget(chunk)
             try:
-                await self._fetch(chunk, chunk + 1)
+                await self._fetch(chunk, chunk + 1, mine)
             except (BootseerError, OSError, TimeoutError) as error:
-                self._fail(chunk, chunk + 1, error)
+                self._fail([chunk], mine, error)
 
-    async def _fetch(self, low: int, high: int) -> None:
+    async def _fetch(self, low: int, high: int, mine: _Futures) -> None:
         """Fetch chunks `[low, high)` and keep each; raise the first thing that goes wrong."""
         start, end = self._chunks.blob(low, high)
         self.counters.fetches += 1
@@ -294,13 +300,15 @@ class LayerReader:
                 body = await self._source.read(self.digest, start, end - start)
                 self.counters.fetched_bytes += len(body)
                 for chunk, window in zip(range(low, high), windows, strict=True):
-                    group.create_task(self._keep(chunk, body, start, await window))
+                    group.create_task(self._keep(chunk, mine, body, start, await window))
         except ExceptionGroup as errors:
             raise _first(errors) from None
 
-    async def _keep(self, chunk: int, body: bytes, origin: int, window: bytes) -> None:
+    async def _keep(
+        self, chunk: int, mine: _Futures, body: bytes, origin: int, window: bytes
+    ) -> None:
         """Decode a chunk, verify it, write it, mark it, wake who waits."""
-        if chunk not in self._flights:
+        if chunk not in mine:
             return
         start, end = self._chunks.blob(chunk, chunk + 1)
         piece = body[start - origin : end - origin]
@@ -309,7 +317,8 @@ class LayerReader:
             self._cache.mark((chunk,))
         elif len(data) <= _UNCACHED_BYTES:
             self._uncached[chunk] = data
-        self._settle(chunk, None if kept else data)
+        if future := self._landing(chunk, mine):
+            future.set_result(None if kept else data)
 
     def _decode_and_write(
         self, chunk: int, blob_offset: int, piece: bytes, window: bytes
@@ -325,34 +334,39 @@ class LayerReader:
         self._services.room.taken()
         return b"", True
 
-    def _settle(self, chunk: int, data: bytes | None) -> None:
-        future = self._flights.pop(chunk, None)
-        if future is not None and not future.done():
-            future.set_result(data)
+    def _landing(self, chunk: int, mine: _Futures) -> asyncio.Future[bytes | None] | None:
+        """Take a chunk's future out of the tables, to be settled at once; None if it has been.
 
-    def _fail(self, low: int, high: int, error: Exception) -> None:
+        A fetch touches its own futures only: a chunk of it that landed and was not kept may be in
+        another's flight by now.
+        """
+        future = mine.pop(chunk, None)
+        if future is not None:
+            del self._flights[chunk]
+        return future
+
+    def _fail(self, chunks: list[int], mine: _Futures, error: Exception) -> None:
+        if not chunks:
+            return
         known = error if isinstance(error, BootseerError) else CorruptError(f"{error!r}")
         fields = {
             "layer": self.digest,
-            "offset": self._chunks.blob_start(low),
+            "offset": self._chunks.blob_start(chunks[0]),
             "reason": str(error),
         }
         log.error("chunk.unreadable", extra={"fields": fields})
         until = time.monotonic() + _FAILURE_KEPT_S
-        for chunk in range(low, high):
-            future = self._flights.pop(chunk, None)
-            if future is None or future.done():
-                continue
-            self.counters.failures += 1
-            self._failures[chunk] = _Failure(known, until)
-            future.set_exception(known)
-            future.exception()  # retrieved: nobody may be waiting for a read-ahead
+        for chunk in chunks:
+            if future := self._landing(chunk, mine):
+                self.counters.failures += 1
+                self._failures[chunk] = _Failure(known, until)
+                future.set_exception(known)
+                future.exception()  # retrieved: nobody may be waiting for a read-ahead
 
-    def _abandon(self, low: int, high: int) -> None:
+    def _abandon(self, mine: _Futures) -> None:
         """Cancelled or a bug: whoever waits must not wait for ever, nor look cancelled himself."""
-        for chunk in range(low, high):
-            future = self._flights.pop(chunk, None)
-            if future is not None and not future.done():
+        for chunk in list(mine):
+            if future := self._landing(chunk, mine):
                 future.set_exception(HostError(f"layer {self.digest}: a fetch was given up"))
                 future.exception()  # retrieved: nobody may be waiting
 

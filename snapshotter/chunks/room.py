@@ -1,26 +1,33 @@
 """Says once that the disk takes no more, and once that it does again.
 
 A full disk is hit by every chunk of every layer; what a person needs is one line when it begins and
-one when it is over. One object for all layers.
+one when it is over. A disk that is nearly full takes small chunks and refuses large ones: it is
+over when nothing was refused for `_QUIET_S`. One object for all layers.
 
-Race-free: called from worker threads; the state is one flag that is read and set under a lock.
+Race-free: called from worker threads; the state is read and set under a lock.
 """
 
 import errno
 import logging
 import threading
+import time
+from collections.abc import Callable
 from typing import Final
 
 log = logging.getLogger(__name__)
 
 _WONT_TAKE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 """Reasons for which a disk refuses a write while what it has can still be read."""
+_QUIET_S: Final = 5.0
 
 
 class DiskRoom:
     """Whether the disk took what was last written to the cache."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` counts seconds."""
+        self._clock = clock
+        self._refused = 0.0
         self._lock = threading.Lock()
         self._refusing = False
 
@@ -35,6 +42,7 @@ class DiskRoom:
             return False
         with self._lock:
             first, self._refusing = not self._refusing, True
+            self._refused = self._clock()
         if first:
             fields = {
                 "reason": error.strerror,
@@ -48,6 +56,7 @@ class DiskRoom:
         if not self._refusing:
             return
         with self._lock:
-            was, self._refusing = self._refusing, False
-        if was:
+            over = self._refusing and self._clock() - self._refused > _QUIET_S
+            self._refusing = self._refusing and not over
+        if over:
             log.warning("cache.disk_takes_again")

@@ -87,6 +87,7 @@ def test_a_full_disk_keeps_nothing_new_and_fails_no_read() -> None:
         said = node.daemon.log()
         assert said.count("cache.disk_refuses") == 1
         assert "flush_failed" not in said
+        assert "block.io_error" not in said
 
         with pytest.raises(HostError, match=r"(?i)no space left|disk is full"):
             node.pull(plain.reference)
