@@ -164,7 +164,16 @@ def run(runs: int, parts: tuple[str, ...]) -> list[Figure]:
         server = stack.enter_context(registry(net, directory / "registry"))
         reference = demo.publish(job, net, server.host)
         bench = Bench(directory, net, server, reference, job, blobs, runs)
-        return [figure for part in parts for figure in PARTS[part](bench)]
+        return [figure for part in parts for figure in measured(part, bench)]
+
+
+def measured(part: str, bench: Bench) -> list[Figure]:
+    """Run one part; if it fails say why, and go on with the others."""
+    try:
+        return PARTS[part](bench)
+    except BootseerError as error:
+        say(f"error: {part}: {error}")
+        return [Figure(f"{part}: failed", None, "", 0.0)]
 
 
 if __name__ == "__main__":

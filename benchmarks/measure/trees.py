@@ -12,6 +12,7 @@ from benchmarks.figures import Figure, median_ratio, spread
 from benchmarks.lab import starts
 from benchmarks.lab.cleanup import unmount_below
 from benchmarks.lab.starts import Node
+from bootseer.errors import HostError
 from tooling.progress import doing
 
 _PIECE: Final = 1 << 20
@@ -30,7 +31,8 @@ def mounted(node: Node, reference: str, snapshotter: str, target: Path) -> Itera
         yield target
     finally:
         unmount_below(target)
-        ctr("snapshots", "--snapshotter", snapshotter, "rm", key)
+        with contextlib.suppress(HostError):  # containerd may have collected it already
+            ctr("snapshots", "--snapshotter", snapshotter, "rm", key)
 
 
 def top_chain(node: Node, reference: str) -> str:
