@@ -107,7 +107,7 @@ class CacheFile:
         """Write bytes of the data area (blocking). OSError if the disk will not take them."""
         write_all(self._data, offset, data)
 
-    def write_blob(self, offset: int, data: bytes) -> None:
+    def write_blob(self, offset: int, data: bytes | memoryview) -> None:
         """Keep bytes of the compressed layer for the check of the whole (blocking)."""
         if self._blob is not None:
             write_all(self._blob, offset, data)

@@ -16,7 +16,7 @@ Concurrency
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeAlias
@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 
 _FAILURE_KEPT_S: Final = 2.0
 """A chunk that failed is not asked for again for so long: the kernel retries page by page."""
+_BATCH: Final = 8
+"""Most chunks that one job of a worker thread decodes: a hop between threads costs as much as a
+small chunk."""
 _UNCACHED_BYTES: Final = 16 << 20
 """Chunks that the disk would not take are kept in memory up to so many bytes a layer."""
 
@@ -47,7 +50,7 @@ _Futures: TypeAlias = dict[int, asyncio.Future[bytes | None]]
 class Decode(Protocol):
     """Turns a chunk's compressed bytes into verified bytes of the data area."""
 
-    def __call__(self, chunk: int, compressed: bytes, window: bytes) -> bytes:
+    def __call__(self, chunk: int, compressed: bytes | memoryview, window: bytes) -> bytes:
         """Raise `CorruptError` naming layer and offset if the bytes are not the index's."""
         ...
 
@@ -296,43 +299,53 @@ class LayerReader:
         self.counters.fetches += 1
         try:
             async with asyncio.TaskGroup() as group:
-                windows = [group.create_task(self._windows.get(c)) for c in range(low, high)]
-                body = await self._source.read(self.digest, start, end - start)
+                windows = group.create_task(self._windows.get_all(low, high))
+                body = memoryview(await self._source.read(self.digest, start, end - start))
                 self.counters.fetched_bytes += len(body)
-                for chunk, window in zip(range(low, high), windows, strict=True):
-                    group.create_task(self._keep(chunk, mine, body, start, await window))
+                found = await windows
+                for first, last in _batches(low, high):
+                    parts = found[first - low : last - low]
+                    group.create_task(self._keep(first, mine, body, start, parts))
         except ExceptionGroup as errors:
             raise _first(errors) from None
 
     async def _keep(
-        self, chunk: int, mine: _Futures, body: bytes, origin: int, window: bytes
+        self, low: int, mine: _Futures, body: memoryview, origin: int, windows: list[bytes]
     ) -> None:
-        """Decode a chunk, verify it, write it, mark it, wake who waits."""
-        if chunk not in mine:
+        """Decode neighbouring chunks from `low` on, verify, write, mark, wake who waits."""
+        chunks = range(low, low + len(windows))
+        if not any(chunk in mine for chunk in chunks):
             return
-        start, end = self._chunks.blob(chunk, chunk + 1)
-        piece = body[start - origin : end - origin]
-        data, kept = await self._blocking(self._decode_and_write, chunk, start, piece, window)
+        data, kept = await self._blocking(self._decode_and_write, low, body, origin, windows)
         if kept:
-            self._cache.mark((chunk,))
-        elif len(data) <= _UNCACHED_BYTES:
-            self._uncached[chunk] = data
-        if future := self._landing(chunk, mine):
-            future.set_result(None if kept else data)
+            self._cache.mark(chunks)
+        for chunk, piece in zip(chunks, data, strict=True):
+            if not kept and len(piece) <= _UNCACHED_BYTES:
+                self._uncached[chunk] = piece
+            if future := self._landing(chunk, mine):
+                future.set_result(None if kept else piece)
 
     def _decode_and_write(
-        self, chunk: int, blob_offset: int, piece: bytes, window: bytes
-    ) -> tuple[bytes, bool]:
-        data = self._decode(chunk, piece, window)
+        self, low: int, body: memoryview, origin: int, windows: list[bytes]
+    ) -> tuple[list[bytes], bool]:
+        """Decode chunks from `low` on out of `body`, which starts at `origin` of the blob.
+
+        Returns the chunks' data, and whether it is in the cache file now (a worker thread's job).
+        """
+        data = []
+        for chunk, window in enumerate(windows, low):
+            start, end = self._chunks.blob(chunk, chunk + 1)
+            data.append(self._decode(chunk, body[start - origin : end - origin], window))
+        start, end = self._chunks.blob(low, low + len(windows))
         try:
-            self._cache.write(self._chunks.data(chunk)[0], data)
-            self._cache.write_blob(blob_offset, piece)
+            self._cache.write(self._chunks.data(low)[0], b"".join(data))
+            self._cache.write_blob(start, body[start - origin : end - origin])
         except OSError as error:
             if not self._services.room.refused(error):
                 raise
             return data, False
         self._services.room.taken()
-        return b"", True
+        return data, True
 
     def _landing(self, chunk: int, mine: _Futures) -> asyncio.Future[bytes | None] | None:
         """Take a chunk's future out of the tables, to be settled at once; None if it has been.
@@ -388,6 +401,13 @@ class LayerReader:
     async def _blocking(self, function: Callable[..., Any], *arguments: object) -> Any:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._services.executor, function, *arguments)
+
+
+def _batches(low: int, high: int) -> Iterator[tuple[int, int]]:
+    """Cut chunks `[low, high)` into jobs for worker threads: few, but enough for all of them."""
+    size = max(1, min(_BATCH, (high - low) // 2))
+    for first in range(low, high, size):
+        yield first, min(first + size, high)
 
 
 def _first(errors: BaseException) -> BaseException:

@@ -36,6 +36,10 @@ class Windows:
         self._cache = cache
         self._flights: dict[int, asyncio.Task[bytes]] = {}
 
+    async def get_all(self, low: int, high: int) -> list[bytes]:
+        """Return the windows of chunks `[low, high)`."""
+        return [await self.get(chunk) for chunk in range(low, high)]
+
     async def get(self, chunk: int) -> bytes:
         """Return the chunk's window as the windows blob holds it; empty where it needs none."""
         start, end = self._chunks.window(chunk)
