@@ -12,7 +12,6 @@ from benchmarks.figures import Figure, median_ratio, spread
 from benchmarks.lab import starts
 from benchmarks.lab.cleanup import unmount_below
 from benchmarks.lab.starts import Node
-from bootseer.errors import HostError
 from tooling.progress import doing
 
 _PIECE: Final = 1 << 20
@@ -20,30 +19,18 @@ _PIECE: Final = 1 << 20
 
 @contextlib.contextmanager
 def mounted(node: Node, reference: str, snapshotter: str, target: Path) -> Iterator[Path]:
-    """Mount a pulled image's tree, read-only, on `target` during the block."""
+    """Mount a pulled image's tree, as a container would see it, on `target` during the block."""
     target.mkdir()
     ctr = node.containerd.ctr
-    key = f"view-{snapshotter}"
-    ctr("snapshots", "--snapshotter", snapshotter, "view", key, top_chain(node, reference))
+    name = f"tree-{snapshotter}"
+    ctr("containers", "create", "--snapshotter", snapshotter, reference, name)
     try:
-        line = ctr("snapshots", "--snapshotter", snapshotter, "mounts", str(target), key)
+        line = ctr("snapshots", "--snapshotter", snapshotter, "mounts", str(target), name)
         subprocess.run(shlex.split(line), check=True)
         yield target
     finally:
         unmount_below(target)
-        with contextlib.suppress(HostError):  # containerd may have collected it already
-            ctr("snapshots", "--snapshotter", snapshotter, "rm", key)
-
-
-def top_chain(node: Node, reference: str) -> str:
-    """Return the chain ID of an image's topmost layer, as containerd knows it."""
-    listed = node.containerd.ctr("snapshots", "--snapshotter", starts.LAZY, "ls")
-    rows = [line.split() for line in listed.splitlines()[1:] if "Committed" in line]
-    parents = {row[1] for row in rows if len(row) == 3}
-    tops = [row[0] for row in rows if row[0] not in parents]
-    if len(tops) != 1:
-        raise RuntimeError(f"{reference}: one topmost layer expected, {tops} found")
-    return tops[0]
+        ctr("containers", "rm", name)
 
 
 def alternate(
