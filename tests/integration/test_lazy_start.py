@@ -79,7 +79,7 @@ def test_a_server_killed_again_and_again_goes_unnoticed_by_the_container(
     assert running.returncode == 0, output[-500:]
     lines = output.splitlines()
     each = len(image.contents)
-    assert len(lines) == 6 * each
+    assert len(lines) == 6 * each, f"{output[-2000:]}\n{node.daemon.log()[-6000:]}"
     for run in range(6):
         assert checked("\n".join(lines[run * each : (run + 1) * each])) == image.contents
 
