@@ -185,6 +185,7 @@ def test_after_a_reboot_what_containerd_knows_is_mounted_again() -> None:
         for path in node.daemon.mounts():
             subprocess.run(["umount", "-l", path], check=True)
         with bootseer_daemon(directory / "b"):
+            node.wait_connected()
             assert checked(node.run(image.reference, "sh", "-c", CHECK_ALL)) == image.contents
 
 
