@@ -1,8 +1,12 @@
 """What services need of the world: small protocols, so that tests can hand in their own."""
 
-from collections.abc import AsyncIterator
+import datetime as dt
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
+
+from snapshotter.hot.record import MergedRecord, Record
 
 
 class BlobSource(Protocol):
@@ -17,7 +21,7 @@ class BlobSource(Protocol):
         ...
 
     def stream(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
-        """Yield the blob from `offset` to its end, in pieces of at most 1 MiB."""
+        """Yield the blob from `offset` to its end, in pieces of at most 1 MiB as they come in."""
         ...
 
 
@@ -44,4 +48,57 @@ class Images(Protocol):
 
     def blobs(self, reference: str) -> BlobSource:
         """Return the blobs of the repository that an image reference names."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ImageKey:
+    """One image manifest, and a reference in whose repository it is."""
+
+    reference: str
+    """As the client wrote it, not normalised."""
+    manifest_digest: str
+    """`sha256:...` of the manifest of the platform, not of an image index."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPack:
+    """A hot pack that can be fetched. Nothing of it was read yet."""
+
+    digest: str
+    size: int
+    """Bytes."""
+    runs: int
+    """Runs whose records were merged for it."""
+    created: dt.datetime
+    indexes: tuple[str, ...]
+    """Digests of the layer indexes by which its blocks are numbered."""
+
+
+class HotStore(Protocol):
+    """Where records and packs of images are kept: a registry, a directory, HDFS.
+
+    Everything that comes back is hostile until checked. What is broken is logged and passed over,
+    not raised: a record is an optimisation. Every method raises `RemoteError` (or `HostError`, for
+    a local directory) when the place cannot say or refuses, never later than its time-outs.
+    """
+
+    async def records(self, image: ImageKey, workload: str) -> Sequence[Record]:
+        """Return all valid records of an image and workload (empty: the image's default)."""
+        ...
+
+    async def pack(self, image: ImageKey, workload: str) -> PublishedPack | None:
+        """Return the pack to use: that of the most runs, of these the newest; None: there is none."""
+        ...
+
+    def blobs(self, image: ImageKey) -> BlobSource:
+        """Return where `PublishedPack.digest` is read from."""
+        ...
+
+    async def publish_record(self, image: ImageKey, record: Record) -> None:
+        """Add a record. Two nodes that publish at once lose nothing."""
+        ...
+
+    async def publish_pack(self, image: ImageKey, merged: MergedRecord, pack: Path) -> None:
+        """Add the pack, a file, that was made of these runs."""
         ...
