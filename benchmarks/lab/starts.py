@@ -18,6 +18,7 @@ from bootseer.errors import HostError
 
 EAGER: Final = "overlayfs"
 LAZY: Final = "bootseer"
+_SERVING: Final = "daemon.serving"
 PLAN: Final = (
     Step("pull", "pull", "pulled"),
     Step("create", "create", "created"),
@@ -74,15 +75,23 @@ def fresh_node(
         f"root: {root}\nrun_dir: {directory / 'run'}\naddress: {address}\n"
         f"registry:\n  config_path: {directory / 'c' / 'certs.d'}\n{settings}"
     )
-    argv = [sys.executable, "-m", "bootseer", "snapshotter", "serve", "--config", str(config)]
     (directory / "c").mkdir()
     proxy = ProxySnapshotter(LAZY, address, root)
-    with service("bootseer", network.in_node(argv), directory / "bootseer.log") as snapshotter:
-        snapshotter.wait_until(lambda: "daemon.serving" in snapshotter.log.read_text())
-        with containerd(
-            network, directory / "c", registry_host=registry_host, proxy=proxy
-        ) as running:
-            yield Node(running, snapshotter, root, address, config)
+    with (
+        daemon(network, config, directory / "bootseer.log") as serving,
+        containerd(network, directory / "c", registry_host=registry_host, proxy=proxy) as running,
+    ):
+        yield Node(running, serving, root, address, config)
+
+
+@contextlib.contextmanager
+def daemon(network: Network, config: Path, log: Path) -> Iterator[Service]:
+    """Run Bootseer on the node with the configuration file `config` during the block."""
+    argv = [sys.executable, "-m", "bootseer", "snapshotter", "serve", "--config", str(config)]
+    before = log.read_text().count(_SERVING) if log.exists() else 0
+    with service("bootseer", network.in_node(argv), log) as serving:
+        serving.wait_until(lambda: log.read_text().count(_SERVING) > before)
+        yield serving
 
 
 def start(
@@ -100,16 +109,25 @@ def start(
     events = [Event("pull", time.time())]
     node.containerd.pull(reference, snapshotter=snapshotter)
     events.append(Event("pulled", time.time()))
+    output = create_and_run(node, reference, snapshotter, command, events)
+    after = network.bytes_to_node()
+    title = "full pull" if snapshotter == EAGER else "bootseer, lazy"
+    requests = len(registry.new_requests())
+    return Start(stages(title, events, PLAN), output, after - before, requests)
+
+
+def create_and_run(
+    node: Node, reference: str, snapshotter: str, command: Sequence[str], events: list[Event]
+) -> list[str]:
+    """Run a container of a pulled image to its end, add what happened to `events`; return what it
+    printed. Raises `HostError`.
+    """
     events.append(Event("create", time.time()))
     name = f"start-{snapshotter}-{time.monotonic_ns()}"
     options = ["--snapshotter", snapshotter]
     node.containerd.ctr("containers", "create", *options, reference, name, *command)
     events.append(Event("created", time.time()))
-    output = _run(node, name, events)
-    after = network.bytes_to_node()
-    title = "full pull" if snapshotter == EAGER else "bootseer, lazy"
-    requests = len(registry.new_requests())
-    return Start(stages(title, events, PLAN), output, after - before, requests)
+    return _run(node, name, events)
 
 
 def _run(node: Node, name: str, events: list[Event]) -> list[str]:
