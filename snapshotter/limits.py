@@ -98,6 +98,8 @@ class Limits:
     """A hot pack."""
     hot_runs: int = 256
     """Records that are merged (a count)."""
+    hot_artifacts: int = 128
+    """Artifacts with records, or with packs, of one image that are looked at (a count)."""
     label: int = 4096
     """Key and value of a snapshot's label together (containerd's own limit)."""
     snapshot_name: int = 32 << 10

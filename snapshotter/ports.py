@@ -80,15 +80,20 @@ class HotStore(Protocol):
 
     Everything that comes back is hostile until checked. What is broken is logged and passed over,
     not raised: a record is an optimisation. Every method raises `RemoteError` (or `HostError`, for
-    a local directory) when the place cannot say or refuses, never later than its time-outs.
+    a local directory) when the place cannot say or refuses, never later than its time-outs; those
+    that publish also `NotFoundError` and `CorruptError`, when the image, or the list they would add
+    to, is not there or broken.
     """
 
     async def records(self, image: ImageKey, workload: str) -> Sequence[Record]:
-        """Return all valid records of an image and workload (empty: the image's default)."""
+        """Return the valid records of an image and workload (empty: the image's default).
+
+        Of more than `Limits.hot_runs`, the newest as far as the place tells.
+        """
         ...
 
     async def pack(self, image: ImageKey, workload: str) -> PublishedPack | None:
-        """Return the pack to use: that of the most runs, of these the newest; None: there is none."""
+        """Return the pack of the most runs, of these the newest; None if there is none."""
         ...
 
     def blobs(self, image: ImageKey) -> BlobSource:
@@ -96,7 +101,10 @@ class HotStore(Protocol):
         ...
 
     async def publish_record(self, image: ImageKey, record: Record) -> None:
-        """Add a record. Two nodes that publish at once lose nothing."""
+        """Add a record, unless there are more than anybody reads.
+
+        Two nodes that publish at once lose nothing. Publishing a record again changes nothing.
+        """
         ...
 
     async def publish_pack(self, image: ImageKey, merged: MergedRecord, pack: Path) -> None:

@@ -28,6 +28,7 @@ QUICK = ClientSettings(
     timeouts=Timeouts(connect=10, stall=10, request=20),
     retries=RetryPolicy(attempts=3, first_pause=0.001, longest_pause=0.002),
     environment_proxy=False,
+    settle=0.01,
 )
 """Settings under which a test of failures does not take long."""
 

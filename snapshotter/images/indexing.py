@@ -1,12 +1,12 @@
 """Indexes an image's layers and publishes the result next to it. The image is not touched."""
 
-import asyncio
 import datetime as dt
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bootseer.together import together
 from snapshotter.images.artifact import IndexArtifact, LayerEntry
 from snapshotter.images.find import FoundArtifact, find_artifact
 from snapshotter.images.layer_indexing import (
@@ -94,28 +94,19 @@ async def _layers(
     progress: Callable[[Progress], None],
 ) -> list[DoneLayer]:
     """Return every distinct layer of the image, bottom first, indexed."""
-    slots = asyncio.Semaphore(policy.parallel)
 
-    async def one(layer: Descriptor, diff_id: str) -> DoneLayer:
+    async def one(pair: tuple[Descriptor, str]) -> DoneLayer:
+        layer, diff_id = pair
         if layer.digest in known:
             progress(Progress(layer, Stage.KEPT, layer.size))
             return kept(layer, known[layer.digest])
-        async with slots:
-            return await index_layer(
-                client, image.reference, layer, diff_id, policy.spacing, progress
-            )
+        return await index_layer(client, image.reference, layer, diff_id, policy.spacing, progress)
 
     distinct = {
         layer.digest: (layer, diff_id)
         for layer, diff_id in zip(image.layers, image.config.diff_ids, strict=True)
     }
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(*pair)) for pair in distinct.values()]
-    except BaseExceptionGroup as errors:
-        # The others were cancelled because of the first.
-        raise _first(errors) from errors
-    return [task.result() for task in tasks]
+    return await together(one, distinct.values(), policy.parallel)
 
 
 def _known(existing: FoundArtifact) -> dict[str, LayerEntry | None]:
@@ -137,10 +128,3 @@ def _artifact(
         layers=tuple(layer.entry for layer in done if layer.entry),
         unindexed=tuple(layer.outcome.digest for layer in done if layer.entry is None),
     )
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -38,7 +38,7 @@ class RegistryClient:
         self.manifests = Manifests(self._transport, calls, limits)
         self.blobs = Blobs(self._transport, calls, self.settings, self.statistics)
         self.uploads = Uploads(self._transport, calls, limits)
-        self.referrers = Referrers(self._transport, calls, self.manifests, limits)
+        self.referrers = Referrers(self._transport, calls, self.manifests, self.settings)
 
     async def __aenter__(self) -> "RegistryClient":
         await self._transport.__aenter__()

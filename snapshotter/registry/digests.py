@@ -5,6 +5,7 @@ Only SHA-256 is spoken: it is what every registry and builder in use produces.
 
 import hashlib
 import re
+from pathlib import Path
 from typing import Final
 
 from bootseer.errors import CorruptError
@@ -32,6 +33,12 @@ def check_digest(text: str) -> str:
 def digest_of(data: bytes | memoryview) -> str:
     """Return the digest of `data`."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def digest_of_file(path: Path) -> str:
+    """Return the digest of a file's bytes, without holding them all."""
+    with path.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def verify(data: bytes, expected: str, what: str) -> None:

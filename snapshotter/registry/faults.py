@@ -63,22 +63,24 @@ def status_error(
 
     `body` is its beginning: registries put a code and a message there.
     """
-    said = _said(body)
-    message = f"{what}: {shown(url)} answered {status}{f' ({said})' if said else ''}"
+    code, said = _said(body)
+    words = ": ".join(filter(None, (code, said)))
+    message = f"{what}: {shown(url)} answered {status}{f' ({words})' if words else ''}"
     if status in {404, 410}:
         return NotFoundError(message)
     hint = None
     if status in {401, 403}:
         hint = "log in with docker, or check the name: registries hide what one may not see"
     retry_after = parse_retry_after(headers.get("Retry-After"), dt.datetime.now(dt.UTC))
-    return HttpError(message, status=status, hint=hint, retry_after=retry_after)
+    return HttpError(message, status=status, code=code, hint=hint, retry_after=retry_after)
 
 
-def _said(body: bytes) -> str:
+def _said(body: bytes) -> tuple[str, str]:
     """Return code and message of the first error in a registry's answer, made harmless."""
     try:
         first = json.loads(body)["errors"][0]
         parts = [first.get("code"), first.get("message")]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return ""
-    return ": ".join(_printable(part) for part in parts if isinstance(part, str) and part)
+        return "", ""
+    code, message = (_printable(part) if isinstance(part, str) else "" for part in parts)
+    return code, message

@@ -9,6 +9,7 @@ from snapshotter.registry.calls import Calls
 from snapshotter.registry.digests import check_digest, digest_of, is_digest, verify
 from snapshotter.registry.hosts import PULL, PUSH, RESOLVE, Endpoint
 from snapshotter.registry.reference import Reference
+from snapshotter.registry.retry import HttpError
 from snapshotter.registry.tokens import Scope
 from snapshotter.registry.transport import Answer, Request, Transport, endpoint_url
 
@@ -103,7 +104,13 @@ class Manifests:
             verify(data, target, f"manifest for {reference.name}")
 
         async def operation(endpoint: Endpoint) -> Pushed:
-            return await self.put_to(endpoint, reference, target, media_type, data)
+            try:
+                return await self.put_to(endpoint, reference, target, media_type, data)
+            except HttpError as error:
+                # The digest is right. The registry misread a link to a blob of the manifest, which
+                # another client's push was rewriting: seen with `distribution` on plain files.
+                error.temporary |= is_digest(target) and error.code == "DIGEST_INVALID"
+                raise
 
         return await self._calls.run(reference, PUSH, operation)
 

@@ -2,14 +2,20 @@
 
 Distribution specification v1.1, "Listing Referrers" and "Referrers Tag Schema". A registry
 without the API keeps the list as an image index under the tag `sha256-<hex>`; clients change it
-by reading and writing, so two that do it at once can lose an entry. After writing we read again,
-and write again if our entry is gone.
+by reading and writing, and nothing tells a registry to write only over what was read. So a writer
+
+- reads the list again some time after it wrote, when whoever had read the list before that has
+  written too, and writes again, after a pause of random length, if its entry is gone;
+- writes back whatever it has ever seen in the list, so that it mends what others overwrote.
+
+What is left is a chain of writers that overtake each other, each slower than the whole wait.
 """
 
 import asyncio
 import json
 import random
 import re
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -26,14 +32,18 @@ from snapshotter.registry.hosts import PUSH, RESOLVE, Endpoint
 from snapshotter.registry.manifests import OCI_INDEX, Manifests
 from snapshotter.registry.reference import Reference
 from snapshotter.registry.retry import HttpError
+from snapshotter.registry.settings import ClientSettings
 from snapshotter.registry.tokens import Scope
 from snapshotter.registry.transport import Answer, Request, Transport, endpoint_url
 
 _NO_SUCH_API: Final = frozenset({400, 405, 406, 501})
 """What registries answer, besides 404, to a path that they do not know."""
 _NEXT: Final = re.compile(r'<([^<>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
-_WRITES: Final = 5
-_WRITE_PAUSE_S: Final = 0.1
+_WRITES: Final = 12
+_LONGEST_PAUSE: Final = 8.0
+"""Between two writes, as a multiple of `settle`."""
+_WINDOWS: Final = 4
+"""What one write took us, others may take as well, and one may wait for another."""
 
 
 def fallback_tag(digest: str) -> str:
@@ -77,12 +87,13 @@ class Referrers:
     """The `referrers` part of a `RegistryClient`."""
 
     def __init__(
-        self, transport: Transport, calls: Calls, manifests: Manifests, limits: Limits
+        self, transport: Transport, calls: Calls, manifests: Manifests, settings: ClientSettings
     ) -> None:
         self._transport = transport
         self._calls = calls
         self._manifests = manifests
-        self._limits = limits
+        self._limits = settings.limits
+        self._settle = settings.settle
 
     async def list(
         self, reference: Reference, digest: str, artifact_type: str
@@ -113,31 +124,41 @@ class Referrers:
     async def announce(self, reference: Reference, subject: str, added: Descriptor) -> None:
         """List a manifest under its subject at a registry that has no referrers API.
 
+        Takes `ClientSettings.settle` seconds at least, unless the manifest is listed already.
+
         Raises:
             RemoteError: the list cannot be read or written, or is overwritten again and again.
             CorruptError: the list that is there is malformed.
         """
 
         async def operation(endpoint: Endpoint) -> None:
+            seen: dict[str, Descriptor] = {}
             for attempt in range(_WRITES):
+                began = time.monotonic()
+                listed = await self._tagged(endpoint, reference, subject)
+                present = any(one.digest == added.digest for one in listed)
+                if present and not attempt:
+                    return
+                seen |= {one.digest: one for one in listed}
+                if not present:
+                    data = with_referrer(tuple(seen.values()), added)
+                    await self._manifests.put_to(endpoint, reference, tag, OCI_INDEX, data)
+                window = time.monotonic() - began
+                await asyncio.sleep(self._settle + _WINDOWS * window)
                 listed = await self._tagged(endpoint, reference, subject)
                 if any(one.digest == added.digest for one in listed):
                     return
-                if attempt:
-                    # Spreads writers that collided; not a secret.
-                    chance = random.random()  # noqa: S311
-                    await asyncio.sleep(_WRITE_PAUSE_S * attempt * (0.5 + chance))
-                    listed = await self._tagged(endpoint, reference, subject)
-                data = with_referrer(listed, added)
-                tag = fallback_tag(subject)
-                await self._manifests.put_to(endpoint, reference, tag, OCI_INDEX, data)
-            listed = await self._tagged(endpoint, reference, subject)
-            if all(one.digest != added.digest for one in listed):
-                raise RemoteError(
-                    f"tag {fallback_tag(subject)} of {reference.name}: others overwrite our entry",
-                    hint="try again when fewer publish at once",
-                )
+                seen |= {one.digest: one for one in listed}
+                # Spreads writers that collided; not a secret.
+                chance = random.random()  # noqa: S311
+                longest = max(self._settle, window) * min(2**attempt, _LONGEST_PAUSE)
+                await asyncio.sleep(chance * longest)
+            raise RemoteError(
+                f"tag {tag} of {reference.name}: others overwrite our entry",
+                hint="try again when fewer publish at once",
+            )
 
+        tag = fallback_tag(subject)
         await self._calls.run(reference, PUSH, operation)
 
     async def _list_at(

@@ -22,11 +22,14 @@ class HttpError(RemoteError):
         message: str,
         *,
         status: int,
+        code: str = "",
         hint: str | None = None,
         retry_after: float | None = None,
     ) -> None:
+        """`code`: as the distribution specification has it (`DIGEST_INVALID`), where it is said."""
         super().__init__(message, hint=hint, temporary=is_temporary(status))
         self.status = status
+        self.code = code
         self.retry_after = retry_after
 
 

@@ -47,6 +47,9 @@ class ClientSettings:
     redirect_memory: float = 300.0
     """Seconds for which the address that a blob was redirected to is used again. If it is
     refused earlier, the registry is asked anew."""
+    settle: float = 1.0
+    """Seconds after which a list of referrers that we wrote is looked at again: others may have
+    written at the same time."""
     user_agent: str = "bootseer"
 
     def with_plain_http(self, registry: str) -> "ClientSettings":

@@ -21,6 +21,7 @@ from cachetools import LRUCache
 from yarl import URL
 
 from bootseer.errors import RemoteError, UsageError
+from snapshotter.registry.bodies import PIECE, Body, pieces
 from snapshotter.registry.faults import shown, status_error, translated
 from snapshotter.registry.hosts import Endpoint, Tls
 from snapshotter.registry.settings import ClientSettings
@@ -28,7 +29,6 @@ from snapshotter.registry.statistics import Statistics
 from snapshotter.registry.tokens import Authenticator, Scope, TokenRequest
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_PIECE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Request:
     scope: Scope
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | None = field(default=None, repr=False)
+    body: Body | None = field(default=None, repr=False)
     answers: frozenset[int] = frozenset({200})
     """Statuses that are answers; others are errors."""
 
@@ -93,7 +93,7 @@ class Transport:
             },
             max_field_size=limits.header_field,
             max_line_size=limits.header_field,
-            read_bufsize=_PIECE,
+            read_bufsize=PIECE,
             trust_env=False,  # it would also read ~/.netrc
         )
         return self
@@ -170,18 +170,33 @@ class Transport:
         self, endpoint: Endpoint, request: Request, url: URL, own: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
         size = len(request.body or b"")
-        patience = self._settings.timeouts.transfer(size)
+        timeouts = self._settings.timeouts
         options: dict[str, Any] = {"headers": {**own, **request.headers}}
-        if request.body is not None:
-            options["headers"]["Content-Length"] = str(size)
-            options["data"] = _pieces(request.body)
-            # A registry may be busy with a large upload before it answers.
-            options["stall"] = patience
         self._statistics.requests[request.kind] += 1
         self._statistics.sent[request.kind] += size
         with translated(request.what, url):
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeouts.transfer(min(size, PIECE))) as deadline:
+                if request.body is not None:
+                    options["headers"]["Content-Length"] = str(size)
+                    options["data"] = self._watched(request.body, deadline)
+                    # A registry may be busy with a large upload before it answers.
+                    options["stall"] = timeouts.transfer(size)
                 return await self._bare(endpoint, request.method, url, **options)
+
+    async def _watched(self, body: Body, deadline: asyncio.Timeout) -> AsyncIterator[bytes]:
+        """Yield a body; a connection that takes a piece has earned the time for the next one."""
+
+        def wait(size: int) -> None:
+            until = asyncio.get_running_loop().time() + self._settings.timeouts.transfer(size)
+            # The answer may come before all was sent: then nobody waits here any more.
+            with contextlib.suppress(RuntimeError):
+                deadline.reschedule(until)
+
+        async with contextlib.aclosing(pieces(body)) as parts:
+            async for piece in parts:
+                wait(PIECE)
+                yield piece
+        wait(len(body))
 
     async def _bare(
         self,
@@ -233,7 +248,7 @@ class Transport:
 
     async def _all(self, response: aiohttp.ClientResponse, request: Request, most: int) -> bytes:
         body = bytearray()
-        while piece := await response.content.read(_PIECE):
+        while piece := await response.content.read(PIECE):
             self.count_received(request, len(piece))
             body += piece
             if len(body) > most:
@@ -275,14 +290,6 @@ class Transport:
         if tls not in self._contexts:
             self._contexts[tls] = await asyncio.to_thread(_tls_context, tls)
         return self._contexts[tls]
-
-
-def _pieces(body: bytes) -> AsyncIterator[bytes]:
-    async def pieces() -> AsyncIterator[bytes]:
-        for start in range(0, len(body), _PIECE):
-            yield body[start : start + _PIECE]
-
-    return pieces()
 
 
 def _same_origin(one: URL, other: URL) -> bool:

@@ -1,13 +1,15 @@
 """Blobs to a registry: asked for first, then sent whole (distribution specification, "Push")."""
 
 import asyncio
+from pathlib import Path
 
 from yarl import URL
 
 from bootseer.errors import NotFoundError, RemoteError
 from snapshotter.limits import Limits
+from snapshotter.registry.bodies import Body, FileBody
 from snapshotter.registry.calls import Calls
-from snapshotter.registry.digests import digest_of
+from snapshotter.registry.digests import digest_of, digest_of_file
 from snapshotter.registry.faults import shown
 from snapshotter.registry.hosts import PUSH, Endpoint
 from snapshotter.registry.reference import Reference
@@ -30,11 +32,23 @@ class Uploads:
             NotFoundError, RemoteError: the registry refuses.
         """
         name = digest or await asyncio.to_thread(digest_of, data)
+        return await self._put(reference, data, name)
 
+    async def put_file(self, reference: Reference, path: Path, digest: str = "") -> bool:
+        """Do what `put` does with a file, which is read while it is sent and must not change.
+
+        Raises:
+            NotFoundError, RemoteError: the registry refuses.
+            OSError: the file cannot be read.
+        """
+        name = digest or await asyncio.to_thread(digest_of_file, path)
+        return await self._put(reference, FileBody(path, path.stat().st_size), name)
+
+    async def _put(self, reference: Reference, body: Body, name: str) -> bool:
         async def operation(endpoint: Endpoint) -> bool:
             if await self._has(endpoint, reference, name):
                 return False
-            await self._put_to(endpoint, reference, name, data)
+            await self._put_to(endpoint, reference, name, body)
             return True
 
         return await self._calls.run(reference, PUSH, operation)
@@ -55,7 +69,7 @@ class Uploads:
         return True
 
     async def _put_to(
-        self, endpoint: Endpoint, reference: Reference, digest: str, data: bytes
+        self, endpoint: Endpoint, reference: Reference, digest: str, body: Body
     ) -> None:
         what = f"upload of blob {digest} to {reference.name}"
         scope = Scope(reference.path, "pull,push")
@@ -76,7 +90,7 @@ class Uploads:
             scope=scope,
             method="PUT",
             headers={"Content-Type": "application/octet-stream"},
-            body=data,
+            body=body,
             answers=frozenset({201, 204}),
         )
         await self._transport.small(endpoint, finish, self._limits.error_body)

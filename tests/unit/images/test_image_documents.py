@@ -24,9 +24,9 @@ from snapshotter.images.artifact import (
     parse,
     parse_time,
 )
-from snapshotter.images.find import newest_first
 from snapshotter.images.manifest import ImageIndex, ImageManifest, parse_config, parse_manifest
 from snapshotter.images.platforms import choose, this_platform
+from snapshotter.images.referring import newest_first
 from snapshotter.limits import DEFAULT, Limits
 from snapshotter.registry.descriptors import Descriptor, Platform, parse_platform
 from snapshotter.registry.digests import digest_of

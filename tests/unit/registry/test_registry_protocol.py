@@ -362,6 +362,63 @@ async def test_an_upload_that_breaks_is_begun_again(
     assert registry.blobs[digest_of(b"data")] == b"data"
 
 
+async def test_a_manifest_that_a_registry_misreads_while_others_push_is_put_again(
+    client: RegistryClient, registry: HostileRegistry
+) -> None:
+    async def misread(
+        registry: HostileRegistry, request: hostile.web.Request
+    ) -> hostile.web.StreamResponse:
+        return hostile.error(400, "DIGEST_INVALID")
+
+    registry.on("manifest", misread, times=2)
+    data = manifest_of()
+    await client.manifests.put(registry.reference(), digest_of(data), OCI_MANIFEST, data)
+    assert ("a/b", digest_of(data)) in registry.manifests
+
+
+async def test_a_file_is_uploaded_again_from_its_start_if_that_breaks(
+    client: RegistryClient, registry: HostileRegistry, tmp_path: Path
+) -> None:
+    data = bytes(range(256)) * 10_000
+    file = tmp_path / "file"
+    file.write_bytes(data)
+    broken = 0
+
+    async def breaks(
+        registry: HostileRegistry, request: hostile.web.Request
+    ) -> hostile.web.StreamResponse:
+        nonlocal broken
+        if request.method == "POST" or broken == 2:
+            return await registry._upload(request)
+        broken += 1
+        await request.content.readexactly(1_500_000)
+        return await hostile.reset(registry, request)
+
+    registry.on("upload", breaks)
+    assert await client.uploads.put_file(registry.reference(), file)
+    assert registry.blobs == {digest_of(data): data}
+    assert broken == 2
+    assert not await client.uploads.put_file(registry.reference(), file, digest_of(data))
+
+
+async def test_a_refusal_in_the_middle_of_an_upload_is_what_is_reported(
+    client: RegistryClient, registry: HostileRegistry, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(bytes(8 << 20))
+
+    async def refuses(
+        registry: HostileRegistry, request: hostile.web.Request
+    ) -> hostile.web.StreamResponse:
+        if request.method == "POST":
+            return await registry._upload(request)
+        return hostile.error(413, "SIZE_INVALID")
+
+    registry.on("upload", refuses)
+    with pytest.raises(RemoteError, match="answered 413"):
+        await client.uploads.put_file(registry.reference(), file)
+
+
 @pytest.mark.parametrize("api", [True, False])
 async def test_referrers_are_listed_with_and_without_the_api(
     client: RegistryClient, registry: HostileRegistry, api: bool
@@ -465,6 +522,38 @@ async def test_an_entry_that_another_client_overwrites_is_announced_again(
     listed = await client.referrers.list(reference, subject, TYPE)
     assert [one.digest for one in listed] == [other.digest, ours.digest]
     assert overwritten == 2
+
+
+async def test_an_entry_that_a_slow_client_overwrites_later_is_announced_again(
+    client: RegistryClient, registry: HostileRegistry
+) -> None:
+    """The other one read before we wrote, and writes after we saw our entry in the list."""
+    registry.referrers_api = False
+    reference, subject = registry.reference(), digest_of(b"subject")
+    earlier, other, ours = (
+        Descriptor(OCI_MANIFEST, digest_of(name), 5, artifact_type=TYPE)
+        for name in (b"earlier", b"other", b"ours")
+    )
+    await client.referrers.announce(reference, subject, earlier)
+    written = asyncio.Event()
+
+    async def watched(
+        registry: HostileRegistry, request: hostile.web.Request
+    ) -> hostile.web.StreamResponse:
+        answer = await registry.honest(request)
+        if request.method == "PUT":
+            written.set()
+        return answer
+
+    async def slow_client() -> None:
+        await written.wait()
+        stale = with_referrer([], other)  # it did not even see the first entry
+        registry.manifests["a/b", fallback_tag(subject)] = (hostile.OCI_INDEX, stale)
+
+    registry.on("manifest", watched)
+    await asyncio.gather(slow_client(), client.referrers.announce(reference, subject, ours))
+    listed = await client.referrers.list(reference, subject, TYPE)
+    assert {one.digest for one in listed} == {earlier.digest, other.digest, ours.digest}
 
 
 async def test_an_entry_that_is_always_overwritten_is_an_error(
