@@ -102,6 +102,14 @@ class Fetch:
 
 
 @dataclass(frozen=True, slots=True)
+class Hot:
+    """Hot blocks: what a start-up touches."""
+
+    store: str = "registry"
+    """Where records and packs are kept: `registry` (next to each image) or `file:///directory`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All of it. Times in seconds, sizes in bytes unless the name says otherwise."""
 
@@ -118,6 +126,7 @@ class Config:
     index: Index = field(default_factory=Index)
     fuse: Fuse = field(default_factory=Fuse)
     fetch: Fetch = field(default_factory=Fetch)
+    hot: Hot = field(default_factory=Hot)
 
 
 def load(path: Path) -> Config:

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from snapshotter.hot.record import MergedRecord, Record
 
@@ -75,6 +75,20 @@ class PublishedPack:
     """Digests of the layer indexes by which its blocks are numbered."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredHot:
+    """One thing in a `HotStore`, for people to look at."""
+
+    kind: Literal["records", "pack"]
+    digest: str
+    """Of what was stored, as the place names it."""
+    size: int
+    """Bytes of records or pack."""
+    workload: str
+    runs: int
+    created: dt.datetime
+
+
 class HotStore(Protocol):
     """Where records and packs of images are kept: a registry, a directory, HDFS.
 
@@ -94,6 +108,10 @@ class HotStore(Protocol):
 
     async def pack(self, image: ImageKey, workload: str) -> PublishedPack | None:
         """Return the pack of the most runs, of these the newest; None if there is none."""
+        ...
+
+    async def stored(self, image: ImageKey) -> Sequence[StoredHot]:
+        """Return what there is of an image, of all workloads, newest first."""
         ...
 
     def blobs(self, image: ImageKey) -> BlobSource:

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from bootseer.cli.text import printable, size_text
 from snapshotter.images.indexing import IndexedImage
 from snapshotter.images.inspection import ImageReport, LayerReport, files
 
@@ -35,7 +36,7 @@ def show_indexed(done: IndexedImage) -> None:
     for layer in done.layers:
         extra = layer.index_size + layer.windows_size
         share = f"{extra / layer.size:.2%}" if layer.size else "-"
-        click.echo(f"{layer.digest}  {layer.stage:<9}  {_size(layer.size):>10}  index {share}")
+        click.echo(f"{layer.digest}  {layer.stage:<9}  {size_text(layer.size):>10}  index {share}")
     news = "published" if done.published else "already published"
     click.echo(f"{news}: {done.artifact_digest} for {done.image.reference}")
 
@@ -97,18 +98,19 @@ def show_report(report: ImageReport) -> None:
         click.echo(_layer_line(layer))
     indexed = sum(layer.indexed for layer in report.layers)
     total = sum(layer.size for layer in report.layers)
-    click.echo(f"{indexed} of {len(report.layers)} layers indexed, {_size(total)} compressed")
+    click.echo(f"{indexed} of {len(report.layers)} layers indexed, {size_text(total)} compressed")
 
 
 def _layer_line(layer: LayerReport) -> str:
     name = layer.digest[: len("sha256:") + 12]
     if not layer.indexed:
         why = "sequential only" if layer.sequential else layer.problem or "not indexed"
-        return f"{name:<19}  {_size(layer.size):>9}  {'-':>9}  {'-':>9}  {'-':>7}  {why}"
-    extra = _size((layer.index_size or 0) + (layer.windows_size or 0))
+        return f"{name:<19}  {size_text(layer.size):>9}  {'-':>9}  {'-':>9}  {'-':>7}  {why}"
+    extra = size_text((layer.index_size or 0) + (layer.windows_size or 0))
+    size, data = size_text(layer.size), size_text(layer.data_size or 0)
     share = f"{layer.share:.2%}" if layer.share is not None else "-"
     return (
-        f"{name:<19}  {_size(layer.size):>9}  {layer.entries:>9}  {_size(layer.data_size or 0):>9}"
+        f"{name:<19}  {size:>9}  {layer.entries:>9}  {data:>9}"
         f"  {layer.chunks:>7}  {extra} ({share})"
     )
 
@@ -119,26 +121,9 @@ def show_files(report: ImageReport) -> None:
         if layer.index is None:
             continue
         for entry in files(layer.index.tree):
-            path = _printable(entry.path)
-            arrow = f" -> {_printable(entry.target)}" if entry.target else ""
+            path = printable(entry.path)
+            arrow = f" -> {printable(entry.target)}" if entry.target else ""
             hides = "  (whiteout)" if entry.whiteout else ""
             click.echo(
                 f"{layer.position:>3}  {entry.permissions}  {entry.size:>12}  {path}{arrow}{hides}"
             )
-
-
-def _printable(name: bytes) -> str:
-    """Return a name as a terminal may show it: names of layers may hold control sequences."""
-    text = name.decode(errors="backslashreplace")
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def _size(size: float) -> str:
-    """Return a size in decimal units, for people."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

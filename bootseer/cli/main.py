@@ -4,16 +4,15 @@ Nouns are modules that are imported only when they are used, so that starting st
 names and short descriptions are here.
 """
 
-import importlib
 import json
 import os
 import sys
 import traceback
-from dataclasses import dataclass
 from typing import Any, Final
 
 import click
 
+from bootseer.cli.lazy import LazyGroup, Place
 from bootseer.errors import BootseerError
 
 BUG: Final = 70
@@ -22,53 +21,19 @@ INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, as shells have it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Noun:
-    """Where a command is."""
-
-    place: str
-    """`module:attribute`."""
-    summary: str
-
-
 NOUNS: Final = {
-    "completion": Noun("bootseer.cli.completion:command", "Print shell completion."),
-    "doctor": Noun("bootseer.cli.doctor:command", "Check this machine."),
-    "image": Noun("bootseer.cli.image:group", "Index images and look into them."),
-    "snapshotter": Noun("bootseer.cli.snapshotter:group", "Run the containerd snapshotter."),
-    "status": Noun("bootseer.cli.status:command", "Show what the daemon serves."),
+    "completion": Place("bootseer.cli.completion:command", "Print shell completion."),
+    "doctor": Place("bootseer.cli.doctor:command", "Check this machine."),
+    "hot": Place("bootseer.cli.hot:group", "Look after what start-ups touch first."),
+    "image": Place("bootseer.cli.image:group", "Index images and look into them."),
+    "snapshotter": Place("bootseer.cli.snapshotter:group", "Run the containerd snapshotter."),
+    "status": Place("bootseer.cli.status:command", "Show what the daemon serves."),
 }
-
-
-class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the nouns."""
-        del ctx
-        return sorted(NOUNS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a noun; None if there is no such."""
-        del ctx
-        noun = NOUNS.get(cmd_name)
-        if noun is None:
-            return None
-        module, _, attribute = noun.place.partition(":")
-        command = getattr(importlib.import_module(module), attribute)
-        if not isinstance(command, click.Command):
-            raise TypeError(f"{noun.place} is no command")
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the nouns without importing them."""
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, NOUNS[name].summary) for name in sorted(NOUNS)])
 
 
 @click.command(
     cls=LazyGroup,
+    places=NOUNS,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Commands that report something take --json, and then report errors as JSON too.",
 )

@@ -7,10 +7,10 @@ these are listed by a tag, `Referrers.announce` sees to it that no entry is lost
 import asyncio
 import datetime as dt
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from bootseer.together import together
 from snapshotter.hot.artifact import (
@@ -26,7 +26,7 @@ from snapshotter.hot.record import HotLayer, MergedRecord, Record
 from snapshotter.hot.record_format import encode
 from snapshotter.hotstore.checking import AT_ONCE, gather_records
 from snapshotter.images.referring import Subject
-from snapshotter.ports import BlobSource, ImageKey, PublishedPack
+from snapshotter.ports import BlobSource, ImageKey, PublishedPack, StoredHot
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.descriptors import Descriptor
 from snapshotter.registry.digests import digest_of, digest_of_file
@@ -35,6 +35,10 @@ from snapshotter.registry.repository import RepositoryBlobs
 
 log = logging.getLogger(__name__)
 
+_NAMES: Final[Mapping[HotKind, Literal["records", "pack"]]] = {
+    HotKind.RECORDS: "records",
+    HotKind.PACK: "pack",
+}
 _LATEST: Final = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
 
 
@@ -65,6 +69,24 @@ class RegistryHotStore:
         blob = best.blobs[0]
         return PublishedPack(blob.digest, blob.size, best.runs, best.created, best.indexes)
 
+    async def stored(self, image: ImageKey) -> Sequence[StoredHot]:
+        """Return what there is of an image; see `HotStore.stored`."""
+        found = []
+        for kind, name in _NAMES.items():
+            listed = await self._subject(image).list(kind)
+            found += [
+                StoredHot(
+                    kind=name,
+                    digest=entry.digest,
+                    size=sum(blob.size for blob in one.blobs),
+                    workload=one.workload,
+                    runs=one.runs,
+                    created=one.created,
+                )
+                for entry, one in await self._fetched(image, kind, listed)
+            ]
+        return sorted(found, key=lambda one: one.created, reverse=True)
+
     def blobs(self, image: ImageKey) -> BlobSource:
         """Return the blobs of the image's repository."""
         return RepositoryBlobs(self.client, parse_reference(image.reference))
@@ -74,7 +96,8 @@ class RegistryHotStore:
 
         Where there are as many as anybody reads, nothing is added: lists have an end.
         """
-        if len(await self._listed(image, HotKind.RECORDS, record.workload)) >= self._most:
+        most = self.client.settings.limits.hot_artifacts
+        if len(await self._listed(image, HotKind.RECORDS, record.workload)) >= most:
             fields = {"image": image.manifest_digest, "workload": record.workload}
             log.info("hot.record.enough", extra={"fields": fields})
             return
@@ -111,16 +134,23 @@ class RegistryHotStore:
 
     async def _artifacts(self, image: ImageKey, kind: HotKind, workload: str) -> list[HotArtifact]:
         """Return the artifacts of a workload, newest first as far as their list says."""
+        found = await self._fetched(image, kind, await self._listed(image, kind, workload))
+        return [one for _, one in found if one.workload == workload]
+
+    async def _fetched(
+        self, image: ImageKey, kind: HotKind, listed: Sequence[Descriptor]
+    ) -> list[tuple[Descriptor, HotArtifact]]:
+        """Return listed artifacts that can be used, as many as are looked at."""
         subject, limits = self._subject(image), self.client.settings.limits
-        listed = await self._listed(image, kind, workload)
+        some = listed[: limits.hot_artifacts]
 
         async def one(entry: Descriptor) -> HotArtifact | None:
             return await subject.fetch(
                 entry, lambda raw: parse(raw, kind, image.manifest_digest, limits)
             )
 
-        found = await together(one, listed[: self._most], AT_ONCE)
-        return [one for one in found if one is not None and one.workload == workload]
+        found = await together(one, some, AT_ONCE)
+        return [(entry, one) for entry, one in zip(some, found, strict=True) if one is not None]
 
     async def _listed(self, image: ImageKey, kind: HotKind, workload: str) -> list[Descriptor]:
         """Return what the list of referrers says may be of a workload, newest first."""
@@ -144,10 +174,6 @@ class RegistryHotStore:
         reference = parse_reference(image.reference)
         raw = await self.client.manifests.get(reference, image.manifest_digest)
         return Descriptor(raw.media_type, raw.digest, len(raw.data))
-
-    @property
-    def _most(self) -> int:
-        return self.client.settings.limits.hot_artifacts
 
     def _subject(self, image: ImageKey) -> Subject:
         reference = parse_reference(image.reference)

@@ -114,7 +114,7 @@ def test_a_bug_is_shown_with_its_traceback(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("bootseer.cli.image._load", broken)
+    monkeypatch.setattr("bootseer.cli.image.load_config", broken)
     assert run(["image", "inspect", "a"]) == frame.BUG
     shown = capsys.readouterr().err
     assert "Traceback" in shown
@@ -128,7 +128,7 @@ def test_starting_imports_no_noun() -> None:
         " 'numpy', 'rich'))], file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr.strip() == "['bootseer.cli.main']"
+    assert done.stderr.strip() == "['bootseer.cli.lazy', 'bootseer.cli.main']"
     assert all(name in done.stdout for name in NOUNS)
 
 

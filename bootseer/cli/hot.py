@@ -1,0 +1,16 @@
+"""`bootseer hot`: what start-ups touch first. Each command is a module of its own."""
+
+from typing import Final
+
+from bootseer.cli.lazy import LazyGroup, Place
+
+COMMANDS: Final = {
+    "ls": Place("bootseer.cli.hot_ls:command", "List the records and packs of an image."),
+}
+
+group = LazyGroup(
+    "hot",
+    places=COMMANDS,
+    help="Look after what start-ups touch first.",
+    short_help="Look after what start-ups touch first.",
+)
