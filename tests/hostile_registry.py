@@ -65,6 +65,10 @@ class HostileRegistry:
         """Answer the next `times` requests of a kind by `fault`."""
         self._faults[kind].append((fault, times))
 
+    def behave(self) -> None:
+        """Answer honestly from now on."""
+        self._faults.clear()
+
     def reference(self, path: str = "a/b", tag: str | None = "1") -> Reference:
         """Return a reference to a repository here."""
         return Reference(self.host, path, tag)

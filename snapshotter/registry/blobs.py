@@ -23,6 +23,7 @@ from snapshotter.registry.hosts import PULL, Endpoint
 from snapshotter.registry.ranges import Body, plan_body, range_header
 from snapshotter.registry.reference import Reference
 from snapshotter.registry.settings import ClientSettings
+from snapshotter.registry.standing import Topic
 from snapshotter.registry.statistics import Statistics
 from snapshotter.registry.tokens import Scope
 from snapshotter.registry.transport import Answer, Request, Transport, endpoint_url
@@ -49,6 +50,10 @@ class _Range:
     @property
     def what(self) -> str:
         return f"blob {self.digest} of {self.reference.name}"
+
+    @property
+    def topic(self) -> Topic:
+        return self.reference.path, self.digest
 
     @property
     def headers(self) -> dict[str, str]:
@@ -90,7 +95,13 @@ class Blobs:
                 async with asyncio.timeout(self._timeouts.transfer(length)):
                     return await self._read_once(endpoint, request, wanted)
 
-        return await self._calls.run(reference, PULL, operation)
+        return await self._calls.run(reference, PULL, operation, wanted.topic)
+
+    async def doubt(self, reference: Reference, digest: str) -> None:
+        """Note that bytes of a blob turned out wrong: the registry itself is asked first for a
+        while, its mirrors only where it fails.
+        """
+        await self._calls.doubt(reference, (reference.path, check_digest(digest)))
 
     async def get(self, reference: Reference, digest: str, most: int) -> bytes:
         """Return a whole blob of at most `most` bytes, verified.
@@ -107,7 +118,7 @@ class Blobs:
             await asyncio.to_thread(verify, answer.body, digest, wanted.what)
             return answer.body
 
-        return await self._calls.run(reference, PULL, operation)
+        return await self._calls.run(reference, PULL, operation, wanted.topic)
 
     async def size(self, reference: Reference, digest: str) -> int | None:
         """Return the size of a blob; None if the registry does not have it.
@@ -122,7 +133,7 @@ class Blobs:
             return await self._transport.small(endpoint, request, 0)
 
         try:
-            answer = await self._calls.run(reference, PULL, operation)
+            answer = await self._calls.run(reference, PULL, operation, wanted.topic)
         except NotFoundError:
             return None
         size = plan_body(200, None, answer.headers.get("Content-Length"), 0, None).total
@@ -142,13 +153,14 @@ class Blobs:
             CorruptError: the blob has no end within `Limits.layer`.
         """
         wanted = _Range(reference, check_digest(digest), offset, None)
-        attempts = await self._calls.attempts(reference, PULL)
+        attempts = await self._calls.attempts(reference, PULL, wanted.topic)
         total: int | None = None
         settled = offset
         async with self._streams:
             while total is None or wanted.offset < total:
                 try:
                     async with self._opened(attempts.current, wanted) as (response, body, request):
+                        self._calls.answered(attempts.current)
                         total = _agreed(total, body.total, wanted)
                         async for piece in self._pieces(response, request, body.skip, body.length):
                             wanted = replace(wanted, offset=wanted.offset + len(piece))
@@ -158,7 +170,7 @@ class Blobs:
                             yield piece
                     total = self._end(wanted, body)
                 except FAILURES as error:
-                    await self._calls.after(attempts, error)
+                    await self._calls.after(attempts, error, wanted.topic)
                     settled = wanted.offset
                     self._statistics.resumed += wanted.offset > offset
 
@@ -215,6 +227,7 @@ class Blobs:
             raise RemoteError(message, temporary=error.temporary) from error
         if wanted.headers and response.status == 200:
             self._statistics.ranges_ignored += 1
+            self._calls.poor(endpoint, wanted.topic)
             if endpoint.base not in self._without_ranges:
                 self._without_ranges.add(endpoint.base)
                 fields = {"endpoint": endpoint.base, "blob": wanted.digest}

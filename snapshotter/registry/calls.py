@@ -1,23 +1,23 @@
 """A call to a registry: every endpoint that may answer, each with its tries and pauses.
 
-Concurrency: event loop only. `_down` and `_endpoints` are read and changed without an await in
+Concurrency: event loop only. `_endpoints` and `standing` are read and changed without an await in
 between; a stale entry costs one question to the wrong endpoint, never a wrong answer.
 """
 
 import asyncio
 import logging
 import random
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from cachetools import TTLCache
 
 from bootseer.errors import BootseerError, CorruptError, NotFoundError, RemoteError, UsageError
-from snapshotter.registry.hosts import Endpoint
+from snapshotter.registry.hosts import PULL, Endpoint
 from snapshotter.registry.reference import Reference
 from snapshotter.registry.retry import Attempts
 from snapshotter.registry.settings import ClientSettings
+from snapshotter.registry.standing import Standing, Topic
 from snapshotter.registry.statistics import Statistics
 
 T = TypeVar("T")
@@ -31,20 +31,13 @@ FAILURES: Final = (NotFoundError, RemoteError, CorruptError)
 """What one endpoint may answer while another can still do better."""
 
 
-def in_order(
-    endpoints: Sequence[Endpoint], down: Mapping[str, float], now: float
-) -> tuple[Endpoint, ...]:
-    """Return the endpoints as configured, those that could not be reached lately last."""
-    return tuple(sorted(endpoints, key=lambda endpoint: down.get(endpoint.base, 0.0) > now))
-
-
 class Calls:
     """Runs operations against the endpoints of a registry until one succeeds."""
 
     def __init__(self, settings: ClientSettings, statistics: Statistics) -> None:
         self._settings = settings
         self._statistics = statistics
-        self._down: dict[str, float] = {}
+        self._standing = Standing(settings.endpoint_pause, settings.mirror_memory)
         self._endpoints: TTLCache[str, tuple[Endpoint, ...]] = TTLCache(256, _REREAD_S)
 
     async def endpoints(self, reference: Reference, capability: str) -> tuple[Endpoint, ...]:
@@ -65,10 +58,12 @@ class Calls:
             )
         return able
 
-    async def attempts(self, reference: Reference, capability: str) -> Attempts[Endpoint]:
+    async def attempts(
+        self, reference: Reference, capability: str, topic: Topic | None = None
+    ) -> Attempts[Endpoint]:
         """Return the tries that a call with this capability has."""
         able = await self.endpoints(reference, capability)
-        ordered = in_order(able, self._down, time.monotonic())
+        ordered = self._standing.order(able, topic)
         return Attempts(ordered, self._settings.retries, authority=able[-1])
 
     async def run(
@@ -76,30 +71,41 @@ class Calls:
         reference: Reference,
         capability: str,
         operation: Callable[[Endpoint], Awaitable[T]],
+        topic: Topic | None = None,
     ) -> T:
         """Return the first success of `operation`.
 
         Raises:
             NotFoundError, RemoteError, CorruptError: nobody succeeded.
         """
-        attempts = await self.attempts(reference, capability)
-        return await self.exhaust(attempts, operation)
-
-    async def exhaust(
-        self, attempts: Attempts[Endpoint], operation: Callable[[Endpoint], Awaitable[T]]
-    ) -> T:
-        """Do what `run` does, with these attempts."""
+        attempts = await self.attempts(reference, capability, topic)
         while True:
             endpoint = attempts.current
             try:
                 result = await operation(endpoint)
             except FAILURES as error:
-                await self.after(attempts, error)
+                await self.after(attempts, error, topic)
             else:
-                self._down.pop(endpoint.base, None)
+                self.answered(endpoint)
                 return result
 
-    async def after(self, attempts: Attempts[Endpoint], error: BootseerError) -> None:
+    def answered(self, endpoint: Endpoint) -> None:
+        """Note that an endpoint delivered."""
+        if self._standing.answered(endpoint):
+            log.info("registry.endpoint_back", extra={"fields": {"endpoint": endpoint.base}})
+
+    def poor(self, endpoint: Endpoint, topic: Topic) -> None:
+        """Ask an endpoint last about a topic for a while, though it did answer."""
+        self._standing.poor(endpoint, topic)
+
+    async def doubt(self, reference: Reference, topic: Topic) -> None:
+        """Ask all but the registry itself last about a topic: somebody sent wrong bytes."""
+        for endpoint in (await self.endpoints(reference, PULL))[:-1]:
+            self._standing.poor(endpoint, topic)
+
+    async def after(
+        self, attempts: Attempts[Endpoint], error: BootseerError, topic: Topic | None = None
+    ) -> None:
         """Wait until `attempts.current` may be asked, after the call before failed with `error`.
 
         Raises:
@@ -109,8 +115,8 @@ class Calls:
         # Not a secret: it only spreads retries.
         pause = attempts.failed(error, random.random())  # noqa: S311
         self._statistics.retries += 1
-        if attempts.current != endpoint and isinstance(error, RemoteError) and error.temporary:
-            self._down[endpoint.base] = time.monotonic() + self._settings.endpoint_pause
+        if attempts.current != endpoint:
+            self._demote(endpoint, error, topic)
         fields = {
             "endpoint": endpoint.base,
             "next": attempts.current.base,
@@ -125,3 +131,16 @@ class Calls:
             extra={"fields": fields},
         )
         await asyncio.sleep(pause)
+
+    def _demote(self, endpoint: Endpoint, error: BootseerError, topic: Topic | None) -> None:
+        """Ask an endpoint that failed for good last for a while."""
+        if isinstance(error, RemoteError) and error.temporary:
+            if self._standing.unreachable(endpoint):
+                fields = {
+                    "endpoint": endpoint.base,
+                    "asked_last_s": self._settings.endpoint_pause,
+                    "reason": error.message,
+                }
+                log.warning("registry.endpoint_aside", extra={"fields": fields})
+        elif topic is not None:
+            self._standing.poor(endpoint, topic)

@@ -44,6 +44,9 @@ class ClientSettings:
     """Go through the proxy that `https_proxy`, `http_proxy` and `no_proxy` name."""
     endpoint_pause: float = 30.0
     """Seconds for which an endpoint that could not be reached is asked last."""
+    mirror_memory: float = 60.0
+    """Seconds for which an endpoint that did badly about a blob (lacks it, say) is asked last
+    about it. A start reads a blob in hundreds of parts; a mirror may have got it a minute later."""
     redirect_memory: float = 300.0
     """Seconds for which the address that a blob was redirected to is used again. If it is
     refused earlier, the registry is asked anew."""

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootseer.errors import UsageError
-from snapshotter.registry.calls import in_order
 from snapshotter.registry.credentials import (
     Anonymous,
     Credentials,
@@ -133,14 +132,6 @@ def test_directories_are_looked_up_in_containerds_order(tmp_path: Path) -> None:
         (tmp_path / name / "hosts.toml").write_text(f'[host."https://mirror{i}"]')
         assert hosts.endpoints("r.io:5000")[0].base == f"https://mirror{i}/v2"
     assert hosts.endpoints("other.io")[0].base == "https://mirror0/v2"
-
-
-def test_endpoints_that_could_not_be_reached_come_last_in_their_order() -> None:
-    one, two, three = (origin(name) for name in ("1.io", "2.io", "3.io"))
-    down = {one.base: 100.0, two.base: 50.0}
-    assert in_order([one, two, three], down, 60.0) == (two, three, one)
-    assert in_order([one, two, three], down, 10.0) == (three, one, two)
-    assert in_order([one, two, three], down, 100.0) == (one, two, three)
 
 
 def test_settings_reach_a_worker_process(tmp_path: Path) -> None:
