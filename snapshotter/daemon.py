@@ -36,7 +36,7 @@ from snapshotter.chunks.reader import FetchPolicy, Services
 from snapshotter.chunks.windows import new_cache
 from snapshotter.erofs.probe import supports_file_backed
 from snapshotter.images.published import PublishedImages
-from snapshotter.ports import BlobSource
+from snapshotter.ports import MirroredSource
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.configure import client_settings
 from snapshotter.registry.repository import RepositoryAccess
@@ -97,7 +97,7 @@ async def run(config: Config, handover: Handover) -> None:
             fetches.add(task)
             task.add_done_callback(fetches.discard)
 
-        def blobs(references: Sequence[str]) -> BlobSource:
+        def blobs(references: Sequence[str]) -> MirroredSource:
             return FirstOf([images.blobs(reference) for reference in references])
 
         def job(reference: str) -> RepositoryAccess:

@@ -25,6 +25,16 @@ class BlobSource(Protocol):
         ...
 
 
+class MirroredSource(BlobSource, Protocol):
+    """A source behind which several places answer, near ones first."""
+
+    async def doubt(self, digest: str) -> None:
+        """Note that bytes of a blob turned out wrong: for a while it is asked of the place that
+        the others are copies of, first.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class PublishedIndex:
     """Where a layer's published index is found. Nothing of it was read yet."""
@@ -46,7 +56,7 @@ class Images(Protocol):
         """
         ...
 
-    def blobs(self, reference: str) -> BlobSource:
+    def blobs(self, reference: str) -> MirroredSource:
         """Return the blobs of the repository that an image reference names."""
         ...
 

@@ -30,7 +30,7 @@ from snapshotter.chunks.chunkmap import ChunkMap
 from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.room import DiskRoom
 from snapshotter.chunks.windows import Windows
-from snapshotter.ports import BlobSource
+from snapshotter.ports import MirroredSource
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class LayerReader:
         digest: str,
         chunks: ChunkMap,
         cache: CacheFile,
-        source: BlobSource,
+        source: MirroredSource,
         windows: Windows,
         decode: Decode,
         services: Services,
@@ -283,12 +283,16 @@ class LayerReader:
                 landed()
 
     async def _second_try(self, low: int, high: int, mine: _Futures) -> None:
-        """Fetch once more, chunk by chunk, so that one bad chunk does not spoil its neighbours."""
+        """Fetch once more, chunk by chunk, so that one bad chunk does not spoil its neighbours.
+
+        And from elsewhere where there is an elsewhere: a mirror's copy may have gone bad.
+        """
         for chunk in range(low, high):
             if chunk not in mine:
                 continue
-            self._windows.forget(chunk)
             try:
+                await self._source.doubt(self.digest)
+                await self._windows.doubt(chunk)
                 await self._fetch(chunk, chunk + 1, mine)
             except (BootseerError, OSError, TimeoutError) as error:
                 self._fail([chunk], mine, error)

@@ -13,7 +13,7 @@ from typing import Final
 from cachetools import LRUCache
 
 from snapshotter.chunks.chunkmap import ChunkMap
-from snapshotter.ports import BlobSource
+from snapshotter.ports import MirroredSource
 
 GROUP: Final = 64 << 10
 """Bytes of the windows blob that one request brings at least."""
@@ -29,7 +29,7 @@ def new_cache(size: int = 16 << 20) -> Cache:
 class Windows:
     """The windows of one layer's chunks, still compressed, not verified (the chunk will be)."""
 
-    def __init__(self, digest: str, chunks: ChunkMap, source: BlobSource, cache: Cache) -> None:
+    def __init__(self, digest: str, chunks: ChunkMap, source: MirroredSource, cache: Cache) -> None:
         self._digest = digest
         self._chunks = chunks
         self._source = source
@@ -50,8 +50,9 @@ class Windows:
         origin = groups[0] * GROUP
         return b"".join(pieces)[start - origin : end - origin]
 
-    def forget(self, chunk: int) -> None:
+    async def doubt(self, chunk: int) -> None:
         """Fetch the chunk's window anew next time: the chunk came out wrong, perhaps through it."""
+        await self._source.doubt(self._digest)
         for group in _groups(*self._chunks.window(chunk)):
             self._cache.pop((self._digest, group), None)
 

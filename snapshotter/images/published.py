@@ -15,7 +15,7 @@ from cachetools import LRUCache
 
 from snapshotter.images.artifact import IndexArtifact
 from snapshotter.images.find import find_artifact
-from snapshotter.ports import BlobSource, PublishedIndex
+from snapshotter.ports import MirroredSource, PublishedIndex
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.digests import check_digest
 from snapshotter.registry.reference import parse_reference
@@ -58,7 +58,7 @@ class PublishedImages:
         entry = artifact.layer(layer_digest) if artifact else None
         return PublishedIndex(entry.index.digest, entry.index.size) if entry else None
 
-    def blobs(self, reference: str) -> BlobSource:
+    def blobs(self, reference: str) -> MirroredSource:
         """Return the blobs of the repository that an image reference names.
 
         Raises:

@@ -5,6 +5,7 @@ documentation, "Registry Configuration"). Pure; the files are read by `HostsDire
 """
 
 import logging
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,8 @@ _CAPABILITIES: Final = frozenset({PULL, RESOLVE, PUSH})
 _KNOWN: Final = frozenset(
     {"capabilities", "ca", "client", "skip_verify", "header", "override_path", "dial_timeout"}
 )
+_DURATION: Final = re.compile(r"(?:(\d{1,9}(?:\.\d{0,9})?)(h|ms|m|s|us|µs|ns))", re.ASCII)
+_UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class Endpoint:
     tls: Tls = Tls()
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """Sent to this endpoint only, never to where it redirects."""
+    dial_timeout: float | None = None
+    """Seconds that a connection to it may take; None: as long as to everybody."""
 
     @property
     def plain_http(self) -> bool:
@@ -146,6 +151,7 @@ def _endpoint(address: str, table: Any, default: Endpoint, directory: Path, wher
             skip_verify=_flag(table, "skip_verify", where),
         ),
         headers=headers,
+        dial_timeout=_duration(table, "dial_timeout", where),
     )
 
 
@@ -176,6 +182,17 @@ def _flag(table: Mapping[str, Any], name: str, where: str) -> bool:
     if not isinstance(value, bool):
         raise UsageError(f"{where}.{name} is not true or false")
     return value
+
+
+def _duration(table: Mapping[str, Any], name: str, where: str) -> float | None:
+    """Read seconds as Go writes them (`1m30s`, `500ms`); nothing and zero are None."""
+    value = table.get(name, "")
+    if not isinstance(value, str):
+        raise UsageError(f"{where}.{name} is not a string")
+    parts = _DURATION.findall(value)
+    if "".join(number + unit for number, unit in parts) != value:
+        raise UsageError(f"{where}.{name}: not a duration (like 500ms or 1m30s)")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts) or None
 
 
 def _table(table: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:

@@ -4,14 +4,14 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from snapshotter.ports import BlobSource
+from snapshotter.ports import MirroredSource
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.reference import Reference, parse_reference
 from snapshotter.registry.settings import ClientSettings
 
 
 class RepositoryBlobs:
-    """The blobs of one repository: a `snapshotter.ports.BlobSource`."""
+    """The blobs of one repository: a `snapshotter.ports.MirroredSource`."""
 
     def __init__(self, client: RegistryClient, reference: Reference) -> None:
         """`reference`: any image of the repository; tag and digest do not matter."""
@@ -26,6 +26,10 @@ class RepositoryBlobs:
         """Yield the blob from `offset` to its end; see `Blobs.stream`."""
         return self._client.blobs.stream(self._reference, digest, offset)
 
+    async def doubt(self, digest: str) -> None:
+        """Read a blob from the registry itself for a while; see `Blobs.doubt`."""
+        await self._client.blobs.doubt(self._reference, digest)
+
 
 @dataclass(frozen=True, slots=True)
 class RepositoryAccess:
@@ -36,7 +40,7 @@ class RepositoryAccess:
     """As users write it."""
 
     @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator[BlobSource]:
+    async def open(self) -> AsyncIterator[MirroredSource]:
         """Connect; closed by leaving the context.
 
         Raises:

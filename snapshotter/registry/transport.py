@@ -211,6 +211,9 @@ class Transport:
         if self._session is None:
             raise RuntimeError("the registry client is used outside of its context")
         timeouts = self._settings.timeouts
+        connect = timeouts.connect
+        if endpoint.dial_timeout is not None and _same_origin(url, URL(endpoint.base)):
+            connect = endpoint.dial_timeout
         return await self._session.request(
             method,
             url,
@@ -218,7 +221,7 @@ class Transport:
             proxy=self._proxy(url),
             ssl=await self._context(endpoint.tls) if url.scheme == "https" else True,
             timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=timeouts.connect, sock_read=stall or timeouts.stall
+                total=None, sock_connect=connect, sock_read=stall or timeouts.stall
             ),
             headers=headers,
             data=data,

@@ -24,7 +24,7 @@ from snapshotter.chunks.windows import Cache, Windows
 from snapshotter.layers.chunkread import ChunkDecoder
 from snapshotter.layers.format import decode_map
 from snapshotter.layers.records import BlockMap
-from snapshotter.ports import BlobSource
+from snapshotter.ports import MirroredSource
 from snapshotter.serving.layout import LayerRecord, Layout
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class LayerFiles:
     def __init__(
         self,
         layout: Layout,
-        blobs: Callable[[Sequence[str]], BlobSource],
+        blobs: Callable[[Sequence[str]], MirroredSource],
         services: Services,
         window_cache: Cache,
     ) -> None:

@@ -18,14 +18,14 @@ from snapshotter.chunks.cachefile import write_all
 from snapshotter.layers.format import encode
 from snapshotter.layers.indexer import IndexedLayer, LayerIndexer
 from snapshotter.limits import Limits
-from snapshotter.ports import BlobSource
+from snapshotter.ports import MirroredSource
 from snapshotter.serving.materialise import Materialised, write_metadata
 
 
 class IngestJob(Protocol):
     """How a worker reaches a repository's blobs; must pickle."""
 
-    def open(self) -> AbstractAsyncContextManager[BlobSource]:
+    def open(self) -> AbstractAsyncContextManager[MirroredSource]:
         """Connect; closed by leaving the context."""
         ...
 
@@ -50,10 +50,12 @@ async def _ingest(
     data = os.open(directory / "data", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         async with job.open() as blobs:
-            layer = await _index(blobs, layer_digest, data, limits)
-        found = layer.index.layer_digest
-        if found != layer_digest:
-            raise CorruptError(f"layer {layer_digest}: the registry sent bytes of {found}")
+            try:
+                layer = await _index(blobs, layer_digest, data, limits)
+            except CorruptError:  # a mirror's copy may have gone bad
+                await blobs.doubt(layer_digest)
+                os.ftruncate(data, 0)
+                layer = await _index(blobs, layer_digest, data, limits)
         os.ftruncate(data, layer.index.data_size)
         os.fdatasync(data)
     finally:
@@ -64,14 +66,20 @@ async def _ingest(
     return write_metadata(layer.index, digest, directory)
 
 
-async def _index(blobs: BlobSource, layer_digest: str, data: int, limits: Limits) -> IndexedLayer:
+async def _index(
+    blobs: MirroredSource, layer_digest: str, data: int, limits: Limits
+) -> IndexedLayer:
     def keep(offset: int, piece: bytes | memoryview) -> None:
         write_all(data, offset, piece)
 
     indexer = LayerIndexer(limits=limits, windows=False, sink=keep)
     async for piece in blobs.stream(layer_digest):
         await asyncio.to_thread(indexer.feed, piece)
-    return await asyncio.to_thread(indexer.finish)
+    layer = await asyncio.to_thread(indexer.finish)
+    found = layer.index.layer_digest
+    if found != layer_digest:
+        raise CorruptError(f"layer {layer_digest}: the registry sent bytes of {found}")
+    return layer
 
 
 def refetch(job: IngestJob, layer_digest: str, blob: Path) -> None:
@@ -82,18 +90,26 @@ def refetch(job: IngestJob, layer_digest: str, blob: Path) -> None:
         RemoteError, NotFoundError, HostError: it cannot be fetched, or not be kept.
     """
     try:
-        found = asyncio.run(_refetch(job, layer_digest, blob))
+        asyncio.run(_refetch(job, layer_digest, blob))
     except OSError as error:
         raise HostError(f"cannot keep layer {layer_digest} in {blob}: {error}") from error
+
+
+async def _refetch(job: IngestJob, layer_digest: str, blob: Path) -> None:
+    async with job.open() as blobs:
+        found = await _copy(blobs, layer_digest, blob)
+        if found != layer_digest:
+            await blobs.doubt(layer_digest)
+            found = await _copy(blobs, layer_digest, blob)
     if found != layer_digest:
         raise CorruptError(f"layer {layer_digest}: the registry sent bytes of {found}")
 
 
-async def _refetch(job: IngestJob, layer_digest: str, blob: Path) -> str:
+async def _copy(blobs: MirroredSource, layer_digest: str, blob: Path) -> str:
+    """Write a blob into a file as it comes; return the digest of what came."""
     digest = hashlib.sha256()
     with blob.open("wb") as file:
-        async with job.open() as blobs:
-            async for piece in blobs.stream(layer_digest):
-                digest.update(piece)
-                file.write(piece)
+        async for piece in blobs.stream(layer_digest):
+            digest.update(piece)
+            file.write(piece)
     return f"sha256:{digest.hexdigest()}"

@@ -4,15 +4,15 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 
 from bootseer.errors import NotFoundError, RemoteError
-from snapshotter.ports import BlobSource
+from snapshotter.ports import MirroredSource
 
 log = logging.getLogger(__name__)
 
 
 class FirstOf:
-    """A `BlobSource` over several repositories: a layer is often in more than one."""
+    """A `MirroredSource` over several repositories: a layer is often in more than one."""
 
-    def __init__(self, sources: Sequence[BlobSource]) -> None:
+    def __init__(self, sources: Sequence[MirroredSource]) -> None:
         """`sources`, at least one, in the order in which they are tried."""
         self._sources = list(sources)
 
@@ -32,6 +32,11 @@ class FirstOf:
                 self._sources.sort(key=lambda other: other is not source)
             return data
         raise failure or NotFoundError(f"blob {digest}: nowhere to fetch it from")
+
+    async def doubt(self, digest: str) -> None:
+        """Doubt all sources' mirrors: which of them sent the bytes is not known."""
+        for source in tuple(self._sources):
+            await source.doubt(digest)
 
     async def stream(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
         """Yield the blob; when a source fails the next one goes on from there."""

@@ -82,6 +82,12 @@ async def test_bytes_that_are_wrong_once_are_fetched_again(tmp_path: Path) -> No
         assert bytes(await world.reader.read(0, 6000)) == world.data[:6000]
 
 
+async def test_bytes_that_are_wrong_in_a_mirror_are_fetched_from_behind_it(tmp_path: Path) -> None:
+    with make_world(tmp_path, SIZES) as world:
+        world.source.corrupt_until_doubted = True
+        assert bytes(await world.reader.read(0, 6000)) == world.data[:6000]
+
+
 async def test_bytes_that_stay_wrong_are_an_error_and_never_data(tmp_path: Path) -> None:
     with make_world(tmp_path, SIZES) as world:
         world.source.corrupt_next = 1000

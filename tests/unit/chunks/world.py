@@ -68,6 +68,11 @@ class FakeSource:
     """What the windows blob is made of, a byte repeated."""
     error: Exception | None = None
     asked: list[tuple[int, int]] = field(default_factory=list)
+    corrupt_until_doubted: bool = False
+    """A mirror's copy is bad; the registry's is good."""
+
+    async def doubt(self, digest: str) -> None:
+        self.corrupt_until_doubted = False
 
     async def read(self, digest: str, offset: int, length: int) -> bytes:
         if digest.endswith("b" * 64):
@@ -81,6 +86,8 @@ class FakeSource:
         if self.corrupt_next:
             self.corrupt_next -= 1
             body = bytes(255 - b for b in body)
+        elif self.corrupt_until_doubted:
+            body = bytes(len(body))
         return body
 
     async def stream(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:

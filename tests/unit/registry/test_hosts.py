@@ -76,10 +76,22 @@ def test_hosts_toml_is_read_as_containerd_reads_it() -> None:
     clients = ((str(HERE / "a.cert"), str(HERE / "a.key")), (str(HERE / "b.pem"), None))
     assert mirror.tls == Tls((str(HERE / "mirror.crt"),), clients, skip_verify=True)
     assert mirror.credential_host == "mirror:5000"
+    assert (mirror.dial_timeout, harbor.dial_timeout) == (3.0, None)
     assert harbor.base == "http://harbor/v2/proxy"
     assert harbor.tls.ca == ("/abs.crt", str(HERE / "rel.crt"))
     assert plain.base == "https://plain-name/path/v2"
     assert (last.base, last.mirror, last.credential_host) == ("https://r.io/v2", False, "r.io")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("500ms", 0.5), ("1m30s", 90.0), ("1.5s", 1.5), ("2h", 7200.0), ("", None)],
+)
+def test_durations_are_read_as_go_writes_them(text: str, seconds: float | None) -> None:
+    (mirror, _) = parse_hosts_toml(
+        f'[host."https://m"]\ndial_timeout = "{text}"', origin("r.io"), HERE
+    )
+    assert mirror.dial_timeout == seconds
 
 
 def test_without_a_server_the_registry_itself_comes_last() -> None:

@@ -4,7 +4,9 @@ Against the simulator; the same with a real cache is in `tests/integration/test_
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from bootseer.errors import NotFoundError
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.digests import digest_of
 from snapshotter.registry.hosts import HostsDirectory
-from snapshotter.registry.settings import ClientSettings
+from snapshotter.registry.settings import ClientSettings, Timeouts
 from tests import hostile_registry as hostile
 from tests.hostile_registry import QUICK, HostileRegistry, hostile_registry
 
@@ -35,9 +37,7 @@ async def mirror() -> AsyncIterator[HostileRegistry]:
 
 
 @pytest.fixture
-def settings(
-    tmp_path: Path, registry: HostileRegistry, mirror: HostileRegistry
-) -> ClientSettings:
+def settings(tmp_path: Path, registry: HostileRegistry, mirror: HostileRegistry) -> ClientSettings:
     """A node that is to ask the mirror first."""
     directory = tmp_path / registry.host
     directory.mkdir()
@@ -143,3 +143,26 @@ async def test_bytes_that_turned_out_wrong_are_asked_of_the_registry_itself(
         await read(client, registry)
         with pytest.raises(NotFoundError):
             await client.blobs.read(registry.reference(), digest_of(b"none"), 0, 1)
+
+
+@pytest.fixture
+def black_hole() -> Iterator[str]:
+    """An address where connections are neither accepted nor refused."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):  # what fits into the queue
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+async def test_a_mirror_that_accepts_no_connection_is_waited_for_as_long_as_its_file_says(
+    registry: HostileRegistry, settings: ClientSettings, tmp_path: Path, black_hole: str
+) -> None:
+    (tmp_path / registry.host / "hosts.toml").write_text(
+        f'[host."http://{black_hole}"]\ndial_timeout = "50ms"\n'
+    )
+    patient = replace(settings, timeouts=Timeouts(connect=3600, request=3600))
+    async with asyncio.timeout(60), RegistryClient(patient) as client:
+        await read(client, registry)
