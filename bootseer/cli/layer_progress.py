@@ -13,6 +13,7 @@ from rich.progress import (
 )
 
 from snapshotter.images.layer_indexing import Progress as LayerNews
+from snapshotter.registry.descriptors import Descriptor
 
 
 class LayerProgress:
@@ -46,8 +47,11 @@ class LayerProgress:
 
     def update(self, news: LayerNews) -> None:
         """Show a layer's news."""
-        layer = news.layer
+        self.show(news.layer, news.done, str(news.stage))
+
+    def show(self, layer: Descriptor, done: int, stage: str) -> None:
+        """Show how many bytes of a layer are done, and what is being done to it."""
         if layer.digest not in self._tasks:
             name = layer.digest.removeprefix("sha256:")[:12]
             self._tasks[layer.digest] = self._bars.add_task(name, total=layer.size, stage="")
-        self._bars.update(self._tasks[layer.digest], completed=news.done, stage=str(news.stage))
+        self._bars.update(self._tasks[layer.digest], completed=done, stage=stage)

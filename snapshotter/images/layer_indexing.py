@@ -1,19 +1,17 @@
 """Indexes one layer of an image: streams its blob through the indexer and pushes what comes out.
 
-Nothing of the layer is kept on disk. Reading is the event loop's work, indexing a thread's: a
-piece is handed over and waited for, so that the network never runs ahead of the indexer by more
-than its own buffers.
+Nothing of the layer is kept on disk.
 """
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from bootseer.errors import CorruptError
 from snapshotter.images.artifact import INDEX_TYPE, WINDOWS_TYPE, LayerEntry
+from snapshotter.images.layer_stream import stream_layer
 from snapshotter.layers.format import encode
 from snapshotter.layers.indexer import IndexedLayer, LayerIndexer
 from snapshotter.registry.client import RegistryClient
@@ -90,7 +88,14 @@ async def index_layer(
         CorruptError: the bytes are not those of the layer's digest, or not a layer.
     """
     began = time.monotonic()
-    done = await _stream(client, reference, layer, spacing, progress)
+    indexer = LayerIndexer(spacing=spacing, limits=client.settings.limits)
+    done = await stream_layer(
+        client,
+        reference,
+        layer,
+        indexer,
+        lambda position: progress(Progress(layer, Stage.INDEXING, position)),
+    )
     _check(done, layer, diff_id)
     progress(Progress(layer, Stage.PUSHING, layer.size))
     chunks = len(done.index.chunks.codec)
@@ -121,50 +126,10 @@ async def index_layer(
     return DoneLayer(outcome, entry)
 
 
-async def _stream(
-    client: RegistryClient,
-    reference: Reference,
-    layer: Descriptor,
-    spacing: int,
-    progress: Callable[[Progress], None],
-) -> IndexedLayer:
-    indexer = LayerIndexer(spacing=spacing, limits=client.settings.limits)
-    position = 0
-    stream = client.blobs.stream(reference, layer.digest)
-    with _naming(layer):
-        async with contextlib.aclosing(stream) as pieces:
-            async for piece in pieces:
-                position += len(piece)
-                _check_length(position, layer)
-                await asyncio.to_thread(indexer.feed, piece)
-                progress(Progress(layer, Stage.INDEXING, position))
-        return await asyncio.to_thread(indexer.finish)
-
-
-@contextlib.contextmanager
-def _naming(layer: Descriptor) -> Iterator[None]:
-    """Put the layer's name in front of what the indexer, which knows none, complains about."""
-    try:
-        yield
-    except CorruptError as error:
-        raise CorruptError(f"layer {layer.digest}: {error.message}", hint=error.hint) from error
-
-
-def _check_length(position: int, layer: Descriptor) -> None:
-    if position > layer.size:
-        raise CorruptError(f"the registry sends more than {layer.size} bytes")
-
-
 def _check(done: IndexedLayer, layer: Descriptor, diff_id: str) -> None:
-    index = done.index
-    if (index.layer_digest, index.layer_size) != (layer.digest, layer.size):
+    if done.index.diff_id != diff_id:
         raise CorruptError(
-            f"layer {layer.digest} of {layer.size} bytes: the registry sent "
-            f"{index.layer_digest} of {index.layer_size} bytes"
-        )
-    if index.diff_id != diff_id:
-        raise CorruptError(
-            f"layer {layer.digest}: its contents are {index.diff_id}, "
+            f"layer {layer.digest}: its contents are {done.index.diff_id}, "
             f"the image configuration says {diff_id}"
         )
 

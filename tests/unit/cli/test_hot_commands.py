@@ -92,6 +92,32 @@ def test_ls_shows_records_and_packs_of_all_workloads(
     assert "2023-11-14 22:13:20  (default)" in shown
 
 
+def test_pack_makes_and_publishes_the_pack_of_what_was_recorded(
+    registry: RunningRegistry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reference = f"{registry.host}/cli/packed:1"
+    made = image(reference)
+    key = ImageKey(reference, made.digest)
+    area = HotLayer(made.layers[0].digest, f"sha256:{2:064x}", 3 * BLOCK)
+    run_of_it = replace(record(made, "train", 1), layers=(area,), ranges=make_ranges([(0, 1, 2)]))
+    with_registry(lambda client: RegistryHotStore(client).publish_record(key, run_of_it))
+    assert run(["hot", "pack", reference, *PLATFORM, "--json"]) == 3
+    assert "default workload" in capsys.readouterr().err
+    arguments = ["hot", "pack", reference, "--workload", "train", "--level", "3", *PLATFORM]
+    assert run([*arguments, "--json"]) == 0
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    assert captured.err == ""  # no progress where nobody watches
+    assert (document["runs"], document["layers"], document["blocks"]) == (1, 1, 2)
+    assert document["hot_size"] == 2 * BLOCK
+    assert run(arguments) == 0
+    assert "8.2 kB of 1 layers, from 1 runs" in capsys.readouterr().out
+    assert run(["hot", "ls", reference, "--json", *PLATFORM]) == 0
+    stored = json.loads(capsys.readouterr().out)["stored"]
+    packs = [one for one in stored if one["kind"] == "pack"]
+    assert {one["size"] for one in packs} == {document["pack_size"]}
+
+
 def test_a_store_that_is_none_is_a_mistake(
     registry: RunningRegistry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
