@@ -72,6 +72,7 @@ PACKAGES: Final = (
     Package("busybox-static", _program("busybox"), _TEST),
     Package("attr", _program("getfattr"), _TEST),
     Package("git", _program("git"), _TEST),
+    Package("chromium", _program("chromium"), _TEST),
     Package("shellcheck", _program("shellcheck"), _TEST),
     Package("debootstrap", _program("debootstrap"), _IMAGES),
     Package(

@@ -14,6 +14,7 @@ from bootseer.errors import UsageError
 from snapshotter.hot.ranges import Blocks, Ranges, collapse, expand, from_keys
 from snapshotter.hot.record import Ended, HotLayer, MergedRecord, Record
 from snapshotter.hot.record_format import encode
+from snapshotter.hot.recorder import TOGETHER_MS
 from snapshotter.layers.records import I64
 from snapshotter.limits import DEFAULT, Limits
 
@@ -46,7 +47,10 @@ def merge(records: Iterable[Record], limits: Limits = DEFAULT) -> MergedRecord:
     kept = (touched > 1) | (_watching(runs, layers, blocks, rank) < ENOUGH_RUNS)
     order = np.flatnonzero(kept)
     order = order[np.lexsort((keys[order], rank[order]))]
-    ranges, starts = collapse(Blocks(blocks.layer[order], blocks.block[order]), touched[order])
+    # A range has one time: blocks that follow each other on disk, but not in time, stay apart.
+    ranges, starts = collapse(
+        Blocks(blocks.layer[order], blocks.block[order]), touched[order], time[order] // TOGETHER_MS
+    )
     return MergedRecord(
         manifest_digest=runs[0].manifest_digest,
         workload=runs[0].workload,

@@ -19,7 +19,7 @@ from snapshotter.hot.record import Ended, HotLayer, Record
 from snapshotter.layers.records import BLOCK
 from snapshotter.limits import DEFAULT
 
-_TOGETHER_MS: Final = 20
+TOGETHER_MS: Final = 20
 """Touches that follow each other on disk become one range only within this time."""
 
 
@@ -165,7 +165,7 @@ class Recorder:
         self._blocks += count
         if self._rows:
             before, start, blocks = self._rows[-1]
-            together = time - self._times[-1] <= _TOGETHER_MS
+            together = time - self._times[-1] <= TOGETHER_MS
             if together and before == layer and start + blocks == first:
                 self._rows[-1] = (layer, start, blocks + count)
                 return

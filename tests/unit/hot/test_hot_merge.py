@@ -3,6 +3,7 @@
 import statistics
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hot_strategies import LAYERS, MANIFEST, layer, record, records
 from hypothesis import given
@@ -79,6 +80,13 @@ def test_one_run_merged_is_that_run(drawn):
     assert merged.runs == 1
     for one in drawn.layers:
         assert blocks_of(merged, one).tolist() == blocks_of(drawn, one).tolist()
+
+
+def test_blocks_that_follow_each_other_a_while_apart_keep_their_times():
+    run = record([(0, 1, 2), (0, 3, 1), (0, 4, 1)], time_ms=np.array([20, 39, 900]))
+    merged = merge([run])
+    assert merged.ranges.first.tolist() == [1, 4]
+    assert merged.time_ms.tolist() == [20, 900]
 
 
 def test_what_one_of_three_runs_touched_was_chance():

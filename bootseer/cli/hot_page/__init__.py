@@ -1,0 +1,1 @@
+"""The page that shows a hot report: one HTML file that needs nothing else."""
