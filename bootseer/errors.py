@@ -57,3 +57,10 @@ class HostError(BootseerError):
     """This machine lacks something: a kernel feature, a privilege, disk space, a program."""
 
     exit_code = 6
+
+
+def first_error(error: BaseException) -> BaseException:
+    """Return the first single error inside (nested) exception groups; `error` if it is none."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

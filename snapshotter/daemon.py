@@ -26,7 +26,7 @@ import pyfuse3.asyncio
 
 from bootseer import logs
 from bootseer.config import Config, load
-from bootseer.errors import BootseerError, HostError
+from bootseer.errors import BootseerError, HostError, first_error
 from snapshotter.blocks import kernel
 from snapshotter.blocks.filesystem import BlockFilesystem
 from snapshotter.blocks.keeper import notify
@@ -241,9 +241,7 @@ def main() -> int:
 
 def report(error: BaseException) -> int:
     """Say why the server ends; return its exit code. Raise what is a bug."""
-    cause = error
-    while isinstance(cause, BaseExceptionGroup):
-        cause = cause.exceptions[0]
+    cause = first_error(error)
     if not isinstance(cause, BootseerError):
         raise error
     log.critical("daemon.failed", extra={"fields": {"reason": str(cause)}})

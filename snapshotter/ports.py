@@ -1,7 +1,7 @@
 """What services need of the world: small protocols, so that tests can hand in their own."""
 
 import datetime as dt
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -20,7 +20,7 @@ class BlobSource(Protocol):
         """Return exactly `length` bytes from `offset` (the caller stays inside the blob)."""
         ...
 
-    def stream(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
+    def stream(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes]:
         """Yield the blob from `offset` to its end, in pieces of at most 1 MiB as they come in."""
         ...
 

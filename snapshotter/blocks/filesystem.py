@@ -15,14 +15,7 @@ from typing import Final, Protocol, TypeVar
 import pyfuse3
 
 from bootseer.errors import BootseerError, NotFoundError
-from snapshotter.blocks.names import (
-    ROOT_INODE,
-    Inode,
-    LayerName,
-    inode_of,
-    name_at,
-    parse_name,
-)
+from snapshotter.blocks.names import ROOT_INODE, BlockName, Inode, Role
 from snapshotter.blocks.takeover import Handover
 
 log = logging.getLogger(__name__)
@@ -33,7 +26,7 @@ _FOREVER: Final = 10 * 365 * 86400.0
 
 
 class BlockFile(Protocol):
-    """A layer's data area."""
+    """Blocks of a layer."""
 
     @property
     def size(self) -> int:
@@ -48,12 +41,12 @@ class BlockFile(Protocol):
 class BlockFiles(Protocol):
     """Where block files come from."""
 
-    async def open(self, name: LayerName) -> BlockFile:
-        """Return the layer's block file, opened once and kept. NotFoundError if there is none."""
+    async def open(self, name: BlockName) -> BlockFile:
+        """Return a block file, opened once and kept. NotFoundError if there is none."""
         ...
 
-    def names(self) -> Sequence[LayerName]:
-        """Return the layers that there are."""
+    def names(self) -> Sequence[BlockName]:
+        """Return the block files that there are."""
         ...
 
 
@@ -79,10 +72,10 @@ class BlockFilesystem(pyfuse3.Operations):
         self, parent_inode: int, name: bytes, ctx: pyfuse3.RequestContext
     ) -> pyfuse3.EntryAttributes:
         """Find a block file by its name."""
-        layer = parse_name(os.fsdecode(name))
-        if parent_inode != ROOT_INODE or layer is None:
+        found = BlockName.parse(os.fsdecode(name))
+        if parent_inode != ROOT_INODE or found is None:
             raise pyfuse3.FUSEError(errno.ENOENT)
-        return await self._attributes(layer)
+        return await self._attributes(found)
 
     async def getattr(
         self, inode: int, ctx: pyfuse3.RequestContext | None = None
@@ -90,25 +83,26 @@ class BlockFilesystem(pyfuse3.Operations):
         """Describe the directory or a block file."""
         if inode == ROOT_INODE:
             return _entry(ROOT_INODE, stat.S_IFDIR | 0o500, 0)
-        return await self._attributes(_layer(inode))
+        return await self._attributes(_name(inode))
 
     async def open(self, inode: int, flags: int, ctx: pyfuse3.RequestContext) -> pyfuse3.FileInfo:
         """Open a block file; its handle is its inode."""
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise pyfuse3.FUSEError(errno.EROFS)
-        _layer(inode)
-        return pyfuse3.FileInfo(fh=inode, keep_cache=True)
+        name = _name(inode)
+        # A number of a hot area may come back with other contents after the layer was removed.
+        return pyfuse3.FileInfo(fh=inode, keep_cache=name.variant.role is not Role.HOT)
 
     async def read(  # type: ignore[override]  # it takes any buffer
         self, fh: int, off: int, size: int
     ) -> bytes | bytearray:
         """Return verified bytes, or EIO and a log line that names layer and offset."""
-        layer = _layer(fh)
+        name = _name(fh)
 
         async def bytes_at() -> bytes | bytearray:
-            return await (await self._files.open(layer)).read(off, size)
+            return await (await self._files.open(name)).read(off, size)
 
-        return await _guarded(bytes_at, layer, off)
+        return await _guarded(bytes_at, name, off)
 
     async def opendir(self, inode: int, ctx: pyfuse3.RequestContext) -> int:
         """Open the one directory."""
@@ -118,15 +112,14 @@ class BlockFilesystem(pyfuse3.Operations):
 
     async def readdir(self, fh: int, start_id: int, token: pyfuse3.ReaddirToken) -> None:
         """List the block files; an entry's position is its inode number."""
-        for name in sorted(self._files.names()):
-            inode = inode_of(name)
+        for inode, name in sorted((name.inode, name) for name in self._files.names()):
             if inode <= start_id:
                 continue
             try:  # the kernel takes over the size that it is told here, so it must be true
                 entry = await self._attributes(name)
             except pyfuse3.FUSEError:
                 continue
-            if not pyfuse3.readdir_reply(token, name.encode(), entry, inode):
+            if not pyfuse3.readdir_reply(token, str(name).encode(), entry, inode):
                 return
 
     async def statfs(self, ctx: pyfuse3.RequestContext) -> pyfuse3.StatvfsData:
@@ -145,18 +138,18 @@ class BlockFilesystem(pyfuse3.Operations):
     async def releasedir(self, fh: int) -> None:
         """Do nothing: a handle holds nothing."""
 
-    async def _attributes(self, layer: LayerName) -> pyfuse3.EntryAttributes:
+    async def _attributes(self, name: BlockName) -> pyfuse3.EntryAttributes:
         async def size() -> int:
-            return (await self._files.open(layer)).size
+            return (await self._files.open(name)).size
 
-        return _entry(inode_of(layer), stat.S_IFREG | 0o400, await _guarded(size, layer, 0))
+        return _entry(name.inode, stat.S_IFREG | 0o400, await _guarded(size, name, 0))
 
 
-def _layer(inode: int) -> LayerName:
-    layer = name_at(inode)
-    if layer is None:
+def _name(inode: int) -> BlockName:
+    name = BlockName.at(inode)
+    if name is None:
         raise pyfuse3.FUSEError(errno.ESTALE)
-    return layer
+    return name
 
 
 def _entry(inode: Inode, mode: int, size: int) -> pyfuse3.EntryAttributes:
@@ -171,9 +164,9 @@ def _entry(inode: Inode, mode: int, size: int) -> pyfuse3.EntryAttributes:
     return entry
 
 
-async def _guarded(work: Callable[[], Awaitable[T]], layer: LayerName, offset: int) -> T:
+async def _guarded(work: Callable[[], Awaitable[T]], name: BlockName, offset: int) -> T:
     """Let nothing but `FUSEError` out: pyfuse3 stops serving on any other exception."""
-    fields = {"layer": layer, "offset": offset}
+    fields = {"layer": str(name), "offset": offset}
     try:
         return await work()
     except NotFoundError as error:

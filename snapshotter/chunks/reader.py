@@ -23,7 +23,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from cachetools import LRUCache
 
-from bootseer.errors import BootseerError, CorruptError, HostError
+from bootseer.errors import BootseerError, CorruptError, HostError, first_error
 from snapshotter.chunks.ahead import Ahead
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
@@ -311,7 +311,7 @@ class LayerReader:
                     parts = found[first - low : last - low]
                     group.create_task(self._keep(first, mine, body, start, parts))
         except ExceptionGroup as errors:
-            raise _first(errors) from None
+            raise first_error(errors) from None
 
     async def _keep(
         self, low: int, mine: _Futures, body: memoryview, origin: int, windows: list[bytes]
@@ -412,10 +412,3 @@ def _batches(low: int, high: int) -> Iterator[tuple[int, int]]:
     size = max(1, min(_BATCH, (high - low) // 2))
     for first in range(low, high, size):
         yield first, min(first + size, high)
-
-
-def _first(errors: BaseException) -> BaseException:
-    """Return the first single error inside (nested) exception groups."""
-    while isinstance(errors, BaseExceptionGroup):
-        errors = errors.exceptions[0]
-    return errors

@@ -80,6 +80,11 @@ class Recorder:
             self._go_on(so_far, now)
 
     @property
+    def subject(self) -> RecordingSubject:
+        """What is recorded."""
+        return self._subject
+
+    @property
     def blocks(self) -> int:
         """Blocks recorded so far."""
         return self._blocks

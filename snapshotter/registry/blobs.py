@@ -240,7 +240,7 @@ class Blobs:
         request: Request,
         skip: int,
         length: int | None,
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         """Yield at most `length` bytes behind the first `skip`, in pieces of up to 1 MiB."""
         left = self._limits.layer if length is None else length
         while left:

@@ -1,7 +1,7 @@
 """One repository's blobs, for services that want bytes and know nothing of registries."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
 from snapshotter.ports import MirroredSource
@@ -22,7 +22,7 @@ class RepositoryBlobs:
         """Return exactly `length` bytes from `offset`; see `Blobs.read`."""
         return await self._client.blobs.read(self._reference, digest, offset, length)
 
-    def stream(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
+    def stream(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes]:
         """Yield the blob from `offset` to its end; see `Blobs.stream`."""
         return self._client.blobs.stream(self._reference, digest, offset)
 

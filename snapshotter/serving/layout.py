@@ -1,6 +1,6 @@
 """Where a served layer's files are, and the record that says what it is. Pure but for paths.
 
-<root>/blocks/<name>     the layer's data area as a block file (FUSE)
+<root>/blocks/<name>     the layer's data area as a block file (FUSE); <name>h1, <name>r1: variants
 <root>/l/<name>/
     layer.json           `LayerRecord`, written last: a directory without it is rubbish
     index                the layer index, as published or as made here
@@ -8,6 +8,10 @@
     bottom.erofs         likewise for a bottom layer, where whiteouts make that differ
     data blob present    the chunk cache (see `chunks.cachefile`)
     fs, bottom           mount points of the two
+    h1/                  a hot layout: metadata of its own, `blocks` (what its hot area holds), the
+                         hot area as a cache (`data`, `present`), mount points
+    r1/                  mount points of a recording
+<root>/hot/              what is known of hot blocks (see `snapshotter.starts`)
 """
 
 import json
@@ -16,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bootseer.errors import CorruptError
-from snapshotter.blocks.names import LOCAL, LayerName, parse_name
+from snapshotter.blocks.names import LOCAL, NATURAL, BlockName, LayerName, Role, Variant, parse_name
 from snapshotter.serving.materialise import Materialised
 
 INDEX: Final = "index"
@@ -48,6 +52,10 @@ class LayerRecord:
     """The whole data area is on local disk and was checked: no FUSE needed."""
     poisoned: str = ""
     """Why this index must not be used: it does not describe the layer it names."""
+    merkle_root: str = ""
+    """Root of the data area's Merkle tree, in hex; empty where an older version wrote the record."""
+    index_file_digest: str = ""
+    """`sha256:...` of the index file, also where that was made here."""
 
     def with_source(self, reference: str) -> "LayerRecord":
         """Return the record with one more place to fetch from, the newest first."""
@@ -73,22 +81,34 @@ class LayerRecord:
 
 @dataclass(frozen=True, slots=True)
 class MountId:
-    """One mount of a layer: as a bottom layer, or above others. Text form: `name` or `name.b`."""
+    """One mount of a layer. Text form: `name`, with `.b` as a bottom layer, then `.h1` or `.r1`."""
 
     name: LayerName
     bottom: bool
+    """As a bottom layer, where that differs from one above others."""
+    variant: Variant = NATURAL
+    """In which layout, or under which recording."""
 
     def __str__(self) -> str:
         """Return the text form."""
-        return self.name + (_BOTTOM if self.bottom else "")
+        variant = f".{self.variant}" if self.variant.number else ""
+        return self.name + (_BOTTOM if self.bottom else "") + variant
 
     @classmethod
     def parse(cls, text: str) -> "MountId":
         """Parse the text form. ValueError if it is none."""
-        name = parse_name(text.removesuffix(_BOTTOM))
-        if name is None:
+        name, *rest = text.split(".")
+        bottom = rest[:1] == [_BOTTOM[1:]]
+        variant = rest[1:] if bottom else rest
+        block = BlockName.parse(name + "".join(variant))
+        if block is None or len(variant) > 1 or variant == [""] or parse_name(name) is None:
             raise ValueError(f"not a layer mount: {text!r}")
-        return cls(name, text.endswith(_BOTTOM))
+        return cls(block.layer, bottom, block.variant)
+
+    @property
+    def natural(self) -> "MountId":
+        """The same layer as it is mounted when it is pulled."""
+        return replace(self, variant=NATURAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +139,30 @@ class Layout:
         """Return a layer's index."""
         return self.layer(name) / INDEX
 
+    def variant(self, name: LayerName, variant: Variant) -> Path:
+        """Return the directory of a variant's own files; that of the layer if it is natural."""
+        return self.layer(name) / str(variant)
+
     def metadata(self, mount: MountId) -> Path:
-        """Return the EROFS metadata for a mount."""
-        return self.layer(mount.name) / ("bottom.erofs" if mount.bottom else "meta.erofs")
+        """Return the EROFS metadata for a mount. A recording is of the natural layout."""
+        hot = mount.variant.role is Role.HOT
+        directory = self.variant(mount.name, mount.variant if hot else NATURAL)
+        return directory / ("bottom.erofs" if mount.bottom else "meta.erofs")
 
     def mount_point(self, mount: MountId) -> Path:
         """Return where a mount is."""
-        return self.layer(mount.name) / ("bottom" if mount.bottom else "fs")
+        return self.variant(mount.name, mount.variant) / ("bottom" if mount.bottom else "fs")
 
-    def block_file(self, name: LayerName) -> Path:
-        """Return a layer's block file. To be opened by the kernel and by other processes only."""
-        return self.blocks / name
+    def mounted_at(self, point: Path) -> MountId:
+        """Return whose mount point this is. ValueError if it is nobody's."""
+        name, *variant, face = point.relative_to(self.layers).parts
+        if face not in ("fs", "bottom"):
+            raise ValueError(f"no mount point: {point}")
+        return MountId.parse(".".join([name + (_BOTTOM if face == "bottom" else ""), *variant]))
+
+    def block_file(self, name: BlockName) -> Path:
+        """Return a block file. To be opened by the kernel and by other processes only."""
+        return self.blocks / str(name)
 
     def data(self, name: LayerName) -> Path:
         """Return a layer's cache file."""
@@ -147,4 +180,6 @@ def record_of(made: Materialised, reference: str, index_digest: str) -> LayerRec
         inodes=made.inodes,
         two_faced=made.two_faced,
         local=index_digest == LOCAL,
+        merkle_root=made.merkle_root,
+        index_file_digest=made.index_digest,
     )

@@ -8,8 +8,11 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from bootseer.atomic import write_atomic
 from snapshotter.erofs.build import build
+from snapshotter.erofs.hot import HotLayout
 from snapshotter.erofs.options import Options, uuid_of
 from snapshotter.layers.format import decode
 from snapshotter.layers.records import BLOCK, InodeFlag, LayerIndex
@@ -21,6 +24,10 @@ class Materialised:
     """What the server wants to know of a layer whose metadata is on disk."""
 
     layer_digest: str
+    index_digest: str
+    """`sha256:...` of the index file."""
+    merkle_root: str
+    """Of the data area, in hex."""
     windows_digest: str
     size: int
     inodes: int
@@ -40,13 +47,37 @@ def materialise(index_path: Path, limits: Limits = DEFAULT) -> Materialised:
 
 def write_metadata(index: LayerIndex, digest: str, directory: Path) -> Materialised:
     """Write the EROFS metadata of a checked index; `digest` is that of the index' file."""
-    inodes = index.tree.inodes
-    two_faced = bool((inodes.flags & (InodeFlag.WHITEOUT | InodeFlag.OPAQUE)).any())
+    two_faced = _write(index, digest, directory, None)
+    return Materialised(
+        index.layer_digest,
+        digest,
+        index.merkle_root.hex(),
+        index.windows_digest,
+        index.data_size,
+        len(index.tree.inodes.mode),
+        two_faced,
+    )
+
+
+def materialise_hot(index_path: Path, blocks: Path, directory: Path, limits: Limits) -> None:
+    """Write the metadata of a layer in a hot layout; `blocks`: see `HotLayout.blocks`, int64.
+
+    Raises:
+        CorruptError: the index is not one, or the blocks are not of its data area.
+    """
+    data = index_path.read_bytes()
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    hot = HotLayout(np.fromfile(blocks, dtype="<i8"))
+    _write(decode(data, limits), digest, directory, hot)
+
+
+def _write(index: LayerIndex, digest: str, directory: Path, hot: HotLayout | None) -> bool:
+    """Write `meta.erofs`, and `bottom.erofs` if the layer has two faces: say whether it has."""
+    flags = index.tree.inodes.flags
+    two_faced = bool((flags & (InodeFlag.WHITEOUT | InodeFlag.OPAQUE)).any())
     faces = {"meta.erofs": False} | ({"bottom.erofs": True} if two_faced else {})
     for name, bottom in faces.items():
         options = Options(uuid_of(digest), bottom=bottom)
-        image = build(index.tree, index.data_size // BLOCK, options)
-        write_atomic(directory / name, image)
-    return Materialised(
-        index.layer_digest, index.windows_digest, index.data_size, len(inodes.mode), two_faced
-    )
+        image = build(index.tree, index.data_size // BLOCK, options, hot)
+        write_atomic(directory / name, image, durable=hot is None)
+    return two_faced

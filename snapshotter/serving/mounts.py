@@ -21,19 +21,20 @@ class MountJob:
 
     metadata: Path
     target: Path
-    device: Path | None
-    """The data area; None for a layer without file data."""
+    devices: tuple[Path, ...]
+    """The data area, then the hot area of a hot layout; none for a layer without file data."""
     via_loop: bool
     direct: bool
-    """The data area is a local file."""
+    """Read the devices past their own page cache."""
     read_ahead_kb: int
     """Read-ahead of the mount; negative leaves the kernel's default."""
 
 
 def mount_layer(job: MountJob) -> None:
     """Mount a layer. HostError if the kernel refuses; nothing is left mounted then."""
-    job.target.mkdir(exist_ok=True)
-    mount_erofs(job.metadata, job.target, job.device, via_loop=job.via_loop, direct=job.direct)
+    job.target.mkdir(parents=True, exist_ok=True)
+    data, more = (job.devices[0], job.devices[1:]) if job.devices else (None, ())
+    mount_erofs(job.metadata, job.target, data, *more, via_loop=job.via_loop, direct=job.direct)
     if job.read_ahead_kb >= 0:
         set_read_ahead(bdi_directory(job.target), job.read_ahead_kb)
 
@@ -50,6 +51,12 @@ def unmount_layer(target: Path, *, lazy: bool) -> bool:
             return False
         raise
     return True
+
+
+def change_read_ahead(target: Path, kilobytes: int) -> None:
+    """Set the read-ahead of files that are opened from now on below a mount."""
+    if kilobytes >= 0:
+        set_read_ahead(bdi_directory(target), kilobytes)
 
 
 def set_read_ahead(bdi: Path, kilobytes: int) -> None:

@@ -19,19 +19,32 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from bootseer.atomic import write_atomic
 from bootseer.errors import BootseerError, CorruptError, NotFoundError, RemoteError
 from snapshotter.blocks.kernel import mounts_below
-from snapshotter.blocks.names import LOCAL, LayerName, name_of, parse_name
+from snapshotter.blocks.names import (
+    LOCAL,
+    NATURAL,
+    BlockName,
+    LayerName,
+    Role,
+    name_of,
+    parse_name,
+)
 from snapshotter.limits import DEFAULT, Limits
 from snapshotter.ports import Images, PublishedIndex
 from snapshotter.serving.files import LayerFiles, read_record
 from snapshotter.serving.ingest import IngestJob, ingest
 from snapshotter.serving.layout import INDEX, NEW, RECORD, LayerRecord, Layout, MountId, record_of
 from snapshotter.serving.materialise import materialise
-from snapshotter.serving.mounts import MountJob, mount_layer, unmount_layer
+from snapshotter.serving.mounts import (
+    MountJob,
+    change_read_ahead,
+    mount_layer,
+    unmount_layer,
+)
 from snapshotter.serving.poison import Poisoned
 from snapshotter.serving.workers import Workers
 from snapshotter.snapshots.ports import LayerMount, LayerRequest
@@ -57,6 +70,22 @@ class ProviderPolicy:
     """Remove layers that no snapshot names."""
 
 
+class Blocks(Protocol):
+    """The devices of EROFS mounts."""
+
+    async def prepare(self, name: BlockName) -> Path | None:
+        """Make a block file ready to be served by us; or return a local file with all of it."""
+        ...
+
+    async def forget(self, name: BlockName) -> None:
+        """Close a block file that nobody can read any more."""
+        ...
+
+    def worth_keeping(self) -> set[str]:
+        """Return the mounts that are kept for the next start, as long as their layer is used."""
+        ...
+
+
 class Provider:
     """The `LayerProvider` of the daemon."""
 
@@ -64,6 +93,7 @@ class Provider:
         self,
         layout: Layout,
         files: LayerFiles,
+        blocks: Blocks,
         images: Images,
         workers: Workers,
         policy: ProviderPolicy,
@@ -79,6 +109,7 @@ class Provider:
         """
         self._layout = layout
         self._files = files
+        self._blocks = blocks
         self._images = images
         self._workers = workers
         self._policy = policy
@@ -247,19 +278,38 @@ class Provider:
     async def _mount(self, mount: MountId, record: LayerRecord) -> None:
         if str(mount) in self._mounted:
             return
-        device = self._layout.data if record.local else self._layout.block_file
-        if not record.local:
-            await self._files.open(mount.name)
+        devices = await self._devices(mount, record)
+        local = self._layout.blocks not in {device.parent for device in devices}
+        role = mount.variant.role
         job = MountJob(
             metadata=self._layout.metadata(mount),
             target=self._layout.mount_point(mount),
-            device=device(mount.name) if record.size else None,
+            devices=devices,
             via_loop=self._policy.via_loop,
-            direct=record.local,
-            read_ahead_kb=self._policy.erofs_read_ahead_kb,
+            direct=role is Role.RECORD or (role is Role.DATA and local),
+            # What a start touches is recorded exactly, and lies in a hot area in its order.
+            read_ahead_kb=self._policy.erofs_read_ahead_kb if role is Role.DATA else 0,
         )
         await self._workers.quick(mount_layer, job)
         self._mounted.add(str(mount))
+
+    async def _devices(self, mount: MountId, record: LayerRecord) -> tuple[Path, ...]:
+        """Return the extra devices of a mount, in the order of its device table."""
+        if not record.size:
+            return ()
+        own = BlockName(mount.name, mount.variant)
+        hot = mount.variant.role is Role.HOT
+        names = (BlockName(mount.name), own) if hot else (own,)
+        return tuple([await self._device(name) for name in names])
+
+    async def _device(self, name: BlockName) -> Path:
+        return await self._blocks.prepare(name) or self._layout.block_file(name)
+
+    async def raise_read_ahead(self, mount: MountId) -> None:
+        """Give a mount the usual read-ahead: the start that went without one is over."""
+        if str(mount) in self._mounted:
+            target, wanted = self._layout.mount_point(mount), self._policy.erofs_read_ahead_kb
+            await self._workers.quick(change_read_ahead, target, wanted)
 
     def adopt(self, *, fresh: bool) -> list[str]:
         """Learn what is mounted already; return mounts that a new FUSE connection made useless."""
@@ -268,14 +318,13 @@ class Provider:
         below = mounts_below(self._layout.layers)
         stale = []
         for point in below:
-            path = Path(point)
             try:
-                mount = MountId.parse(path.parent.name + (".b" if path.name == "bottom" else ""))
+                mount = self._layout.mounted_at(Path(point))
                 record = read_record(self._layout, mount.name)
             except (ValueError, BootseerError):
                 stale.append(point)
                 continue
-            if fresh and not record.local:
+            if fresh and (not record.local or mount.variant.number):
                 stale.append(point)
             else:
                 self._mounted.add(str(mount))
@@ -289,24 +338,52 @@ class Provider:
 
     async def release(self, layer: str) -> None:
         """Unmount and remove a layer: the last snapshot that used it is gone."""
-        if self._policy.collect:
-            mount = MountId.parse(layer)
+        if not self._policy.collect:
+            return
+        mount = MountId.parse(layer)
+        if mount.variant.role is Role.HOT:
+            return  # the next start wants it; it goes with its layer
+        if mount == mount.natural:
             self._provided.pop(mount.name, None)
-            await self._unmount(mount)
-            await self._remove(mount.name)
+        unused = self._mounted - await self._kept()
+        for other in sorted(unused, key=len, reverse=True):
+            if MountId.parse(other).name == mount.name:
+                await self._unmount(MountId.parse(other))
+        await self._remove(mount.name)
 
     async def collect(self) -> None:
         """Unmount and remove what no snapshot names."""
         if not self._policy.collect or not self._layout.layers.is_dir():
             return
-        used = await self._used()
-        for mount in sorted(self._mounted - used):
+        kept = await self._kept()
+        for mount in sorted(self._mounted - kept):
             await self._unmount(MountId.parse(mount))
-        kept = {MountId.parse(m).name for m in used | self._mounted}
+        names = {MountId.parse(m).name for m in kept | self._mounted}
         for path in list(self._layout.layers.iterdir()):
             name = parse_name(path.name)
-            if name and name not in kept:
+            if name and name not in names:
                 await self._remove(name)
+            elif name:
+                await self._remove_variants(name, path, kept)
+
+    async def _kept(self) -> set[str]:
+        """Return the mounts that snapshots name, and what goes with these."""
+        used = await self._used()
+        names = {MountId.parse(mount).name for mount in used}
+        worth = self._blocks.worth_keeping()
+        return used | {mount for mount in worth if MountId.parse(mount).name in names}
+
+    async def _remove_variants(self, name: LayerName, directory: Path, kept: set[str]) -> None:
+        """Remove the files of variants that are neither mounted nor worth keeping."""
+        needed = {MountId.parse(m).variant for m in kept | self._mounted if m.startswith(name)}
+        for path in directory.iterdir():
+            block = BlockName.parse(name + path.name)
+            if block is None or block.variant in needed or block.variant == NATURAL:
+                continue
+            async with self._lock(name):
+                if self._idle(name):
+                    await self._blocks.forget(block)
+                    await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
 
     def _touch(self, name: LayerName) -> None:
         self._provided[name] = time.monotonic()
@@ -316,7 +393,7 @@ class Provider:
 
     async def _unmount(self, mount: MountId) -> None:
         async with self._lock(mount.name):
-            if not self._idle(mount.name) or str(mount) in await self._used():
+            if not self._idle(mount.name) or str(mount) in await self._kept():
                 return
             target = self._layout.mount_point(mount)
             if await self._workers.quick(unmount_layer, target, lazy=False):
@@ -331,6 +408,9 @@ class Provider:
             if not self._idle(name) or name in still_used:
                 return
             self._layout.record(name).unlink(missing_ok=True)
+            for path in directory.glob("h*"):
+                if block := BlockName.parse(name + path.name):
+                    await self._blocks.forget(block)
             await self._files.close(name)
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
             log.info("layer.removed", extra={"fields": {"layer": name}})

@@ -1,7 +1,7 @@
 """Blobs from the first place that has them."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from bootseer.errors import NotFoundError, RemoteError
 from snapshotter.ports import MirroredSource
@@ -38,7 +38,7 @@ class FirstOf:
         for source in tuple(self._sources):
             await source.doubt(digest)
 
-    async def stream(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
+    async def stream(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes]:
         """Yield the blob; when a source fails the next one goes on from there."""
         failure: NotFoundError | RemoteError | None = None
         position = offset

@@ -163,6 +163,7 @@ class Snapshotter:
         RemoteError if a lazy layer below it cannot be mounted now.
         """
         row, below = await self._run(self._state.mounted, snapshotter, key)
+        below = await self._without_lost(below)
         await self._ensure([row.link, *below])
         return self._mounts(row, below)
 
@@ -209,9 +210,9 @@ class Snapshotter:
             await delete(await self._run(self._state.sweep))
 
     async def _remove(self, snapshotter: str, key: str) -> None:
-        row = await self._run(self._state.remove, snapshotter, key)
-        if row.link.layer and self._lazy:
-            self._lazy.release_soon(row.link.layer)
+        for layer in await self._run(self._state.remove, snapshotter, key):
+            if self._lazy:
+                self._lazy.release_soon(layer)
 
     async def _serve(
         self, snapshotter: str, key: str, parent: str, labels: Mapping[str, str]
@@ -248,13 +249,29 @@ class Snapshotter:
     async def _create(
         self, kind: Kind, snapshotter: str, key: str, parent: str, labels: Mapping[str, str]
     ) -> list[Mount]:
-        below = await self._run(self._state.below, snapshotter, parent)
+        info, below = await self._run(self._state.below, snapshotter, parent)
         await self._ensure(below)
         owner = await self._owner(parent, below)
+        stand_ins = await self._stand_ins(labels, info, below) if kind is Kind.ACTIVE else {}
         row, below = await self._run(
-            self._state.create, kind, snapshotter, key, parent, labels, owner
+            self._state.create, kind, snapshotter, key, parent, labels, owner, stand_ins
         )
         return self._mounts(row, below)
+
+    async def _stand_ins(
+        self, labels: Mapping[str, str], parent: Info | None, below: Sequence[Link]
+    ) -> Mapping[str, str]:
+        layers = [link.layer for link in below if link.layer]
+        request = label_rules.start_request(labels, parent, layers) if parent else None
+        return await self._lazy.stand_ins(request) if request and self._lazy else {}
+
+    async def _without_lost(self, below: Sequence[Link]) -> list[Link]:
+        """Put layers back in the place of stand-ins that are not to be had any more."""
+        wanted = [link.layer for link in below if link.layer and link.layer != link.pulled]
+        lost = await self._lazy.try_all(wanted) if wanted and self._lazy else {}
+        for layer, error in lost.items():
+            _log.warning("stand-in lost", extra={"fields": {"layer": layer, "error": str(error)}})
+        return [Link(one.id, one.pulled) if one.layer in lost else one for one in below]
 
     async def _owner(self, parent: str, below: Sequence[Link]) -> Owner:
         """Tell whom the root directory of a snapshot belongs to: as below, so that it looks so."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from bootseer.errors import UsageError
 from snapshotter.limits import DEFAULT, Limits
-from snapshotter.snapshots.ports import LayerRequest
+from snapshotter.snapshots.ports import LayerRequest, StartRequest
 from snapshotter.snapshots.records import Info
 
 TARGET: Final = "containerd.io/snapshot.ref"
@@ -62,6 +62,23 @@ def updated(
 def digest(text: str) -> str:
     """Return the text if it is a SHA-256 digest, otherwise an empty string."""
     return text if _DIGEST.fullmatch(text) else ""
+
+
+def start_request(
+    labels: Mapping[str, str], parent: Info, layers: Sequence[str]
+) -> StartRequest | None:
+    """Return what a Prepare asks for if a container is about to start on lazily served layers.
+
+    None if it unpacks an image layer.
+    """
+    if labels.get(TARGET) or not layers:
+        return None
+    return StartRequest(
+        image_ref=parent.labels.get(_IMAGE, ""),
+        manifest_digest=digest(parent.labels.get(_MANIFEST, "")),
+        layers=tuple(layers),
+        labels=dict(labels),
+    )
 
 
 def layer_request(

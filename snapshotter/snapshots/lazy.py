@@ -11,13 +11,13 @@ Concurrency
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bootseer.errors import BootseerError, HostError, RemoteError
-from snapshotter.snapshots.ports import LayerMount, LayerProvider, LayerRequest
+from snapshotter.snapshots.ports import LayerMount, LayerProvider, LayerRequest, StartRequest
 from snapshotter.snapshots.waiting import Gate
 
 _log = logging.getLogger(__name__)
@@ -34,6 +34,8 @@ class Patience:
     """Until containerd is told to unpack the layer itself."""
     ensure: float = 30.0
     """Until the mounts of a snapshot are said to be unavailable."""
+    stand_ins: float = 5.0
+    """Until a container starts on its layers as they were pulled."""
     release: float = 30.0
     """Until a layer that won't go is left for the next start; pulls may wait for it."""
 
@@ -67,6 +69,23 @@ class LazyLayers:
                 if mount:
                     self.release_soon(mount.layer)
                 raise
+
+    async def stand_ins(self, start: StartRequest) -> Mapping[str, str]:
+        """Return what a container gets in the place of its layers; nothing if that takes long."""
+        try:
+            async with asyncio.timeout(self._patience.stand_ins):
+                return await self._provider.stand_ins(start)
+        except TimeoutError:
+            reason = f"not ready within {self._patience.stand_ins:g} s"
+        except (BootseerError, OSError) as error:
+            reason = str(error)
+        except Exception:  # noqa: BLE001
+            # What makes starts faster must never make one fail.
+            _log.exception("layer provider failed", extra={"fields": {"image": start.image_ref}})
+            reason = "unexpected error, logged above"
+        fields = {"image": start.image_ref, "reason": reason}
+        _log.warning("container starts on layers as they were pulled", extra={"fields": fields})
+        return {}
 
     def path(self, layer: str) -> Path:
         """Return where the layer's tree is mounted."""

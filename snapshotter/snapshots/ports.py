@@ -39,6 +39,21 @@ class LayerMount:
     inodes: int
 
 
+@dataclass(frozen=True, slots=True)
+class StartRequest:
+    """A container is about to start on an image whose layers are served lazily.
+
+    Image fields are those of the topmost layer's `LayerRequest`.
+    """
+
+    image_ref: str
+    manifest_digest: str
+    layers: tuple[str, ...]
+    """What the provider calls the layers, from the top down."""
+    labels: Mapping[str, str]
+    """Of the container's snapshot, unverified."""
+
+
 class LayerProvider(Protocol):
     """Serves image layers without unpacking them.
 
@@ -52,6 +67,13 @@ class LayerProvider(Protocol):
 
         None: not ours to serve, containerd should unpack it. Any `BootseerError`: we should but
         cannot; containerd unpacks it too, and a warning says why.
+        """
+        ...
+
+    async def stand_ins(self, start: StartRequest) -> Mapping[str, str]:
+        """Return, by layer, what the container gets in its place: the same tree, mounted so that
+        its start is faster, or recorded. They are stored with the snapshot and released like
+        layers. Never raises for trouble of its own: then there are none.
         """
         ...
 

@@ -58,6 +58,8 @@ class Link:
     """Its directory's name, unless `layer` is set."""
     layer: str | None
     """What the layer provider calls the tree; None for a tree of our own directories."""
+    pulled: str | None = None
+    """Where `layer` is a stand-in: the layer in whose place it is."""
 
 
 @dataclass(frozen=True, slots=True)

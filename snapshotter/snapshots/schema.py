@@ -49,6 +49,21 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         # Is the layer of this chain ID there already? Used by every Prepare of an image layer.
         "CREATE INDEX labels_by_value ON labels (key, value)",
     ),
+    (
+        """
+        CREATE TABLE stand_ins (
+            -- An active snapshot: the container that runs on it.
+            snapshot INTEGER NOT NULL REFERENCES snapshots (id) ON DELETE CASCADE,
+            -- What the layer provider calls a layer below it.
+            layer TEXT NOT NULL,
+            -- What the container gets in its place: the same tree, mounted another way.
+            stand_in TEXT NOT NULL,
+            PRIMARY KEY (snapshot, layer)
+        ) WITHOUT ROWID
+        """,
+        # Is the stand-in still in use? Used when a snapshot is removed.
+        "CREATE INDEX stand_ins_by_name ON stand_ins (stand_in)",
+    ),
 )
 """Statements of each schema version, the first is version 1."""
 

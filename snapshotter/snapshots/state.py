@@ -47,11 +47,11 @@ class State:
         with self._store.transaction(snapshotter) as snapshots:
             return [info for info in snapshots.all(matches.needed_label) if matches(info)]
 
-    def below(self, snapshotter: str, parent: str) -> list[Link]:
-        """Return what a new snapshot on `parent` would have below it, from the top down."""
+    def below(self, snapshotter: str, parent: str) -> tuple[Info | None, list[Link]]:
+        """Return the parent of a new snapshot, and what it has below it, from the top down."""
         with self._store.transaction(snapshotter) as snapshots:
-            snapshots.parent(parent)
-            return snapshots.chain(parent)
+            row = snapshots.parent(parent)
+            return row.info if row else None, snapshots.chain(parent)
 
     def mounted(self, snapshotter: str, key: str) -> tuple[Row, list[Link]]:
         """Return an active snapshot or view and what it has below it, from the top down."""
@@ -59,7 +59,7 @@ class State:
             row = snapshots.get(key)
             if row.info.kind is Kind.COMMITTED:
                 raise StateError(f"snapshot {key!r} is committed: only what is built on it mounts")
-            return row, snapshots.chain(row.info.parent)
+            return row, _with(snapshots.stand_ins(row.link.id), snapshots.chain(row.info.parent))
 
     def create(
         self,
@@ -69,12 +69,14 @@ class State:
         parent: str,
         labels: Mapping[str, str],
         owner: Owner,
+        stand_ins: Mapping[str, str],
     ) -> tuple[Row, list[Link]]:
         """Make an active snapshot or a view, with its directories; return what `mounted` does."""
         with self._store.transaction(snapshotter) as snapshots:
             row = snapshots.insert(kind, key, parent, labels)
+            snapshots.set_stand_ins(row.link.id, stand_ins)
             self._directories.create(row.link.id, kind, owner)
-            return row, snapshots.chain(parent)
+            return row, _with(stand_ins, snapshots.chain(parent))
 
     def wanted(
         self, snapshotter: str, key: str, parent: str, target: str
@@ -135,9 +137,13 @@ class State:
         with self._store.transaction(snapshotter) as snapshots:
             snapshots.commit(key, name, labels, parent, usage)
 
-    def remove(self, snapshotter: str, key: str) -> Row:
-        """Remove a snapshot. Its directory is only moved aside."""
+    def remove(self, snapshotter: str, key: str) -> list[str]:
+        """Remove a snapshot; return the layers and stand-ins that it used.
+
+        Its directory is only moved aside.
+        """
         with self._store.transaction(snapshotter) as snapshots:
+            stand_ins = snapshots.stand_ins(snapshots.get(key).link.id)
             row = snapshots.remove(key)
         try:
             self._directories.discard(row.link.id)
@@ -145,7 +151,7 @@ class State:
             # The snapshot is gone; the next sweep gets its directory.
             fields = {"id": row.link.id, "error": str(error)}
             _log.warning("directory of removed snapshot not moved", extra={"fields": fields})
-        return row
+        return [*stand_ins.values(), *([row.link.layer] if row.link.layer else [])]
 
     def relabel(
         self, snapshotter: str, name: str, labels: Mapping[str, str], fields: Sequence[str]
@@ -158,6 +164,14 @@ class State:
     def sweep(self) -> list[Path]:
         """Move aside all that belongs to no snapshot and return what can be deleted."""
         return self._directories.sweep(self._store.ids())
+
+
+def _with(stand_ins: Mapping[str, str], chain: Sequence[Link]) -> list[Link]:
+    """Put stand-ins in the places of their layers."""
+    return [
+        Link(link.id, stand_ins.get(link.layer, link.layer) if link.layer else None, link.layer)
+        for link in chain
+    ]
 
 
 def _free(snapshots: Snapshots, target: str) -> str:

@@ -65,16 +65,22 @@ class Store:
             return {number for (number,) in self._db.execute("SELECT id FROM snapshots")}
 
     def layers(self) -> set[str]:
-        """Return all layers that a snapshot uses, of all snapshotters."""
+        """Return all layers and stand-ins that a snapshot uses, of all snapshotters."""
         with self._transaction():
-            query = "SELECT DISTINCT layer FROM snapshots WHERE layer IS NOT NULL"
+            query = (
+                "SELECT layer FROM snapshots WHERE layer IS NOT NULL "
+                "UNION SELECT stand_in FROM stand_ins"
+            )
             return {layer for (layer,) in self._db.execute(query)}
 
     def uses(self, layer: str) -> bool:
-        """Tell whether any snapshot of any snapshotter uses the layer."""
+        """Tell whether any snapshot of any snapshotter uses the layer or stand-in."""
         with self._transaction():
-            query = "SELECT EXISTS (SELECT 1 FROM snapshots WHERE layer = ?)"
-            return bool(self._db.execute(query, (layer,)).fetchone()[0])
+            query = (
+                "SELECT EXISTS (SELECT 1 FROM snapshots WHERE layer = :layer) "
+                "OR EXISTS (SELECT 1 FROM stand_ins WHERE stand_in = :layer)"
+            )
+            return bool(self._db.execute(query, {"layer": layer}).fetchone()[0])
 
     def _configure(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -290,6 +296,16 @@ class Snapshots:
         self._db.execute(query, (self._now(), row.link.id))
         self._set_labels(row.link.id, labels)
         return self.get(name).info
+
+    def stand_ins(self, number: int) -> dict[str, str]:
+        """Return what a snapshot's container gets in the place of layers below it."""
+        query = "SELECT layer, stand_in FROM stand_ins WHERE snapshot = ?"
+        return dict(self._db.execute(query, (number,)))
+
+    def set_stand_ins(self, number: int, stand_ins: Mapping[str, str]) -> None:
+        """Give a snapshot's container something else in the place of layers below it."""
+        rows = [(number, layer, other) for layer, other in stand_ins.items()]
+        self._db.executemany("INSERT OR REPLACE INTO stand_ins VALUES (?, ?, ?)", rows)
 
     def _check_new(self, name: str) -> None:
         if not name or len(name.encode()) > DEFAULT.snapshot_name:

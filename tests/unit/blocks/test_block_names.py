@@ -8,18 +8,40 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapshotter.blocks import lock
-from snapshotter.blocks.names import LOCAL, ROOT_INODE, inode_of, name_at, name_of, parse_name
+from snapshotter.blocks.names import (
+    LOCAL,
+    MOST_NUMBER,
+    NATURAL,
+    ROOT_INODE,
+    BlockName,
+    Role,
+    Variant,
+    name_of,
+    parse_name,
+)
 from snapshotter.blocks.takeover import Handover
 
 digests = st.binary(min_size=32, max_size=32).map(lambda raw: f"sha256:{raw.hex()}")
 
 
-@given(layer=digests, index=digests | st.just(LOCAL))
-def test_a_name_gives_its_inode_and_back(layer: str, index: str) -> None:
-    name = name_of(layer, index)
-    assert parse_name(name) == name
-    assert inode_of(name) > ROOT_INODE
-    assert name_at(inode_of(name)) == name
+variants = st.just(NATURAL) | st.builds(
+    Variant, st.sampled_from([Role.HOT, Role.RECORD]), st.integers(1, MOST_NUMBER)
+)
+
+
+@given(layer=digests, index=digests | st.just(LOCAL), variant=variants)
+def test_a_name_gives_its_inode_and_back(layer: str, index: str, variant: Variant) -> None:
+    name = BlockName(name_of(layer, index), variant)
+    assert parse_name(name.layer) == name.layer
+    assert ROOT_INODE < name.inode < 1 << 63
+    assert BlockName.at(name.inode) == name
+    assert BlockName.parse(str(name)) == name
+
+
+@given(text=st.text("0123456789abcdefhr", max_size=20))
+def test_what_is_no_block_file_has_no_name(text: str) -> None:
+    name = BlockName.parse(text)
+    assert name is None or str(name) == text
 
 
 @given(layer=digests, one=digests, other=digests)
@@ -29,8 +51,8 @@ def test_what_two_indexes_say_of_a_layer_has_two_names(layer: str, one: str, oth
 
 @given(inode=st.integers(min_value=-5, max_value=1 << 65))
 def test_no_inode_number_crashes(inode: int) -> None:
-    name = name_at(inode)
-    assert name is None or inode_of(name) == inode
+    name = BlockName.at(inode)
+    assert name is None or name.inode == inode
 
 
 @given(text=st.text(max_size=80))

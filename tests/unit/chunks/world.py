@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -90,7 +90,7 @@ class FakeSource:
             body = bytes(len(body))
         return body
 
-    async def stream(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
+    async def stream(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes]:
         yield self.blob[offset:]
 
 

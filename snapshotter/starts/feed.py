@@ -1,0 +1,255 @@
+"""Fills hot areas from a hot pack: one sequential download, frames out of turn for who waits.
+
+Frames lie in the pack in the order in which a start asks for their blocks, so the download is
+mostly ahead of it. A read of a block that is not there yet joins the download where that brings
+the block within `FeedRules.patience`; otherwise its frame is fetched at once, beside the download.
+
+Concurrency
+    Everything but `_unpack` runs in the event loop. A frame is in one of three states: *landed*
+    (its blocks are in the areas), *flying* (in `_rushed`: fetched out of turn), or neither: the
+    download brings it. `_waiting` has a future for each frame that somebody waits for; landing or
+    giving up resolves it, and both happen in one step with the change of state. The download skips
+    what landed; a frame that it decodes while it is rushed is written twice, the same bytes.
+    Worker threads unpack and write frames of their own and touch no state.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from bootseer.errors import BootseerError, RemoteError, first_error
+from snapshotter.hot.unpack import HotBlocks, OpenedPack, PackStream
+from snapshotter.layers.records import I64
+from snapshotter.ports import BlobSource
+from snapshotter.starts.area import HotArea
+
+log = logging.getLogger(__name__)
+
+_SKIP: Final = 4 << 20
+"""Bytes of frames that are there already, past which a download starts anew."""
+_DECODING: Final = 3
+"""Frames of one pack that are unpacked at once: enough to keep two cores busy."""
+
+Store = Callable[[str, int, memoryview], None]
+"""(layer, position in its hot area, bytes): puts bytes into the kernel's page cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRules:
+    """When a read waits for the download."""
+
+    patience: float = 0.2
+    """Seconds until a block's frame is expected, up to which a read waits for it."""
+    first_rate: float = 12.5e6
+    """Bytes a second that are expected before anything was measured (100 Mbit/s)."""
+
+
+@dataclass(slots=True)
+class FeedCounters:
+    """What a feed did so far."""
+
+    bytes: int = 0
+    """Of the pack, compressed."""
+    frames: int = 0
+    """Frames that landed."""
+    rushed: int = 0
+    """Frames that were fetched out of turn."""
+    seconds: float = 0.0
+    """How long the download took, or has taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A download of a pack that is under way."""
+
+    stream: PackStream
+    pieces: AsyncGenerator[bytes]
+
+
+class PackFeed:
+    """Brings the blocks of one pack into hot areas (`area.Feed`)."""
+
+    def __init__(
+        self,
+        digest: str,
+        opened: OpenedPack,
+        areas: Mapping[str, HotArea],
+        source: BlobSource,
+        executor: Executor,
+        rules: FeedRules,
+        store: Store | None = None,
+    ) -> None:
+        """`areas` has the areas to fill by layer digest; the pack's other layers are passed over."""
+        self.counters = FeedCounters()
+        self._digest = digest
+        self._opened = opened
+        self._areas = areas
+        self._source = source
+        self._executor = executor
+        self._rules = rules
+        self._store = store
+        self._frame_of = _frames_by_position(opened)
+        self._landed = bytearray(opened.frames)
+        self._rushed: set[int] = set()
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._at = 0
+        """Bytes of the pack that the download has brought."""
+        self._rate = rules.first_rate
+        self._over = False
+
+    @property
+    def frames(self) -> int:
+        """Frames of the pack (a count)."""
+        return self._opened.frames
+
+    def expect(self, layer: str, positions: range) -> Sequence[asyncio.Future[None]]:
+        """See `area.Feed`."""
+        frames = self._frame_of.get(layer)
+        if self._over or frames is None:
+            return ()
+        wanted = np.unique(frames[positions.start : positions.stop]).tolist()
+        return [self._expect(frame) for frame in wanted if not self._landed[frame]]
+
+    async def run(self, begun: "Download | None" = None) -> None:
+        """Download until all frames have landed. `begun`: a download whose front was read.
+
+        Raises:
+            NotFoundError, RemoteError: the pack is not to be had (any more).
+            CorruptError: a frame is wrong; nothing of it was used.
+        """
+        began = time.monotonic()
+        self._skip_what_is_there()
+        download = begun
+        try:
+            while (frame := self._landed.find(0)) >= 0:
+                download = download or self._resume(frame)
+                await self._receive(download)
+                if self._landed.find(0) == frame:
+                    raise RemoteError(f"hot pack {self._digest} ends before its frame {frame}")
+                download = None
+        except ExceptionGroup as errors:
+            raise first_error(errors) from None
+        finally:
+            self._over = True
+            self.counters.seconds = time.monotonic() - began
+            for task in self._tasks:
+                task.cancel()
+            for frame in list(self._waiting):
+                self._wake(frame)
+
+    def _resume(self, frame: int) -> "Download":
+        pieces = self._source.stream(self._digest, self._opened.place(frame)[0])
+        return Download(PackStream.resume(self._opened, frame), pieces)
+
+    def _skip_what_is_there(self) -> None:
+        """Note frames all of whose blocks are in the areas: a server before us brought them."""
+        missing = np.zeros(self.frames, dtype=np.bool_)
+        for layer, frames in self._frame_of.items():
+            area = self._areas[layer]
+            for part in area.missing_of(range(len(frames))):
+                missing[frames[part.start : part.stop]] = True
+        for frame in np.flatnonzero(~missing).tolist():
+            self._landed[frame] = 1
+
+    async def _receive(self, download: "Download") -> None:
+        """Take frames from a download until it ends, or goes on with much that has landed."""
+        stream, pieces = download.stream, download.pieces
+        places = asyncio.Semaphore(_DECODING)
+        began, start = time.monotonic(), stream.resume_at
+        async with aclosing(pieces), asyncio.TaskGroup() as group:
+            while True:
+                while (stored := stream.next_stored()) is not None:
+                    if not self._landed[stored[0]]:
+                        await places.acquire()
+                        group.create_task(self._land_and_free(*stored, places))
+                if self._is_useless_from(stream.next_number):
+                    return
+                piece = await anext(pieces, None)
+                if piece is None:
+                    return
+                stream.receive(piece)
+                self.counters.bytes += len(piece)
+                self._at = stream.resume_at
+                self._rate = max(self._at - start, 1) / max(time.monotonic() - began, 1e-3)
+
+    def _is_useless_from(self, frame: int) -> bool:
+        """Say whether the frames from this one on are all there, or so many that a skip pays."""
+        useful = self._landed.find(0, frame)
+        if useful < 0 or frame >= self.frames:
+            return True
+        return self._opened.place(useful)[0] - self._opened.place(frame)[0] > _SKIP
+
+    async def _land_and_free(self, frame: int, stored: bytes, places: asyncio.Semaphore) -> None:
+        try:
+            await self._land(frame, stored)
+        finally:
+            places.release()
+
+    async def _land(self, frame: int, stored: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        parts = await loop.run_in_executor(self._executor, self._unpack, frame, stored)
+        for part in parts:
+            self._areas[part.layer_digest].mark({part.position: part.data})
+        self._landed[frame] = 1
+        self.counters.frames += 1
+        self._wake(frame)
+
+    def _unpack(self, frame: int, stored: bytes) -> tuple[HotBlocks, ...]:
+        """Verify a frame and write its blocks (a worker thread's job)."""
+        parts = self._opened.unpack(frame, stored)
+        for part in parts:
+            self._areas[part.layer_digest].write({part.position: part.data})
+            if self._store:
+                self._store(part.layer_digest, part.position, part.data)
+        return parts
+
+    def _expect(self, frame: int) -> asyncio.Future[None]:
+        future = self._waiting.get(frame)
+        if future is None:
+            future = self._waiting[frame] = asyncio.get_running_loop().create_future()
+        if frame not in self._rushed and not self._is_near(frame):
+            self._rushed.add(frame)
+            task = asyncio.create_task(self._rush(frame))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return future
+
+    def _is_near(self, frame: int) -> bool:
+        start, size = self._opened.place(frame)
+        return 0 <= start + size - self._at <= self._rate * self._rules.patience
+
+    async def _rush(self, frame: int) -> None:
+        """Fetch a frame out of turn; if that fails, whoever waits asks elsewhere."""
+        self.counters.rushed += 1
+        try:
+            stored = await self._source.read(self._digest, *self._opened.place(frame))
+            self.counters.bytes += len(stored)
+            if not self._landed[frame]:
+                await self._land(frame, stored)
+        except (BootseerError, OSError) as error:
+            fields = {"pack": self._digest, "frame": frame, "reason": str(error)}
+            log.warning("hot.frame_failed", extra={"fields": fields})
+            self._wake(frame)
+
+    def _wake(self, frame: int) -> None:
+        future = self._waiting.pop(frame, None)
+        if future is not None and not future.done():
+            future.set_result(None)
+
+
+def _frames_by_position(opened: OpenedPack) -> dict[str, I64]:
+    """Return, by layer digest, the frame of every block of the layer's hot area."""
+    directory = opened.directory
+    frames = np.arange(len(directory.blocks.block)) // directory.head.frame_blocks
+    return {
+        directory.layers[row].layer_digest: frames[directory.blocks.layer == row]
+        for row in opened.wanted
+    }

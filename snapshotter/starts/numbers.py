@@ -1,0 +1,31 @@
+"""Numbers of hot areas and recordings, each given out once on a node.
+
+A number is part of an inode number of the FUSE mount, and the kernel remembers inodes: one that came
+back soon with other contents could show what was. After the largest one they begin again at 1.
+
+Race-free: the event loop's thread only; the file is replaced in one step before a number is used.
+"""
+
+from pathlib import Path
+
+from bootseer.atomic import write_atomic
+from snapshotter.blocks.names import MOST_NUMBER
+
+
+class Numbers:
+    """Counts, in a file of its own."""
+
+    def __init__(self, path: Path) -> None:
+        """Go on where the file `path` says; a missing or damaged one counts from the beginning."""
+        self._path = path
+        try:
+            self._last = int(path.read_text()) % MOST_NUMBER
+        except (OSError, ValueError):
+            self._last = 0
+
+    def take(self) -> int:
+        """Return the next number, 1 to `MOST_NUMBER`. OSError if the disk does not take it."""
+        number = self._last % MOST_NUMBER + 1
+        write_atomic(self._path, f"{number}\n".encode(), durable=False)
+        self._last = number
+        return number
