@@ -103,8 +103,22 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Hot:
-    """Hot blocks: what a start-up touches."""
+    """Hot blocks: what a container's start touches, recorded once and prefetched afterwards."""
 
+    record: Literal["auto", "always", "never"] = "auto"
+    """Record a start: of an image without a record, every one, or none."""
+    window: Seconds = 120.0
+    """Seconds from a container's start that are recorded at most."""
+    quiet: Seconds = 20.0
+    """Seconds without anything new after which a start counts as over."""
+    prefetch: bool = True
+    """Bring hot blocks before they are asked for."""
+    page_cache: bool = True
+    """Put them into the kernel's page cache too, while there is memory."""
+    wait: Bytes = Bytes(0)
+    """Hot blocks that have to be there before a container gets its mounts; 0: it never waits."""
+    wait_timeout: Seconds = 10.0
+    """Seconds that this may take at most."""
     store: str = "registry"
     """Where records and packs are kept: `registry` (next to each image) or `file:///directory`."""
 

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
+from bootseer.errors import first_error
+
 A = TypeVar("A")
 T = TypeVar("T")
 
@@ -25,12 +27,5 @@ async def together(
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(argument)) for argument in arguments]
     except BaseExceptionGroup as errors:
-        raise _first(errors) from errors
+        raise first_error(errors) from errors
     return [task.result() for task in tasks]
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

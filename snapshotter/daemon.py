@@ -28,13 +28,15 @@ from bootseer import logs
 from bootseer.config import Config, load
 from bootseer.errors import BootseerError, HostError, first_error
 from snapshotter.blocks import kernel
-from snapshotter.blocks.filesystem import BlockFilesystem
+from snapshotter.blocks.filesystem import BlockFiles, BlockFilesystem
 from snapshotter.blocks.keeper import notify
 from snapshotter.blocks.takeover import Handover
 from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.reader import FetchPolicy, Services
 from snapshotter.chunks.windows import new_cache
 from snapshotter.erofs.probe import supports_file_backed
+from snapshotter.hot.recorder import RecordingRules
+from snapshotter.hotstore.registry import RegistryHotStore
 from snapshotter.images.published import PublishedImages
 from snapshotter.ports import MirroredSource
 from snapshotter.registry.client import RegistryClient
@@ -52,6 +54,14 @@ from snapshotter.serving.upkeep import Upkeep
 from snapshotter.serving.workers import Workers
 from snapshotter.snapshots.core import Settings, Snapshotter
 from snapshotter.snapshots.lazy import Patience
+from snapshotter.starts.areas import Areas
+from snapshotter.starts.blockfiles import NodeBlocks
+from snapshotter.starts.course import StartPolicy
+from snapshotter.starts.feed import FeedRules
+from snapshotter.starts.hotimages import HotImages, HotServices
+from snapshotter.starts.numbers import Numbers
+from snapshotter.starts.recordings import Recordings
+from snapshotter.starts.service import StartRules, Starts
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +97,8 @@ async def run(config: Config, handover: Handover) -> None:
         stack.callback(workers.close)
         group.create_task(contained(workers.warm()))
         registry = client_settings(config.registry)
-        images = PublishedImages(await stack.enter_async_context(RegistryClient(registry)))
+        client = await stack.enter_async_context(RegistryClient(registry))
+        images = PublishedImages(client)
 
         fetches: set[asyncio.Task[None]] = set()
         stack.callback(lambda: [task.cancel() for task in fetches])
@@ -108,37 +119,59 @@ async def run(config: Config, handover: Handover) -> None:
 
         services = Services(executor, spawn, Filler(config.fetch.idle, spawn), fetch_policy(config))
         files = LayerFiles(layout, blobs, services, new_cache())
-        await stack.enter_async_context(serve_fuse(files, handover, group))
+        numbers = Numbers(layout.hot / "numbers")
+        areas = Areas(layout, files, numbers)
+        recordings = Recordings(layout.hot / "recordings", numbers, recording_rules(config))
+        blocks = NodeBlocks(layout, files, areas, recordings)
+        await stack.enter_async_context(serve_fuse(blocks, handover, group))
         set_fuse_read_ahead(layout, config.fuse.read_ahead_kb)
         policy = provider_policy(config, via_loop=via_loop)
         poisoned = Poisoned(config.root)
-        provider = Provider(layout, files, images, workers, policy, used, job, poisoned)
-        core = await Snapshotter.open(config.root, provider, settings(config))
+        provider = Provider(layout, files, blocks, images, workers, policy, used, job, poisoned)
+        stores = [RegistryHotStore(client)]
+        rules = start_rules(config)
+        hot = HotServices(
+            layout=layout,
+            layers=provider,
+            files=files,
+            areas=areas,
+            stores=stores,
+            workers=workers,
+            executor=executor,
+            spawn=spawn,
+            policy=rules.policy,
+            rules=FeedRules(),
+        )
+        starts = Starts(provider, files, HotImages(hot), areas, recordings, stores, rules, spawn)
+        core = await Snapshotter.open(config.root, starts, settings(config))
         stack.push_async_callback(core.close)
         await provider.drop(provider.adopt(fresh=handover.fresh))
         interval = config.cache.flush_interval
         upkeep = Upkeep(layout, files, workers, provider.collect, job, poisoned, interval)
-        background = group.create_task(upkeep.run())
+        background = [group.create_task(upkeep.run()), group.create_task(starts.run())]
 
         async def status() -> dict[str, Any]:
-            return status_of(files.describe(), sorted(await core.layers_in_use()))
+            mounted = sorted(await core.layers_in_use())
+            return status_of(files.describe(), mounted, starts.describe())
 
         await stack.enter_async_context(serve_control(config.run_dir / "control.sock", status))
         health = await stack.enter_async_context(serve(core, config.address))
         await core.restore()
+        await starts.restore(await core.layers_in_use())
         health.set_ready()
         notify("READY=1")
         log.info("daemon.serving", extra={"fields": {"address": str(config.address)}})
         await stop.wait()
         notify("STOPPING=1")
-        background.cancel()
+        for task in background:
+            task.cancel()
         await files.flush()
         await stack.aclose()
 
 
 @asynccontextmanager
 async def serve_fuse(
-    files: LayerFiles, handover: Handover, group: asyncio.TaskGroup
+    files: BlockFiles, handover: Handover, group: asyncio.TaskGroup
 ) -> AsyncIterator[None]:
     """Answer the kernel while the context is open; it is entered once the connection is ours."""
     connected = asyncio.Event()
@@ -212,6 +245,20 @@ def provider_policy(config: Config, *, via_loop: bool) -> ProviderPolicy:
         unpack=config.snapshotter.unpack,
         via_loop=via_loop,
         erofs_read_ahead_kb=config.fuse.erofs_read_ahead_kb,
+    )
+
+
+def recording_rules(config: Config) -> RecordingRules:
+    """Return when recordings end, as the configuration asks for."""
+    return RecordingRules(window=config.hot.window, quiet=config.hot.quiet)
+
+
+def start_rules(config: Config) -> StartRules:
+    """Return what happens at starts, as the configuration asks for."""
+    return StartRules(
+        StartPolicy(config.hot.record, config.hot.prefetch),
+        wait_bytes=config.hot.wait,
+        wait_most=config.hot.wait_timeout,
     )
 
 

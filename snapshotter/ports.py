@@ -1,7 +1,7 @@
 """What services need of the world: small protocols, so that tests can hand in their own."""
 
 import datetime as dt
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -50,6 +50,16 @@ class Images(Protocol):
         self, reference: str, manifest_digest: str, layer_digest: str
     ) -> PublishedIndex | None:
         """Return the published index of a layer of an image, or None if there is none.
+
+        Raises:
+            RemoteError: the registry cannot say.
+        """
+        ...
+
+    async def indexes_of(
+        self, reference: str, manifest_digest: str
+    ) -> Mapping[str, PublishedIndex]:
+        """Return the published indexes of all layers of an image, by layer digest.
 
         Raises:
             RemoteError: the registry cannot say.

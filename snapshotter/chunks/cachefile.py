@@ -103,7 +103,7 @@ class CacheFile:
         """Return bytes of the data area (blocking). Short only at its end."""
         return os.pread(self._data, length, offset)
 
-    def write(self, offset: int, data: bytes) -> None:
+    def write(self, offset: int, data: bytes | bytearray | memoryview) -> None:
         """Write bytes of the data area (blocking). OSError if the disk will not take them."""
         write_all(self._data, offset, data)
 
@@ -160,7 +160,7 @@ class CacheFile:
             self._blob = None
 
 
-def write_all(descriptor: int, offset: int, data: bytes | memoryview) -> None:
+def write_all(descriptor: int, offset: int, data: bytes | bytearray | memoryview) -> None:
     """Write all of `data` at `offset`: pwrite may write less than it is given."""
     view = memoryview(data)
     while view:

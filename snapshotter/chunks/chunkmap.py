@@ -4,7 +4,9 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
-from snapshotter.layers.records import BlockMap
+import numpy as np
+
+from snapshotter.layers.records import U64, BlockMap
 
 
 class ChunkMap:
@@ -48,6 +50,11 @@ class ChunkMap:
     def blob_start(self, chunk: int) -> int:
         """Return where the chunk's bytes start in the blob."""
         return self._blob[chunk]
+
+    @property
+    def edges(self) -> tuple[U64, U64]:
+        """Where all chunks start, and the last one ends, in the data area and in the blob."""
+        return np.array(self._data, dtype=np.uint64), np.array(self._blob, dtype=np.uint64)
 
     def window(self, chunk: int) -> tuple[int, int]:
         """Return where the chunk's window lies in the windows blob: `(start, end)`."""

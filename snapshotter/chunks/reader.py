@@ -149,8 +149,10 @@ class LayerReader:
         """The layer's chunk arithmetic."""
         return self._chunks
 
-    async def read(self, offset: int, length: int) -> bytes | bytearray:
+    async def read(self, offset: int, length: int, *, alone: bool = False) -> bytes | bytearray:
         """Return bytes of the data area; short only at its end.
+
+        `alone`: nothing is fetched beside what is asked for.
 
         Raises:
             CorruptError: the registry's bytes are not those of the index.
@@ -162,11 +164,11 @@ class LayerReader:
         if low == high:
             return b""
         missing = self._presence.first_missing(low, high) >= 0
-        if window := self._ahead.touch(offset, length):
+        if not alone and (window := self._ahead.touch(offset, length)):
             self._look_ahead(high, offset + length, window)
         if not missing:
             self.counters.hits += 1
-        elif loose := await self._demand(low, high):
+        elif loose := await self._demand(low, high, alone=alone):
             return await self._assemble(offset, length, low, high, loose)
         data = self._cache.read_nowait(offset, length)
         return data if data is not None else await self._blocking(self._cache.read, offset, length)
@@ -184,7 +186,18 @@ class LayerReader:
         while self._flights:
             await asyncio.wait(self._flights.values())
 
-    async def _demand(self, low: int, high: int) -> dict[int, bytes]:
+    async def prefetch(self, low: int, high: int) -> None:
+        """Fetch those of chunks `[low, high)` that are neither here nor coming, and wait for all.
+
+        Raises:
+            CorruptError, RemoteError, NotFoundError: as `read`.
+        """
+        for run in self._adjacent([chunk for chunk in range(low, high) if self._absent(chunk)]):
+            for start, end in self._chunks.runs(*run, self._services.policy.demand_run):
+                self._launch(start, end)
+        await self._landed([chunk for chunk in range(low, high) if chunk in self._flights])
+
+    async def _demand(self, low: int, high: int, *, alone: bool = False) -> dict[int, bytes]:
         """Wait until chunks `[low, high)` were fetched; return those the disk would not take."""
         wanted = [chunk for chunk in range(low, high) if chunk not in self._presence]
         self._raise_recent(wanted)
@@ -194,7 +207,8 @@ class LayerReader:
                 self.counters.demand_misses += end - start
                 self._launch(start, end)
         self.counters.joined += len(wanted) - len(fresh)
-        self._services.filler.missed(self, high)
+        if not alone:
+            self._services.filler.missed(self, high)
         return await self._landed(wanted)
 
     async def _landed(self, wanted: list[int]) -> dict[int, bytes]:

@@ -211,10 +211,15 @@ class PackStream:
             return None
         return self._opened.unpack(*stored)
 
-    def next_stored(self) -> tuple[int, bytes] | None:
-        """Return the next frame as it is stored, for `OpenedPack.unpack`; None: as `next_frame`."""
+    def open(self) -> OpenedPack | None:
+        """Return the pack if its directory and hashes have come in. Raises `CorruptError`."""
         if self._opened is None:
             self._open()
+        return self._opened
+
+    def next_stored(self) -> tuple[int, bytes] | None:
+        """Return the next frame as it is stored, for `OpenedPack.unpack`; None: as `next_frame`."""
+        self.open()
         if self.done and self._buffer:
             raise refuse("end", f"is followed by {len(self._buffer)} bytes")
         if self._opened is None or self.done:

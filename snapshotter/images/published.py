@@ -7,7 +7,7 @@ goes on when one of them is cancelled.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,6 +57,17 @@ class PublishedImages:
         artifact = await self._artifact(reference, check_digest(manifest_digest))
         entry = artifact.layer(layer_digest) if artifact else None
         return PublishedIndex(entry.index.digest, entry.index.size) if entry else None
+
+    async def indexes_of(
+        self, reference: str, manifest_digest: str
+    ) -> Mapping[str, PublishedIndex]:
+        """Return the published indexes of all layers of an image. Raises what `index_of` does."""
+        artifact = await self._artifact(reference, check_digest(manifest_digest))
+        entries = artifact.layers if artifact else ()
+        return {
+            entry.layer_digest: PublishedIndex(entry.index.digest, entry.index.size)
+            for entry in entries
+        }
 
     def blobs(self, reference: str) -> MirroredSource:
         """Return the blobs of the repository that an image reference names.

@@ -17,13 +17,16 @@ from aiohttp import web
 _STARTED: Final = time.time()
 
 
-def status_of(layers: list[dict[str, Any]], mounted: list[str]) -> dict[str, Any]:
+def status_of(
+    layers: list[dict[str, Any]], mounted: list[str], hot: dict[str, Any]
+) -> dict[str, Any]:
     """Return the status document; see `docs/cli.md` for its fields."""
     return {
         "pid": os.getpid(),
         "uptime_s": round(time.time() - _STARTED, 1),
         "mounted": mounted,
         "layers": layers,
+        "hot": hot,
     }
 
 

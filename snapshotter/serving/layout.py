@@ -53,7 +53,7 @@ class LayerRecord:
     poisoned: str = ""
     """Why this index must not be used: it does not describe the layer it names."""
     merkle_root: str = ""
-    """Root of the data area's Merkle tree, in hex; empty where an older version wrote the record."""
+    """Root of the data area's Merkle tree, in hex; empty where an older version wrote this."""
     index_file_digest: str = ""
     """`sha256:...` of the index file, also where that was made here."""
 
@@ -121,6 +121,11 @@ class Layout:
     def layers(self) -> Path:
         """The directory of all layers."""
         return self.root / "l"
+
+    @property
+    def hot(self) -> Path:
+        """What is known of hot blocks besides hot areas."""
+        return self.root / "hot"
 
     @property
     def blocks(self) -> Path:

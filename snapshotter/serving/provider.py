@@ -15,7 +15,7 @@ import logging
 import secrets
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +34,7 @@ from snapshotter.blocks.names import (
     parse_name,
 )
 from snapshotter.limits import DEFAULT, Limits
-from snapshotter.ports import Images, PublishedIndex
+from snapshotter.ports import ImageKey, Images, PublishedIndex
 from snapshotter.serving.files import LayerFiles, read_record
 from snapshotter.serving.ingest import IngestJob, ingest
 from snapshotter.serving.layout import INDEX, NEW, RECORD, LayerRecord, Layout, MountId, record_of
@@ -166,6 +166,31 @@ class Provider:
                 await self._unpack(local, request)
         return local, "unpacked"
 
+    async def present(self, image: ImageKey) -> Mapping[LayerName, LayerRecord]:
+        """Make all layers of an image present that have a published index, not mounted.
+
+        Layers that cannot be had are left out: what asks for them is told why.
+
+        Raises:
+            RemoteError: the registry cannot say which layers there are.
+        """
+        indexes = await self._images.indexes_of(image.reference, image.manifest_digest)
+
+        async def one(layer: str, index: PublishedIndex) -> LayerName | None:
+            try:
+                name = name_of(layer, index.digest)
+                await self._lazy(name, index, image.reference, layer)
+            except (BootseerError, OSError, ValueError) as error:
+                fields = {"layer": layer, "index": index.digest, "reason": str(error)}
+                log.info("layer.not_ahead", extra={"fields": fields})
+                return None
+            self._touch(name)
+            return name
+
+        async with asyncio.timeout(self._policy.lazy_s):
+            names = await asyncio.gather(*(one(*pair) for pair in indexes.items()))
+        return {name: read_record(self._layout, name) for name in names if name}
+
     async def _find_lazy(self, request: LayerRequest) -> tuple[LayerName, str] | None:
         index = await self._images.index_of(
             request.image_ref, request.manifest_digest, request.layer_digest
@@ -174,7 +199,8 @@ class Provider:
             return None
         name = name_of(request.layer_digest, index.digest)
         try:
-            return name, await self._lazy(name, index, request)
+            lazy = self._lazy(name, index, request.image_ref, request.layer_digest)
+            return name, await lazy
         except (CorruptError, NotFoundError, RemoteError) as error:
             if isinstance(error, RemoteError) and error.temporary:
                 raise  # nor could the layer be fetched now
@@ -182,22 +208,24 @@ class Provider:
             log.error("index.refused", extra={"fields": fields | {"reason": error.message}})
             return None
 
-    async def _lazy(self, name: LayerName, index: PublishedIndex, request: LayerRequest) -> str:
+    async def _lazy(
+        self, name: LayerName, index: PublishedIndex, reference: str, layer_digest: str
+    ) -> str:
         if verdict := self._poisoned.verdict(index.digest):
             raise CorruptError(f"index {index.digest} was caught lying: {verdict}")
         async with self._lock(name):
-            if self._present(name, request.layer_digest, request.image_ref):
+            if self._present(name, layer_digest, reference):
                 return "cached"
             with self._building() as directory:
-                data = await self._fetch_index(request.image_ref, index)
+                data = await self._fetch_index(reference, index)
                 write_atomic(directory / INDEX, data, durable=False)
                 made = await self._workers.quick(materialise, directory / INDEX, self.limits)
-                if made.layer_digest != request.layer_digest:
+                if made.layer_digest != layer_digest:
                     raise CorruptError(
                         f"index {index.digest} is of layer {made.layer_digest}, "
-                        f"not of {request.layer_digest}"
+                        f"not of {layer_digest}"
                     )
-                self._finish(directory, name, record_of(made, request.image_ref, index.digest))
+                self._finish(directory, name, record_of(made, reference, index.digest))
             return "lazy"
 
     async def _fetch_index(self, reference: str, index: PublishedIndex) -> bytes:

@@ -4,14 +4,15 @@ Its blocks come from a `Feed` that brings all of them, in order. A read of what 
 waits for the feed where it brings that soon; what no feed brings is read from the data area, chunk
 by chunk, like every other miss.
 
-Race-free: `presence` and the counters are touched by the event loop only. Worker threads write
-blocks of their own; that two of them write the same block at once is possible (the feed and a read
-that did not wait for it) and harmless: both have the same verified bytes.
+Race-free: `presence` and the counters are touched by the event loop only. Which blocks are missing
+is looked up before the others are read from the file, never after: what is there stays there.
+Worker threads write blocks of their own; that two of them write the same block at once is possible
+(the feed and a read that did not wait for it) and harmless: both have the same verified bytes.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +20,20 @@ import numpy as np
 
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.layers.records import BLOCK, I64
+
+
+@dataclass(slots=True)
+class FeedCounters:
+    """What a feed did so far."""
+
+    bytes: int = 0
+    """Fetched for it alone, compressed."""
+    frames: int = 0
+    """Frames of a pack that landed."""
+    rushed: int = 0
+    """Frames that were fetched out of turn."""
+    seconds: float = 0.0
+    """How long it took; 0 until it is over."""
 
 
 class Feed(Protocol):
@@ -30,6 +45,21 @@ class Feed(Protocol):
         Empty if they are not on their way and will not be soon. Futures never fail; whether the
         blocks came is seen in the area.
         """
+        ...
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing comes any more."""
+        ...
+
+    @property
+    def brought(self) -> int:
+        """Bytes of hot areas that were filled."""
+        ...
+
+    @property
+    def counters(self) -> FeedCounters:
+        """What it did so far."""
         ...
 
 
@@ -124,8 +154,9 @@ class HotArea:
 
     async def _with_data_area(self, positions: range) -> bytes:
         """Return blocks some of which are not here. These are kept if the disk takes them."""
-        found = bytearray(await asyncio.to_thread(self._read_blocks, positions))
+        # Before the read: what lands meanwhile may not be in it.
         missing = self.missing_of(positions)
+        found = bytearray(await asyncio.to_thread(self._read_blocks, positions))
         async with asyncio.TaskGroup() as group:
             for part in missing:
                 for start, run in runs_of(self._blocks[part.start : part.stop]):
@@ -141,8 +172,23 @@ class HotArea:
         at = (position - origin) * BLOCK
         into[at : at + len(data)] = data
         with contextlib.suppress(OSError):  # the chunk cache says it when the disk is full
-            await asyncio.to_thread(self.write, {position: data})
-            self.mark({position: data})
+            await self.put(position, data)
+
+    async def put(self, position: int, data: bytes | bytearray | memoryview) -> None:
+        """Keep verified blocks from a position on. OSError if the disk will not take them."""
+        await asyncio.to_thread(self.write, position, data)
+        self.mark(position, len(data))
+
+    def write(self, position: int, data: bytes | bytearray | memoryview) -> None:
+        """Write verified blocks (a worker thread's job; then `mark` them in the event loop).
+
+        OSError if the disk will not take them.
+        """
+        self.cache.write(position * BLOCK, data)
+
+    def mark(self, position: int, length: int) -> None:
+        """Say that `length` bytes were written. Event loop only."""
+        self.cache.mark(range(position, position + length // BLOCK))
 
     def missing_of(self, positions: range) -> list[range]:
         """Return the runs of positions that are not at hand."""
@@ -153,19 +199,6 @@ class HotArea:
                 at += 1
             runs.append(range(start, at))
         return runs
-
-    def write(self, pieces: Mapping[int, bytes | memoryview]) -> None:
-        """Write verified bytes (a worker thread's job; then `mark` them in the event loop).
-
-        OSError if the disk will not take them.
-        """
-        for position, data in pieces.items():
-            self.cache.write(position * BLOCK, data)
-
-    def mark(self, pieces: Mapping[int, bytes | memoryview]) -> None:
-        """Say that these bytes were written. Event loop only."""
-        for position, data in pieces.items():
-            self.cache.mark(range(position, position + len(data) // BLOCK))
 
 
 def runs_of(blocks: I64) -> Iterator[tuple[int, range]]:

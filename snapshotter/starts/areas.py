@@ -3,7 +3,7 @@
 A hot layout of a layer is a directory `<root>/l/<name>/h<number>/`:
 
     area.json                where its blocks come from (`Origin`), written last
-    blocks                   their numbers in the data area, by position: 8 bytes each, little-endian
+    blocks                   their numbers in the data area, by position (8 bytes, little-endian)
     meta.erofs bottom.erofs  the metadata that points into it
     data present             the blocks themselves, as a chunk cache with a chunk a block
 
@@ -18,7 +18,6 @@ import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -158,9 +157,7 @@ class Areas:
             raise CorruptError(f"hot area {name}: its blocks are not of the layer")
         key = hashlib.sha256(source.encode() + blocks.tobytes()).digest()
         size = len(blocks) * BLOCK
-        return blocks, CacheFile(
-            directory, key=key, chunks=len(blocks), size=size, keep_blob=False
-        )
+        return blocks, CacheFile(directory, key=key, chunks=len(blocks), size=size, keep_blob=False)
 
     def names(self) -> list[BlockName]:
         """Return the hot areas that are open."""

@@ -3,13 +3,13 @@
 Race-free: it keeps no state of its own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from snapshotter.blocks.filesystem import BlockFile
 from snapshotter.blocks.names import BlockName, Role
 from snapshotter.serving.files import LayerFiles, OpenLayer
-from snapshotter.serving.layout import Layout
+from snapshotter.serving.layout import Layout, MountId
 from snapshotter.starts.areas import Areas
 from snapshotter.starts.recordings import Recordings
 
@@ -42,14 +42,11 @@ class NodeBlocks:
         files: LayerFiles,
         areas: Areas,
         recordings: Recordings,
-        worth_keeping: Callable[[], set[str]],
     ) -> None:
-        """`worth_keeping` returns the mounts that the next start wants."""
         self._layout = layout
         self._files = files
         self._areas = areas
         self._recordings = recordings
-        self.worth_keeping = worth_keeping
 
     async def open(self, name: BlockName) -> BlockFile:
         """Return a block file. NotFoundError if there is none."""
@@ -72,6 +69,11 @@ class NodeBlocks:
         layer = await self._files.open(name.layer)
         local = layer.record.local and name.variant.role is Role.DATA
         return self._layout.data(name.layer) if local else None
+
+    def worth_keeping(self) -> set[str]:
+        """Return the mounts of hot areas that the next start of their image wants."""
+        faces = ((name, bottom) for name in self._areas.newest() for bottom in (False, True))
+        return {str(MountId(name.layer, bottom, name.variant)) for name, bottom in faces}
 
     async def forget(self, name: BlockName) -> None:
         """Close a hot area that nobody can read any more."""

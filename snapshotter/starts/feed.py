@@ -26,9 +26,9 @@ import numpy as np
 
 from bootseer.errors import BootseerError, RemoteError, first_error
 from snapshotter.hot.unpack import HotBlocks, OpenedPack, PackStream
-from snapshotter.layers.records import I64
+from snapshotter.layers.records import BLOCK, I64
 from snapshotter.ports import BlobSource
-from snapshotter.starts.area import HotArea
+from snapshotter.starts.area import FeedCounters, HotArea
 
 log = logging.getLogger(__name__)
 
@@ -49,20 +49,6 @@ class FeedRules:
     """Seconds until a block's frame is expected, up to which a read waits for it."""
     first_rate: float = 12.5e6
     """Bytes a second that are expected before anything was measured (100 Mbit/s)."""
-
-
-@dataclass(slots=True)
-class FeedCounters:
-    """What a feed did so far."""
-
-    bytes: int = 0
-    """Of the pack, compressed."""
-    frames: int = 0
-    """Frames that landed."""
-    rushed: int = 0
-    """Frames that were fetched out of turn."""
-    seconds: float = 0.0
-    """How long the download took, or has taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +72,7 @@ class PackFeed:
         rules: FeedRules,
         store: Store | None = None,
     ) -> None:
-        """`areas` has the areas to fill by layer digest; the pack's other layers are passed over."""
+        """`areas` are to be filled, by layer digest; the pack's other layers are passed over."""
         self.counters = FeedCounters()
         self._digest = digest
         self._opened = opened
@@ -109,6 +95,16 @@ class PackFeed:
     def frames(self) -> int:
         """Frames of the pack (a count)."""
         return self._opened.frames
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing comes any more."""
+        return self._over
+
+    @property
+    def brought(self) -> int:
+        """Bytes of hot areas that landed."""
+        return self.counters.frames * self._opened.directory.head.frame_blocks * BLOCK
 
     def expect(self, layer: str, positions: range) -> Sequence[asyncio.Future[None]]:
         """See `area.Feed`."""
@@ -197,7 +193,7 @@ class PackFeed:
         loop = asyncio.get_running_loop()
         parts = await loop.run_in_executor(self._executor, self._unpack, frame, stored)
         for part in parts:
-            self._areas[part.layer_digest].mark({part.position: part.data})
+            self._areas[part.layer_digest].mark(part.position, len(part.data))
         self._landed[frame] = 1
         self.counters.frames += 1
         self._wake(frame)
@@ -206,7 +202,7 @@ class PackFeed:
         """Verify a frame and write its blocks (a worker thread's job)."""
         parts = self._opened.unpack(frame, stored)
         for part in parts:
-            self._areas[part.layer_digest].write({part.position: part.data})
+            self._areas[part.layer_digest].write(part.position, part.data)
             if self._store:
                 self._store(part.layer_digest, part.position, part.data)
         return parts

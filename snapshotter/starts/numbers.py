@@ -1,7 +1,7 @@
 """Numbers of hot areas and recordings, each given out once on a node.
 
-A number is part of an inode number of the FUSE mount, and the kernel remembers inodes: one that came
-back soon with other contents could show what was. After the largest one they begin again at 1.
+A number is part of an inode number of the FUSE mount, and the kernel remembers inodes: one that
+came back soon with other contents could show what was. After the largest one they begin again at 1.
 
 Race-free: the event loop's thread only; the file is replaced in one step before a number is used.
 """

@@ -1,4 +1,4 @@
-"""The recordings that go on: which container's reads are whose, kept across a restart of the server.
+"""The recordings that go on: whose reads are whose, kept across a restart of the server.
 
 A recording has a number; its container reads block files of its own (`Role.RECORD`), so a read says
 by its name whose it is. What was recorded is written to disk now and then: a server that takes over
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bootseer.atomic import write_atomic
-from bootseer.errors import BootseerError, NotFoundError
+from bootseer.errors import BootseerError
 from snapshotter.blocks.names import BlockName, LayerName, Role, Variant
 from snapshotter.hot.record import Ended, HotLayer, Record
 from snapshotter.hot.record_format import decode, encode
@@ -83,7 +83,9 @@ class Recordings:
         self._clock = clock
         self._persisted = clock()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._all = {found.number: found for found in map(self._load, directory.glob("*.json")) if found}
+        self._all = {
+            found.number: found for found in map(self._load, directory.glob("*.json")) if found
+        }
 
     def begin(self, image: ImageKey, workload: str, layers: Sequence[WatchedLayer]) -> Recording:
         """Begin to record the start of a container. OSError if the disk does not take it."""

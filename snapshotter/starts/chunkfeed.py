@@ -1,0 +1,93 @@
+"""Fills hot areas from the layers themselves, where there are records but no pack.
+
+The chunks that hold hot blocks are fetched in the order in which a start first needs them, some
+requests at a time, and their hot blocks are copied. That brings more bytes than a pack (a chunk is
+64 blocks), and works with nothing but an index in the registry.
+
+A read that finds its blocks missing reads them from the data area, and so joins the fetch of their
+chunk or overtakes it (`chunks.reader`): there is nothing to wait for here.
+
+Race-free: the event loop's thread only; a chunk is copied by the task that fetched it.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from bootseer.errors import first_error
+from snapshotter.chunks.reader import LayerReader
+from snapshotter.hot.order import FetchRun
+from snapshotter.layers.records import BLOCK
+from snapshotter.starts.area import FeedCounters, HotArea, runs_of
+
+_AT_ONCE: Final = 4
+"""Requests under way: enough to fill a link over a few milliseconds of round trip."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A layer, and its hot area that is filled from it."""
+
+    reader: LayerReader
+    area: HotArea
+
+
+class ChunkFeed:
+    """Brings the hot blocks of some layers into their hot areas (`area.Feed`)."""
+
+    def __init__(self, sources: Mapping[int, Source], order: Sequence[FetchRun]) -> None:
+        """`sources` by the row of the layer in `order`."""
+        self.counters = FeedCounters()
+        self.over = False
+        self.brought = 0
+        self._sources = sources
+        self._order = order
+
+    def expect(self, layer: str, positions: range) -> Sequence[asyncio.Future[None]]:
+        """See `area.Feed`: whoever waits is served sooner by the chunk's own reader."""
+        del layer, positions
+        return ()
+
+    async def run(self) -> None:
+        """Fetch and copy everything.
+
+        Raises:
+            BootseerError: a chunk cannot be had.
+        """
+        places = asyncio.Semaphore(_AT_ONCE)
+        began = time.monotonic()
+
+        async def one(run: FetchRun) -> None:
+            try:
+                await self._bring(self._sources[run.layer], run)
+            finally:
+                places.release()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for run in self._order:
+                    await places.acquire()
+                    group.create_task(one(run))
+        except ExceptionGroup as errors:
+            raise first_error(errors) from None
+        finally:
+            self.over = True
+            self.counters.seconds = time.monotonic() - began
+
+    async def _bring(self, source: Source, run: FetchRun) -> None:
+        area, chunks = source.area, source.reader.chunks
+        low, high = chunks.data(run.low)[0] // BLOCK, -(-chunks.data(run.high - 1)[1] // BLOCK)
+        wanted = np.flatnonzero((area.blocks >= low) & (area.blocks < high))
+        parts = [part for _, span in runs_of(wanted) for part in area.missing_of(span)]
+        if parts:
+            await source.reader.prefetch(run.low, run.high)
+        for part in parts:
+            for first, blocks in runs_of(area.blocks[part.start : part.stop]):
+                start, length = blocks.start * BLOCK, len(blocks) * BLOCK
+                data = await source.reader.read(start, length, alone=True)
+                await area.put(part.start + first, data)
+                self.brought += len(data)

@@ -1,0 +1,338 @@
+"""The hot blocks of images on a node: looked for when an image is first seen, and made ready.
+
+What is known of an image and workload is looked up once and believed for a while. If there is a
+pack or records, hot areas are made beside the layers, their metadata is written, and a feed fills
+them, while containerd is still asking for one layer after the other.
+
+Race-free: the event loop's thread only. An image enters `_images` before the first await of its
+work, so there is one search, one set of hot areas and one feed however many containers start.
+"""
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from bootseer.errors import BootseerError, CorruptError, first_error
+from snapshotter.blocks.names import BlockName, LayerName
+from snapshotter.hot.merge import merge
+from snapshotter.hot.order import ChunkEdges, fetch_order
+from snapshotter.hot.ranges import Ranges
+from snapshotter.hot.record import HotLayer, MergedRecord, blocks_of
+from snapshotter.hot.unpack import Expected, OpenedPack, PackStream
+from snapshotter.layers.records import I64
+from snapshotter.limits import DEFAULT
+from snapshotter.ports import BlobSource, HotStore, ImageKey, PublishedPack
+from snapshotter.serving.files import LayerFiles
+from snapshotter.serving.layout import LayerRecord, Layout
+from snapshotter.serving.materialise import materialise_hot
+from snapshotter.serving.workers import Workers
+from snapshotter.starts.area import Feed, HotArea
+from snapshotter.starts.areas import BLOCKS, Areas, Origin
+from snapshotter.starts.chunkfeed import ChunkFeed, Source
+from snapshotter.starts.course import Course, Known, StartPolicy, choose
+from snapshotter.starts.feed import Download, FeedRules, PackFeed, Store
+
+log = logging.getLogger(__name__)
+
+_LOOK_S: Final = 10.0
+"""How long the stores may take to say what they have."""
+_FOUND_S: Final = 600.0
+_MISSED_S: Final = 5.0
+"""How long it is believed that there is a record, or none: somebody may publish one."""
+
+
+class PresentLayers(Protocol):
+    """Makes the layers of an image present on this node."""
+
+    async def present(self, image: ImageKey) -> Mapping[LayerName, LayerRecord]:
+        """Return the image's layers that have an index, all of them present on disk."""
+        ...
+
+
+@dataclass(slots=True)
+class HotImage:
+    """What goes on for one image and workload."""
+
+    image: ImageKey
+    workload: str
+    known: Known | None = None
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    """It is known how containers start, and which layers have a hot area."""
+    areas: dict[LayerName, BlockName] = field(default_factory=dict)
+    ready: dict[LayerName, asyncio.Event] = field(default_factory=dict)
+    """Set when the metadata of the layer's hot layout is written; by layers in `areas`."""
+    feed: Feed | None = None
+    source: str = ""
+    good_until: float = float("inf")
+    failure: str = ""
+
+    @property
+    def going_on(self) -> bool:
+        """Whether its work has not ended."""
+        return self.good_until == float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class HotServices:
+    """What the work on hot images uses."""
+
+    layout: Layout
+    layers: PresentLayers
+    files: LayerFiles
+    areas: Areas
+    stores: Sequence[HotStore]
+    """Where records and packs may be, the nearest first."""
+    workers: Workers
+    executor: Executor
+    spawn: Callable[[Coroutine[Any, Any, None]], object]
+    policy: StartPolicy
+    rules: FeedRules
+    store: Store | None = None
+    """Puts hot blocks into the kernel's page cache as they come in."""
+
+
+class HotImages:
+    """All of a node's hot images."""
+
+    def __init__(self, services: HotServices, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` counts seconds."""
+        self._with = services
+        self._clock = clock
+        self._images: dict[tuple[str, str], HotImage] = {}
+
+    def get(self, image: ImageKey, workload: str = "") -> HotImage:
+        """Return what is known and done for an image; the work begins if it has not."""
+        key = (image.manifest_digest, workload)
+        hot = self._images.get(key)
+        if hot is None or hot.good_until < self._clock():
+            hot = self._images[key] = HotImage(image, workload)
+            self._with.spawn(self._work(hot))
+        return hot
+
+    def forget(self, image: ImageKey, workload: str) -> None:
+        """Look again at the next start: there is a new record."""
+        hot = self._images.get((image.manifest_digest, workload))
+        if hot is not None and not hot.going_on:
+            hot.good_until = float("-inf")
+
+    def all(self) -> list[HotImage]:
+        """Return all images that were seen."""
+        return list(self._images.values())
+
+    async def _work(self, hot: HotImage) -> None:
+        found = False
+        try:
+            hot.known, store = await self._look(hot)
+            found = bool(hot.known and (hot.known.pack or hot.known.records))
+            course = choose(self._with.policy, hot.known, recording=False)
+            if course is Course.PACK and hot.known and hot.known.pack:
+                await self._from_pack(hot, hot.known.pack, store.blobs(hot.image))
+            elif course is Course.RECORDS and hot.known:
+                await self._from_records(hot, merge(hot.known.records))
+        except (BootseerError, OSError, TimeoutError, BaseExceptionGroup) as error:
+            cause = first_error(error)
+            if not isinstance(cause, BootseerError | OSError | TimeoutError):
+                raise
+            hot.failure = str(cause) or type(cause).__name__
+            fields = {"image": hot.image.reference, "workload": hot.workload}
+            log.warning("hot.given_up", extra={"fields": fields | {"reason": hot.failure}})
+        finally:
+            hot.good_until = self._clock() + (_FOUND_S if found else _MISSED_S)
+            hot.settled.set()
+
+    async def _look(self, hot: HotImage) -> tuple[Known | None, HotStore]:
+        """Ask every store; None if none of them could say. Return where the pack is as well."""
+        stores = self._with.stores
+        answers = await asyncio.gather(*(self._ask(one, hot) for one in stores))
+        known = [(answer, store) for answer, store in zip(answers, stores, strict=True) if answer]
+        packs = [(answer.pack, store) for answer, store in known if answer.pack]
+        if packs:
+            best, store = max(packs, key=lambda pair: (pair[0].runs, pair[0].created))
+            return Known(best), store
+        records = [record for answer, _ in known for record in answer.records]
+        return Known(None, tuple(records)) if known else None, stores[0]
+
+    async def _ask(self, store: HotStore, hot: HotImage) -> Known | None:
+        try:
+            async with asyncio.timeout(_LOOK_S):
+                pack = await store.pack(hot.image, hot.workload)
+                if pack is not None:
+                    return Known(pack)
+                return Known(None, await store.records(hot.image, hot.workload))
+        except (BootseerError, OSError, TimeoutError) as error:
+            fields = {"image": hot.image.reference, "reason": str(error) or "no answer in time"}
+            log.warning("hot.store_failed", extra={"fields": fields})
+            return None
+
+    async def _from_pack(self, hot: HotImage, pack: PublishedPack, source: BlobSource) -> None:
+        hot.source = pack.digest
+        download, opened, present = await self._open_pack(hot, pack, source)
+        areas = await self._make_areas(hot, _blocks_by_name(opened, present))
+        by_digest = {area.name: area for area in areas.values()}
+        services = self._with
+        feed = PackFeed(
+            pack.digest,
+            opened,
+            by_digest,
+            source,
+            services.executor,
+            services.rules,
+            services.store,
+        )
+
+        async def fill() -> None:
+            try:
+                await feed.run(download)
+            except (BootseerError, OSError) as error:
+                fields = {"pack": pack.digest, "reason": str(error)}
+                log.warning("hot.pack_failed", extra={"fields": fields})
+                rows = {
+                    row: names[layer.layer_digest]
+                    for row, layer in enumerate(opened.directory.layers)
+                    if layer.layer_digest in by_digest
+                }
+                chunks = await self._chunk_feed(rows, areas, opened.directory.ranges)
+                hot.feed = chunks
+                await chunks.run()
+
+        names = {record.layer_digest: name for name, record in present.items()}
+        await self._run(hot, areas, feed, fill())
+
+    async def _open_pack(
+        self, hot: HotImage, pack: PublishedPack, source: BlobSource
+    ) -> tuple[Download, OpenedPack, Mapping[LayerName, LayerRecord]]:
+        """Begin to download a pack, and read its front with what the layers' indexes say.
+
+        The request is under way while the layers are made present.
+        """
+        pieces = source.stream(pack.digest, 0)
+        first = asyncio.ensure_future(anext(pieces, b""))
+        try:
+            present = await self._with.layers.present(hot.image)
+            stream = PackStream(_expected(present))
+            stream.receive(await first)
+            opened = await _read_front(stream, pieces, pack.digest)
+        except BaseException:
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+            await pieces.aclose()
+            raise
+        return Download(stream, pieces), opened, present
+
+    async def _from_records(self, hot: HotImage, merged: MergedRecord) -> None:
+        present = await self._with.layers.present(hot.image)
+        blocks: dict[LayerName, I64] = {}
+        rows: dict[LayerName, int] = {}
+        for name, record in present.items():
+            layer = hot_layer(record)
+            if layer in merged.layers and len(found := blocks_of(merged, layer)):
+                blocks[name], rows[name] = found, merged.layers.index(layer)
+        hot.source = _source_of(merged)
+        areas = await self._make_areas(hot, blocks)
+        feed = await self._chunk_feed(
+            {row: name for name, row in rows.items()}, areas, merged.ranges
+        )
+        await self._run(hot, areas, feed, feed.run())
+
+    async def _chunk_feed(
+        self, rows: Mapping[int, LayerName], areas: Mapping[LayerName, HotArea], ranges: Ranges
+    ) -> ChunkFeed:
+        """Return a feed from the layers' chunks; `rows`: the layers as `ranges` numbers them."""
+        sources, edges = {}, {}
+        for row, name in rows.items():
+            reader = (await self._with.files.open(name)).reader
+            sources[row] = Source(reader, areas[name])
+            edges[row] = ChunkEdges(*reader.chunks.edges)
+        return ChunkFeed(sources, fetch_order(ranges, edges))
+
+    async def _make_areas(
+        self, hot: HotImage, blocks: Mapping[LayerName, I64]
+    ) -> dict[LayerName, HotArea]:
+        """Open the hot areas of these layers, made where they are not there yet."""
+        together = tuple(sorted(blocks))
+        origin = Origin(
+            hot.image.reference, hot.image.manifest_digest, hot.workload, hot.source, together
+        )
+        areas = {}
+        for name, numbers in blocks.items():
+            found = self._with.areas.find(name, hot.source)
+            hot.areas[name] = found or await self._with.areas.create(name, numbers, origin)
+            hot.ready[name] = asyncio.Event()
+            areas[name] = await self._with.areas.open(hot.areas[name])
+        return areas
+
+    async def _run(
+        self,
+        hot: HotImage,
+        areas: Mapping[LayerName, HotArea],
+        feed: Feed,
+        work: Awaitable[None],
+    ) -> None:
+        """Fill the areas and write their metadata at the same time."""
+        hot.feed = feed
+        for area in areas.values():
+            area.feed = feed
+        hot.settled.set()
+        async with asyncio.TaskGroup() as group:
+            # The largest first: its metadata take longest.
+            for name in sorted(areas, key=lambda one: -areas[one].size):
+                group.create_task(self._write_metadata(hot, name))
+            await work
+
+    async def _write_metadata(self, hot: HotImage, name: LayerName) -> None:
+        directory = self._with.layout.variant(name, hot.areas[name].variant)
+        if not (directory / "meta.erofs").exists():
+            await self._with.workers.quick(
+                materialise_hot,
+                self._with.layout.index(name),
+                directory / BLOCKS,
+                directory,
+                DEFAULT,
+            )
+        hot.ready[name].set()
+
+
+def hot_layer(record: LayerRecord) -> HotLayer:
+    """Return how a record of hot blocks names a layer."""
+    return HotLayer(record.layer_digest, record.index_file_digest, record.size)
+
+
+async def _read_front(stream: PackStream, pieces: AsyncGenerator[bytes], digest: str) -> OpenedPack:
+    while (opened := stream.open()) is None:
+        piece = await anext(pieces, b"")
+        if not piece:
+            raise CorruptError(f"hot pack {digest} ends in its directory")
+        stream.receive(piece)
+    return opened
+
+
+def _source_of(merged: MergedRecord) -> str:
+    """Return a name for what several records have in common, the same wherever it is merged."""
+    ranges = merged.ranges
+    columns = (ranges.layer, ranges.first, ranges.count)
+    digest = hashlib.sha256(b"".join(column.astype("<i8").tobytes() for column in columns))
+    return f"record:{digest.hexdigest()}"
+
+
+def _expected(present: Mapping[LayerName, LayerRecord]) -> dict[str, Expected]:
+    return {
+        record.layer_digest: Expected(bytes.fromhex(record.merkle_root), record.size)
+        for record in present.values()
+        if record.merkle_root
+    }
+
+
+def _blocks_by_name(
+    opened: OpenedPack, present: Mapping[LayerName, LayerRecord]
+) -> dict[LayerName, I64]:
+    """Return the blocks of each layer's hot area."""
+    names = {record.layer_digest: name for name, record in present.items()}
+    return {
+        names[opened.directory.layers[row].layer_digest]: opened.directory.blocks_of(row)
+        for row in sorted(opened.wanted)
+    }

@@ -1,0 +1,314 @@
+"""Containers' starts: which mounts a container gets, what is recorded of it, what becomes of that.
+
+Wraps the layer provider of the snapshot store: layers pass through, and with the first layer of an
+image the search for its hot blocks begins.
+
+Race-free: the event loop's thread only; what may happen twice (two containers of one image) is
+decided without an await between looking and changing (`HotImages.get`, `Recordings.begin`).
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from bootseer.errors import BootseerError
+from snapshotter.blocks.names import Role
+from snapshotter.ports import HotStore, ImageKey
+from snapshotter.serving.files import LayerFiles
+from snapshotter.serving.layout import MountId
+from snapshotter.serving.provider import Provider
+from snapshotter.snapshots.ports import LayerMount, LayerRequest, StartRequest
+from snapshotter.starts.areas import Areas
+from snapshotter.starts.course import Course, RecordPolicy, StartPolicy, choose
+from snapshotter.starts.hotimages import HotImage, HotImages, hot_layer
+from snapshotter.starts.recordings import Recording, Recordings, WatchedLayer
+
+log = logging.getLogger(__name__)
+
+WORKLOAD: Final = "containerd.io/snapshot/bootseer.workload"
+"""Label of a container's snapshot: the name under which its hot blocks are kept."""
+RECORD: Final = "containerd.io/snapshot/bootseer.record"
+"""Likewise: `always` or `never`, in place of what the configuration says."""
+_ROUND_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class StartRules:
+    """How long things may take, in seconds."""
+
+    policy: StartPolicy
+    patience: float = 2.0
+    """Until a container starts on a layer as it was pulled, if its hot layout is not ready."""
+    calm: float = 20.0
+    """After a start, until its mounts get the usual read-ahead."""
+    least_blocks: int = 256
+    """A record of fewer blocks is not worth keeping."""
+    wait_bytes: int = 0
+    """Of hot blocks that have to be there before a container gets its mounts."""
+    wait_most: float = 10.0
+    """How long that may take."""
+
+
+class Starts:
+    """The `LayerProvider` of the daemon, with what makes starts fast."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        files: LayerFiles,
+        images: HotImages,
+        areas: Areas,
+        recordings: Recordings,
+        stores: Sequence[HotStore],
+        rules: StartRules,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        """`stores`: where records are put, the nearest first."""
+        self._provider = provider
+        self._files = files
+        self._images = images
+        self._areas = areas
+        self._recordings = recordings
+        self._stores = stores
+        self._rules = rules
+        self._spawn = spawn
+        self._calm_at: list[tuple[float, MountId]] = []
+        self._finishing: set[int] = set()
+
+    async def provide(self, request: LayerRequest) -> LayerMount | None:
+        """See `LayerProvider`."""
+        if request.image_ref and request.manifest_digest and self._rules.policy.prefetch:
+            self._images.get(ImageKey(request.image_ref, request.manifest_digest))
+        return await self._provider.provide(request)
+
+    def path(self, layer: str) -> Path:
+        """See `LayerProvider`."""
+        return self._provider.path(layer)
+
+    async def ensure(self, layer: str) -> None:
+        """See `LayerProvider`."""
+        await self._provider.ensure(layer)
+        if self._rules.wait_bytes and MountId.parse(layer).variant.role is Role.HOT:
+            await self._wait_for_bytes()
+
+    async def release(self, layer: str) -> None:
+        """See `LayerProvider`: with a recording's mount, the container is gone."""
+        variant = MountId.parse(layer).variant
+        if variant.role is Role.RECORD:
+            self._recordings.stop(variant.number)
+        await self._provider.release(layer)
+
+    async def stand_ins(self, start: StartRequest) -> Mapping[str, str]:
+        """See `LayerProvider`."""
+        image = ImageKey(start.image_ref, start.manifest_digest)
+        if not (image.reference and image.manifest_digest):
+            return {}
+        workload = start.labels.get(WORKLOAD, "")
+        policy = self._policy(start.labels.get(RECORD, ""))
+        if policy.record == "never" and not policy.prefetch:
+            return {}
+        hot = self._images.get(image, workload)
+        deadline = asyncio.get_running_loop().time() + self._rules.patience
+        settled = await _until(hot.settled, deadline)
+        recording = self._recordings.is_recorded(image, workload)
+        course = choose(policy, hot.known if settled else None, recording=recording)
+        mounts = tuple(map(MountId.parse, start.layers))
+        if course is Course.RECORD:
+            chosen = self._record(image, workload, mounts)
+        else:
+            chosen = await self._hot(hot, mounts, deadline)
+        usable = await self._mounted(chosen)
+        fields = {
+            "image": image.reference,
+            "workload": workload,
+            "course": course.value,
+            "layers": len(mounts),
+            "stand_ins": len(usable),
+        }
+        log.info("start.prepared", extra={"fields": fields})
+        return usable
+
+    def _policy(self, label: str) -> StartPolicy:
+        if label in ("always", "never"):
+            return StartPolicy(cast("RecordPolicy", label), self._rules.policy.prefetch)
+        return self._rules.policy
+
+    def _record(
+        self, image: ImageKey, workload: str, mounts: Sequence[MountId]
+    ) -> dict[MountId, MountId]:
+        watched = []
+        for mount in dict.fromkeys(mounts):
+            layer = self._files.opened().get(mount.name)
+            if layer is not None and layer.record.index_file_digest:
+                watched.append(WatchedLayer(str(mount), mount.name, hot_layer(layer.record)))
+        if not watched:
+            return {}
+        recording = self._recordings.begin(image, workload, watched)
+        fields = {"image": image.reference, "workload": workload, "number": recording.number}
+        log.info("hot.recording", extra={"fields": fields})
+        names = {one.name for one in watched}
+        return {
+            mount: MountId(mount.name, mount.bottom, recording.variant)
+            for mount in mounts
+            if mount.name in names
+        }
+
+    async def _hot(
+        self, hot: HotImage, mounts: Sequence[MountId], deadline: float
+    ) -> dict[MountId, MountId]:
+        chosen = {}
+        for mount in mounts:
+            ready = hot.ready.get(mount.name)
+            if ready is not None and await _until(ready, deadline):
+                variant = hot.areas[mount.name].variant
+                chosen[mount] = MountId(mount.name, mount.bottom, variant)
+        return chosen
+
+    async def _mounted(self, chosen: Mapping[MountId, MountId]) -> dict[str, str]:
+        """Mount stand-ins; leave out what cannot be mounted."""
+
+        async def one(mount: MountId) -> bool:
+            try:
+                await self._provider.ensure(str(mount))
+            except (BootseerError, OSError) as error:
+                fields = {"mount": str(mount), "reason": str(error)}
+                log.warning("start.stand_in_failed", extra={"fields": fields})
+                return False
+            return True
+
+        done = await asyncio.gather(*(one(mount) for mount in chosen.values()))
+        calm = asyncio.get_running_loop().time() + self._rules.calm
+        self._calm_at += [
+            (calm, mount) for mount in chosen.values() if mount.variant.role is Role.HOT
+        ]
+        pairs = zip(chosen.items(), done, strict=True)
+        return {str(mount): str(other) for (mount, other), usable in pairs if usable}
+
+    async def _wait_for_bytes(self) -> None:
+        """Hold a container until the first hot blocks are in, not for long."""
+        deadline = asyncio.get_running_loop().time() + self._rules.wait_most
+        feeds = [hot.feed for hot in self._images.all() if hot.going_on and hot.feed]
+        for feed in feeds:
+            while feed.brought < self._rules.wait_bytes and not feed.over:
+                if asyncio.get_running_loop().time() > deadline:
+                    return
+                await asyncio.sleep(0.02)
+
+    async def restore(self, used: set[str]) -> None:
+        """Go on filling the hot areas that containers use, after a restart."""
+        for layer in used:
+            mount = MountId.parse(layer)
+            if mount.variant.role is Role.HOT:
+                await self._resume(mount)
+
+    async def _resume(self, mount: MountId) -> None:
+        name = next((n for n in self._areas.newest() if n.layer == mount.name), None)
+        try:
+            if name is None or not (await self._areas.open(name)).missing:
+                return
+            origin = self._areas.origin(name)
+        except BootseerError as error:
+            fields = {"mount": str(mount), "reason": error.message}
+            log.warning("hot.not_resumed", extra={"fields": fields})
+            return
+        self._images.get(ImageKey(origin.reference, origin.manifest_digest), origin.workload)
+
+    async def run(self) -> None:
+        """Look after recordings and hot areas until cancelled."""
+        while True:
+            await asyncio.sleep(_ROUND_S)
+            try:
+                await self._round()
+            except (BootseerError, OSError) as error:
+                log.warning("start.upkeep_failed", extra={"fields": {"reason": str(error)}})
+            except Exception:
+                log.exception("start.bug")
+
+    async def _round(self) -> None:
+        self._recordings.persist()
+        for recording in self._recordings.over():
+            if recording.number not in self._finishing:
+                self._finishing.add(recording.number)
+                self._spawn(self._finish(recording))
+        now = asyncio.get_running_loop().time()
+        due = [mount for at, mount in self._calm_at if at <= now]
+        self._calm_at = [pair for pair in self._calm_at if pair[0] > now]
+        for mount in due:
+            await self._provider.raise_read_ahead(mount)
+        await self._areas.flush()
+
+    async def _finish(self, recording: Recording) -> None:
+        """Keep and publish what was recorded."""
+        record = self._recordings.record(recording)
+        fields: dict[str, Any] = {
+            "image": recording.image.reference,
+            "workload": recording.workload,
+            "blocks": record.ranges.blocks,
+            "ended": record.ended.name.lower(),
+            "seconds": record.length_ms / 1000,
+        }
+        if record.ranges.blocks < self._rules.least_blocks:
+            log.info("hot.record_too_small", extra={"fields": fields})
+        else:
+            published = [await self._publish(s, recording, record) for s in self._stores]
+            log.info("hot.recorded", extra={"fields": fields | {"published": sum(published)}})
+            self._images.forget(recording.image, recording.workload)
+        self._recordings.hand_on(recording)
+        self._finishing.discard(recording.number)
+        for watched in recording.layers:
+            mount = MountId.parse(watched.mount)
+            stand_in = MountId(mount.name, mount.bottom, recording.variant)
+            await self._provider.raise_read_ahead(stand_in)
+
+    async def _publish(self, store: HotStore, recording: Recording, record: Any) -> bool:
+        try:
+            await store.publish_record(recording.image, record)
+        except (BootseerError, OSError) as error:
+            fields = {
+                "image": recording.image.reference,
+                "reason": str(error),
+                "do": "allow this node to push to the repository, or set hot.store",
+            }
+            log.warning("hot.record_not_published", extra={"fields": fields})
+            return False
+        return True
+
+    def describe(self) -> dict[str, Any]:
+        """Return what goes on, for people and tools."""
+        return {
+            "images": [self._describe(hot) for hot in self._images.all()],
+            "recordings": self._recordings.describe(),
+        }
+
+    def _describe(self, hot: HotImage) -> dict[str, Any]:
+        opened = self._areas.opened()
+        areas = [opened[name] for name in hot.areas.values() if name in opened]
+        return {
+            "image": hot.image.reference,
+            "manifest": hot.image.manifest_digest,
+            "workload": hot.workload,
+            "source": hot.source,
+            "going_on": hot.going_on,
+            "failure": hot.failure,
+            "blocks": sum(len(area.blocks) for area in areas),
+            "blocks_missing": sum(area.missing for area in areas),
+            "blocks_untouched": sum(area.untouched for area in areas),
+            "reads": sum(area.counters.reads for area in areas),
+            "hits": sum(area.counters.hits for area in areas),
+            "joined": sum(area.counters.joined for area in areas),
+            "misses": sum(area.counters.misses for area in areas),
+            "feed": asdict(hot.feed.counters) if hot.feed else None,
+        }
+
+
+async def _until(event: asyncio.Event, deadline: float) -> bool:
+    """Wait for an event, not beyond a deadline of the loop's clock; say whether it came."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            await event.wait()
+    except TimeoutError:
+        return event.is_set()
+    return True
