@@ -15,7 +15,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -35,8 +35,7 @@ from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.reader import FetchPolicy, Services
 from snapshotter.chunks.windows import new_cache
 from snapshotter.erofs.probe import supports_file_backed
-from snapshotter.hot.recorder import RecordingRules
-from snapshotter.hotstore.registry import RegistryHotStore
+from snapshotter.hotstore.places import open_hot_store
 from snapshotter.images.published import PublishedImages
 from snapshotter.ports import MirroredSource
 from snapshotter.registry.client import RegistryClient
@@ -54,14 +53,8 @@ from snapshotter.serving.upkeep import Upkeep
 from snapshotter.serving.workers import Workers
 from snapshotter.snapshots.core import Settings, Snapshotter
 from snapshotter.snapshots.lazy import Patience
-from snapshotter.starts.areas import Areas
-from snapshotter.starts.blockfiles import NodeBlocks
-from snapshotter.starts.course import StartPolicy
-from snapshotter.starts.feed import FeedRules
-from snapshotter.starts.hotimages import HotImages, HotServices
-from snapshotter.starts.numbers import Numbers
-from snapshotter.starts.recordings import Recordings
-from snapshotter.starts.service import StartRules, Starts
+from snapshotter.starts.assembly import Around, open_blocks, open_starts
+from snapshotter.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -95,18 +88,12 @@ async def run(config: Config, handover: Handover) -> None:
         executor = stack.enter_context(ThreadPoolExecutor(os.cpu_count(), "chunk"))
         workers = Workers()
         stack.callback(workers.close)
-        group.create_task(contained(workers.warm()))
+        tasks = Tasks(group)
+        stack.callback(tasks.cancel)
+        tasks.spawn(workers.warm())
         registry = client_settings(config.registry)
         client = await stack.enter_async_context(RegistryClient(registry))
         images = PublishedImages(client)
-
-        fetches: set[asyncio.Task[None]] = set()
-        stack.callback(lambda: [task.cancel() for task in fetches])
-
-        def spawn(work: Coroutine[Any, Any, None]) -> None:
-            task = group.create_task(contained(work))
-            fetches.add(task)
-            task.add_done_callback(fetches.discard)
 
         def blobs(references: Sequence[str]) -> MirroredSource:
             return FirstOf([images.blobs(reference) for reference in references])
@@ -117,38 +104,35 @@ async def run(config: Config, handover: Handover) -> None:
         async def used() -> set[str]:
             return await core.layers_in_use()
 
-        services = Services(executor, spawn, Filler(config.fetch.idle, spawn), fetch_policy(config))
-        files = LayerFiles(layout, blobs, services, new_cache())
-        numbers = Numbers(layout.hot / "numbers")
-        areas = Areas(layout, files, numbers)
-        recordings = Recordings(layout.hot / "recordings", numbers, recording_rules(config))
-        blocks = NodeBlocks(layout, files, areas, recordings)
-        await stack.enter_async_context(serve_fuse(blocks, handover, group))
-        set_fuse_read_ahead(layout, config.fuse.read_ahead_kb)
-        policy = provider_policy(config, via_loop=via_loop)
-        poisoned = Poisoned(config.root)
-        provider = Provider(layout, files, blocks, images, workers, policy, used, job, poisoned)
-        stores = [RegistryHotStore(client)]
-        rules = start_rules(config)
-        hot = HotServices(
-            layout=layout,
-            layers=provider,
-            files=files,
-            areas=areas,
-            stores=stores,
-            workers=workers,
-            executor=executor,
-            spawn=spawn,
-            policy=rules.policy,
-            rules=FeedRules(),
+        services = Services(
+            executor, tasks.spawn, Filler(config.fetch.idle, tasks.spawn), fetch_policy(config)
         )
-        starts = Starts(provider, files, HotImages(hot), areas, recordings, stores, rules, spawn)
+        files = LayerFiles(layout, blobs, services, new_cache())
+        blocks = open_blocks(layout, files, config.hot)
+        await stack.enter_async_context(serve_fuse(blocks.files, handover, group))
+        set_fuse_read_ahead(layout, config.fuse.read_ahead_kb)
+        poisoned = Poisoned(config.root)
+        provider = Provider(
+            layout,
+            files,
+            blocks.files,
+            images,
+            workers,
+            provider_policy(config, via_loop=via_loop),
+            used,
+            job,
+            poisoned,
+        )
+        stores = [await stack.enter_async_context(open_hot_store(config.hot.store, client))]
+        around = Around(layout, files, workers, executor, tasks.spawn)
+        starts = open_starts(around, blocks, provider, stores, config.hot)
         core = await Snapshotter.open(config.root, starts, settings(config))
         stack.push_async_callback(core.close)
         await provider.drop(provider.adopt(fresh=handover.fresh))
         interval = config.cache.flush_interval
         upkeep = Upkeep(layout, files, workers, provider.collect, job, poisoned, interval)
-        background = [group.create_task(upkeep.run()), group.create_task(starts.run())]
+        tasks.spawn(upkeep.run())
+        tasks.spawn(starts.run())
 
         async def status() -> dict[str, Any]:
             mounted = sorted(await core.layers_in_use())
@@ -163,8 +147,7 @@ async def run(config: Config, handover: Handover) -> None:
         log.info("daemon.serving", extra={"fields": {"address": str(config.address)}})
         await stop.wait()
         notify("STOPPING=1")
-        for task in background:
-            task.cancel()
+        tasks.cancel()
         await files.flush()
         await stack.aclose()
 
@@ -193,14 +176,6 @@ async def serve_fuse(
         closing = True
         pyfuse3.terminate()
         await asyncio.wait([task], timeout=1.0)
-
-
-async def contained(work: Coroutine[Any, Any, None]) -> None:
-    """Run a task whose bugs must not end the others."""
-    try:
-        await work
-    except Exception:
-        log.exception("task.bug")
 
 
 def needs_loop(config: Config) -> bool:
@@ -245,20 +220,6 @@ def provider_policy(config: Config, *, via_loop: bool) -> ProviderPolicy:
         unpack=config.snapshotter.unpack,
         via_loop=via_loop,
         erofs_read_ahead_kb=config.fuse.erofs_read_ahead_kb,
-    )
-
-
-def recording_rules(config: Config) -> RecordingRules:
-    """Return when recordings end, as the configuration asks for."""
-    return RecordingRules(window=config.hot.window, quiet=config.hot.quiet)
-
-
-def start_rules(config: Config) -> StartRules:
-    """Return what happens at starts, as the configuration asks for."""
-    return StartRules(
-        StartPolicy(config.hot.record, config.hot.prefetch),
-        wait_bytes=config.hot.wait,
-        wait_most=config.hot.wait_timeout,
     )
 
 

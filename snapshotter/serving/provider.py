@@ -373,6 +373,8 @@ class Provider:
             return  # the next start wants it; it goes with its layer
         if mount == mount.natural:
             self._provided.pop(mount.name, None)
+        if mount.variant.role is Role.RECORD:
+            await self._unmount(mount, grace=False)  # nobody else was given it
         unused = self._mounted - await self._kept()
         for other in sorted(unused, key=len, reverse=True):
             if MountId.parse(other).name == mount.name:
@@ -419,9 +421,9 @@ class Provider:
     def _idle(self, name: LayerName) -> bool:
         return time.monotonic() - self._provided.get(name, float("-inf")) > _GRACE_S
 
-    async def _unmount(self, mount: MountId) -> None:
+    async def _unmount(self, mount: MountId, *, grace: bool = True) -> None:
         async with self._lock(mount.name):
-            if not self._idle(mount.name) or str(mount) in await self._kept():
+            if str(mount) in await self._kept() or (grace and not self._idle(mount.name)):
                 return
             target = self._layout.mount_point(mount)
             if await self._workers.quick(unmount_layer, target, lazy=False):

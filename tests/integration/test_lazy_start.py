@@ -98,7 +98,7 @@ def test_removing_the_image_leaves_nothing_mounted_and_nothing_on_disk(
 ) -> None:
     node.pull(image.reference)
     node.run(image.reference)
-    assert len(node.daemon.mounts()) == 1 + len(image.layers)
+    wait_for(lambda: len(node.daemon.mounts()) == 1 + len(image.layers), "the recording's to go")
     node.remove(image.reference)
     wait_for(lambda: len(node.daemon.mounts()) == 1, "layers to be unmounted")
     wait_for(lambda: not list((node.daemon.root / "l").iterdir()), "layers to be removed")

@@ -1,0 +1,84 @@
+"""Builds the graph of what makes starts fast; no logic of its own."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from bootseer.config import Hot
+from snapshotter.hot.recorder import RecordingRules
+from snapshotter.ports import HotStore
+from snapshotter.serving.files import LayerFiles
+from snapshotter.serving.layout import Layout
+from snapshotter.serving.provider import Provider
+from snapshotter.serving.workers import Workers
+from snapshotter.starts.areas import Areas
+from snapshotter.starts.blockfiles import NodeBlocks
+from snapshotter.starts.course import StartPolicy
+from snapshotter.starts.feed import FeedRules
+from snapshotter.starts.hotimages import HotImages, HotServices
+from snapshotter.starts.numbers import Numbers
+from snapshotter.starts.recordings import Recordings
+from snapshotter.starts.service import StartRules, Starts
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """The block files of a node."""
+
+    areas: Areas
+    recordings: Recordings
+    files: NodeBlocks
+
+
+def open_blocks(layout: Layout, files: LayerFiles, config: Hot) -> Blocks:
+    """Return the block files below a root; recordings of an earlier server go on."""
+    numbers = Numbers(layout.hot / "numbers")
+    areas = Areas(layout, files, numbers)
+    rules = RecordingRules(window=config.window, quiet=config.quiet)
+    recordings = Recordings(layout.hot / "recordings", numbers, rules)
+    return Blocks(areas, recordings, NodeBlocks(layout, files, areas, recordings))
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What the daemon has for everybody."""
+
+    layout: Layout
+    files: LayerFiles
+    workers: Workers
+    executor: Executor
+    spawn: Callable[[Coroutine[Any, Any, None]], object]
+
+
+def open_starts(
+    around: Around, blocks: Blocks, provider: Provider, stores: Sequence[HotStore], config: Hot
+) -> Starts:
+    """Return the layer provider that makes starts fast."""
+    rules = StartRules(
+        StartPolicy(config.record, config.prefetch),
+        wait_bytes=config.wait,
+        wait_most=config.wait_timeout,
+    )
+    services = HotServices(
+        layout=around.layout,
+        layers=provider,
+        files=around.files,
+        areas=blocks.areas,
+        stores=stores,
+        workers=around.workers,
+        executor=around.executor,
+        spawn=around.spawn,
+        policy=rules.policy,
+        rules=FeedRules(),
+    )
+    return Starts(
+        provider,
+        around.files,
+        HotImages(services),
+        blocks.areas,
+        blocks.recordings,
+        stores,
+        rules,
+        around.spawn,
+    )
