@@ -20,6 +20,8 @@ _BESIDE: Final = 56
 """Columns that the table of layers takes besides its strips."""
 _NARROWEST: Final = 16
 _WIDEST: Final = 96
+_RUNS: Final = 5
+"""The newest recorded starts that are listed."""
 _ENDED: Final = {
     Ended.WINDOW: "its time was over",
     Ended.QUIET: "nothing new for a while",
@@ -34,8 +36,10 @@ def show_report(console: Console, report: HotReport, reference: str, *, top: int
     width = min(max(console.width - _BESIDE, _NARROWEST), _WIDEST)
     _say(console, "image", f"{printable(reference.encode())}  {_short(report.manifest_digest)}")
     _say(console, "workload", report.workload or "default")
-    for run in report.runs:
+    for run in report.runs[-_RUNS:]:
         _say(console, "recorded", _run_text(run))
+    if len(report.runs) > _RUNS:
+        _say(console, "", f"and {len(report.runs) - _RUNS} earlier starts")
     share = report.hot_blocks * BLOCK / report.data_size if report.data_size else 0.0
     _say(
         console,

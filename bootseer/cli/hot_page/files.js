@@ -1,6 +1,7 @@
 // The table of files: sorted, filtered, a page at a time.
 
 const FIRST_ROWS = 25;
+const MORE_ROWS = 500;
 const FILE_COLUMNS = [
   { title: "file", key: (file) => file.path },
   { title: "layer", key: (file) => file.layer },
@@ -9,12 +10,12 @@ const FILE_COLUMNS = [
   { title: "first touch", key: (file) => file.first_ms, number: true },
 ];
 
-/** Draws the table; `outline(file)` shows where a file lies, `outline(null)` hides that, `go(file)` goes there. */
-function fileTable(report, colours, clock, { outline, go }) {
+/** Draws the table of files; `places` shows where one lies. */
+function fileTable(report, colours, clock, places) {
   const body = byId("files").tBodies[0];
   const most = Math.max(...report.files.map((file) => file.hot_blocks), 1);
   let sorted = 2;
-  let whole = false;
+  let rows = FIRST_ROWS;
   let theme;
 
   const headers = FILE_COLUMNS.map((column, number) => {
@@ -47,11 +48,8 @@ function fileTable(report, colours, clock, { outline, go }) {
       el("td.number", {}, `${percent(Math.min(size, file.size), file.size)} of ${bytes(file.size)}`),
       el("td.number", {}, when, time(file.first_ms)),
     );
-    made.addEventListener("pointerenter", () => outline(file));
-    made.addEventListener("pointerleave", () => outline(null));
-    path.addEventListener("focus", () => outline(file));
-    path.addEventListener("blur", () => outline(null));
-    path.addEventListener("click", () => go(file));
+    places.pointTo(file, made);
+    path.addEventListener("click", () => places.go(file));
     return made;
   }
 
@@ -62,7 +60,7 @@ function fileTable(report, colours, clock, { outline, go }) {
     const found = report.files
       .filter((file) => file.path.toLowerCase().includes(wanted))
       .sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0));
-    const shown = whole ? found : found.slice(0, FIRST_ROWS);
+    const shown = found.slice(0, rows);
     body.replaceChildren(...shown.map(line));
     headers.forEach((header, number) => {
       if (number === sorted) header.setAttribute("aria-sort", "ascending");
@@ -71,12 +69,12 @@ function fileTable(report, colours, clock, { outline, go }) {
     const size = found.reduce((sum, file) => sum + file.hot_blocks, 0) * report.block_bytes;
     byId("matches").textContent = `${plural(found.length, "file")}, ${bytes(size)} hot`;
     byId("more").hidden = shown.length === found.length;
-    byId("more").textContent = `Show all ${count(found.length)}`;
+    byId("more").textContent = `Show more (${count(found.length - shown.length)} left)`;
   }
 
   byId("filter").addEventListener("input", draw);
   byId("more").addEventListener("click", () => {
-    whole = true;
+    rows += MORE_ROWS;
     draw();
   });
   onThemeChange(draw);

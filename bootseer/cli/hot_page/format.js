@@ -40,6 +40,15 @@ function bytes(size) {
   return `${size.toFixed(1)} TB`;
 }
 
+/** A size that is a power of two. */
+function binary(size) {
+  for (const unit of ["B", "KiB", "MiB"]) {
+    if (size < 1024) return `${size} ${unit}`;
+    size /= 1024;
+  }
+  return `${size} GiB`;
+}
+
 /** A place in something large, fine enough to tell neighbours apart. */
 const offset = (at) => (at < 1e6 ? `${(at / 1e3).toFixed(1)} kB` : `${(at / 1e6).toFixed(2)} MB`);
 

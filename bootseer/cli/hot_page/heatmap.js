@@ -2,7 +2,7 @@
 
 const NARROW = 700;
 
-/** Draws one layer's map into `host`; returns {outline(first block, blocks) or outline(null)}. */
+/** Draws one layer's map into `host`; returns {host, outline(first block, blocks) or outline(null)}. */
 function heatMap(host, report, row, clock) {
   const layer = report.layers[row];
   const { cells } = layer;
@@ -120,6 +120,7 @@ function heatMap(host, report, row, clock) {
   });
   onResize(host, draw);
   return {
+    host,
     outline(first, length) {
       const last = first + length - 1;
       marked = first === null ? null : [Math.floor(first / report.cell_blocks), Math.floor(last / report.cell_blocks)];

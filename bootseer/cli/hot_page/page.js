@@ -25,9 +25,9 @@ const clock = {
 function showSummary() {
   const data = `${bytes(report.hot_bytes)} of ${bytes(report.data_bytes)}`;
   const share = percent(report.hot_bytes, report.data_bytes);
-  // A long reference breaks behind a slash or colon, if it must.
-  const parts = visible(report.reference).split(/(?<=[/:@])/);
-  byId("title").append(...parts.flatMap((part) => [part, document.createElement("wbr")]));
+  // Of a digest the beginning is enough; a long reference breaks behind a slash or colon, if it must.
+  const name = visible(report.reference).replace(/(@sha256:\w{12})\w+$/, "$1");
+  byId("title").append(...name.split(/(?<=[/:@])/).flatMap((part) => [part, document.createElement("wbr")]));
   byId("lead").append(
     "To start, a container of this image reads ",
     el("b", {}, data),
@@ -42,21 +42,20 @@ function showSummary() {
   tile("part of the image", share, `of ${bytes(report.data_bytes)}`, el("dd", {}, el("div.share", {}, bar)));
   tile("files touched", count(report.hot_files), `in ${plural(report.layers.filter((one) => one.hot_blocks).length, "layer")} of ${report.layers.length}`);
   tile("all touched within", time(report.last_ms), "of the container's start");
-  tile("recorded starts", count(report.runs.length), report.workload ? visible(report.workload) : "default workload");
+  tile("recorded starts", count(report.runs.length), report.workload ? `of workload ${visible(report.workload)}` : "of the default workload");
 }
 
-function showLegend() {
-  report.layers.forEach((layer, row) => {
-    if (!layer.hot_blocks || colours[row] === "var(--other)") return;
+function showLegend(series) {
+  for (const one of series) {
     const mark = el("span.swatch", {});
-    mark.style.background = colours[row];
-    byId("legend").append(el("li", {}, mark, `${layerName(layer)}: ${bytes(layer.hot_blocks * report.block_bytes)}`));
-  });
+    mark.style.background = one.colour;
+    byId("legend").append(el("li", {}, mark, `${one.name}: ${bytes(one.blocks.at(-1) * report.block_bytes)}`));
+  }
 }
 
 /** Draws the map of every layer that was touched; returns them by row. */
 function showMaps() {
-  const cell = bytes(report.cell_blocks * report.block_bytes);
+  const cell = binary(report.cell_blocks * report.block_bytes);
   byId("scale").textContent =
     `Each square is ${cell} of a layer's file contents, in the order of the layer, on one scale for all layers.` +
     " Its colour says when it was touched first, its filled part how much of it is hot. Grey was never touched.";
@@ -71,11 +70,8 @@ function showMaps() {
     const host = el("div", {});
     const head = el("h3.layer-head", {}, el("b", {}, mark, layerName(layer)), el("code", { title: layer.digest }, shortDigest(layer.digest)));
     head.append(el("span.facts", {}, facts.join(", ")));
-    const chips = el("div.chips", {});
-    byId("maps").append(el("div.layer", {}, head, host, chips));
-    const map = heatMap(host, report, row, clock);
-    showChips(chips, map, row);
-    return map;
+    byId("maps").append(el("div.layer", {}, head, host));
+    return heatMap(host, report, row, clock);
   });
   const quiet = report.layers.filter((layer) => !layer.hot_blocks);
   if (quiet.length) {
@@ -85,18 +81,42 @@ function showMaps() {
   return maps;
 }
 
-/** Shows a layer's files with the most hot data; pointing at one outlines it in the map. */
-function showChips(host, map, row) {
-  const top = report.files.filter((file) => file.layer === row).slice(0, CHIPS);
-  for (const file of top) {
-    const name = visible(file.path.slice(file.path.lastIndexOf("/") + 1));
-    const chip = el("button", { type: "button", title: visible(file.path) }, el("b", {}, name), ` ${bytes(file.hot_blocks * report.block_bytes)}`);
-    const show = () => map.outline(file.start, Math.ceil(file.size / report.block_bytes));
-    const hide = () => map.outline(null);
-    for (const event of ["pointerenter", "focus"]) chip.addEventListener(event, show);
-    for (const event of ["pointerleave", "blur"]) chip.addEventListener(event, hide);
-    host.append(chip);
+/** Where files lie in the maps: pointed at for a moment, or gone to and kept in sight. */
+function filePlaces(maps) {
+  let kept = null;
+  function outline(file) {
+    for (const map of maps) map?.outline(null);
+    if (file) maps[file.layer]?.outline(file.start, Math.ceil(file.size / report.block_bytes));
   }
+  return {
+    /** Outlines a file while the pointer or the keyboard is on an element. */
+    pointTo(file, element) {
+      for (const event of ["pointerenter", "focusin"]) element.addEventListener(event, () => outline(file));
+      for (const event of ["pointerleave", "focusout"]) element.addEventListener(event, () => outline(kept));
+    },
+    go(file) {
+      kept = kept === file ? null : file;
+      outline(kept);
+      if (kept) maps[file.layer]?.host.scrollIntoView({ block: "center", behavior: "smooth" });
+    },
+  };
+}
+
+/** Shows, below each map, its layer's files with the most hot data. */
+function showChips(maps, places) {
+  maps.forEach((map, row) => {
+    if (!map) return;
+    const chips = el("div.chips", {});
+    for (const file of report.files.filter((one) => one.layer === row).slice(0, CHIPS)) {
+      const name = visible(file.path.slice(file.path.lastIndexOf("/") + 1));
+      const size = ` ${bytes(file.hot_blocks * report.block_bytes)}`;
+      const chip = el("button", { type: "button", title: visible(file.path) }, el("b", {}, name), size);
+      places.pointTo(file, chip);
+      chip.addEventListener("click", () => places.go(file));
+      chips.append(chip);
+    }
+    map.host.after(chips);
+  });
 }
 
 function showPlayer() {
@@ -177,18 +197,13 @@ function showReading() {
 }
 
 showSummary();
-showLegend();
-drawTimeline(byId("timeline"), report, timelineSeries(report, colours), clock);
+const series = timelineSeries(report, colours);
+showLegend(series);
+drawTimeline(byId("timeline"), report, series, clock);
 const maps = showMaps();
-fileTable(report, colours, clock, {
-  outline(file) {
-    for (const map of maps) map?.outline(null);
-    if (file) maps[file.layer]?.outline(file.start, Math.ceil(file.size / report.block_bytes));
-  },
-  go(file) {
-    byId("maps").querySelectorAll(".layer")[maps.slice(0, file.layer).filter(Boolean).length].scrollIntoView({ block: "center", behavior: "smooth" });
-  },
-});
+const places = filePlaces(maps);
+showChips(maps, places);
+fileTable(report, colours, clock, places);
 showPlayer();
 showRuns();
 showReading();

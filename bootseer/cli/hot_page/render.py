@@ -34,7 +34,8 @@ def render(document: Mapping[str, Any]) -> str:
     data = json.dumps(document, separators=(",", ":")).replace("<", "\\u003c")
     return Template(_asset("page.html")).substitute(
         policy=html.escape(
-            f"default-src 'none'; style-src {_allow(style)}; script-src {_allow(script)}"
+            "default-src 'none'; base-uri 'none'; form-action 'none';"
+            f" style-src {_allow(style)}; script-src {_allow(script)}"
         ),
         title=html.escape(f"Hot blocks of {document['reference']}"),
         style=style,

@@ -76,3 +76,13 @@ def small_record(**fields: object) -> Record:
 def small_report(detail: Detail | None = None) -> HotReport:
     """Return the report on that start."""
     return make_report([small_record()], IMAGE, detail)
+
+
+def many_files_report(files: int) -> HotReport:
+    """Return the report on a start that read many files of one block."""
+    names = {b"%04d" % number: regular(BLOCK) for number in range(files)}
+    index = make_index(make_tree(directory(names)))
+    layer = HotLayer(_digest(1), _digest(11), index.data_size)
+    ranges = make_ranges([(0, 0, files)])
+    record = small_record(layers=(layer,), ranges=ranges, time_ms=np.zeros(1, dtype=np.int64))
+    return make_report([record], [ImageLayer(_digest(1), _digest(11), index)])

@@ -1,17 +1,27 @@
 """The page of `bootseer hot show`, opened in a real browser."""
 
 import contextlib
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from hot_images import HOSTILE, IMAGE, MANIFEST, small_record, small_report
+from hot_images import (
+    HOSTILE,
+    IMAGE,
+    MANIFEST,
+    many_files_report,
+    small_record,
+    small_report,
+)
 
+from bootseer.cli import hot_page
 from bootseer.cli.hot_document import hot_document
 from bootseer.cli.hot_page.render import render
 from snapshotter.hot.ranges import make_ranges
 from snapshotter.hot.report import Detail, HotReport, make_report
 from snapshotter.layers.records import BLOCK, I64
 from tests.browser import Page, opened
+from tooling.places import REPOSITORY
 
 REFERENCE = "registry.example/<b>ml</b>/trainer:1"
 COLD = 10
@@ -180,6 +190,43 @@ async def test_files_are_filtered_and_sorted(tmp_path: Path) -> None:
         )
         assert await page.evaluate(first) == "train.py"
         assert await page.text("#matches") == "1 file, 4.1 kB hot"
+
+
+async def test_a_file_that_was_gone_to_stays_outlined_until_it_is_left(tmp_path: Path) -> None:
+    drawn = f"document.querySelector('{FIRST_CANVAS}').toDataURL()"
+    path = "document.querySelector('#files .path')"
+    async with shown(tmp_path, small_report()) as page:
+        plain = await page.evaluate(drawn)
+        await page.point_at("#files tbody tr", 20, 8)
+        outlined = await page.evaluate(drawn)
+        assert outlined != plain
+        await page.point_at("h1", 5, 5)
+        assert await page.evaluate(drawn) == plain
+        await page.evaluate(f"{path}.click()")
+        assert await page.evaluate(drawn) == outlined
+        await page.evaluate(f"{path}.click()")
+        assert await page.evaluate(drawn) == plain
+
+
+async def test_a_long_table_is_shown_in_parts(tmp_path: Path) -> None:
+    rows = "document.querySelectorAll('#files tbody tr').length"
+    async with shown(tmp_path, many_files_report(700)) as page:
+        assert await page.evaluate(rows) == 25
+        assert await page.text("#more") == "Show more (675 left)"
+        await page.evaluate("document.getElementById('more').click()")
+        assert await page.evaluate(rows) == 525
+        await page.evaluate("document.getElementById('more').click()")
+        assert await page.evaluate(rows) == 700
+        assert await page.evaluate("document.getElementById('more').hidden")
+
+
+def test_everything_the_page_is_made_of_is_in_the_package() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]["bootseer.cli.hot_page"]
+    parts = [path for path in Path(hot_page.__path__[0]).iterdir() if path.is_file()]
+    assert len(parts) > len(patterns)
+    for part in parts:
+        assert part.suffix == ".py" or any(part.match(pattern) for pattern in patterns), part
 
 
 async def test_no_width_needs_scrolling_sideways(tmp_path: Path) -> None:
