@@ -98,6 +98,8 @@ class Limits:
     """A hot pack."""
     hot_runs: int = 256
     """Records that are merged (a count)."""
+    hot_listed: int = 16_384
+    """Objects in one folder of a store of hot records that is no registry (a count)."""
     hot_artifacts: int = 128
     """Artifacts with records, or with packs, of one image that are looked at (a count)."""
     label: int = 4096

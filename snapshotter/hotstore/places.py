@@ -2,8 +2,12 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
+from bootseer.blobs.directory import DirectoryBlobs
 from bootseer.errors import UsageError
+from snapshotter.hotstore.blobs import BlobHotStore
 from snapshotter.hotstore.registry import RegistryHotStore
 from snapshotter.ports import HotStore
 from snapshotter.registry.client import RegistryClient
@@ -18,5 +22,19 @@ async def open_hot_store(place: str, client: RegistryClient) -> AsyncIterator[Ho
     """
     if place == "registry":
         yield RegistryHotStore(client)
-        return
-    raise UsageError(f"hot.store: {place!r} is no store", hint="registry or file:///directory")
+    elif (path := _directory(place)) is not None:
+        yield BlobHotStore(DirectoryBlobs(path), client.settings.limits)
+    else:
+        raise UsageError(f"hot.store: {place!r} is no store", hint="registry or file:///directory")
+
+
+def _directory(place: str) -> Path | None:
+    """Return the directory that a `file:` address names; None if it names none."""
+    try:
+        parts = urlsplit(place)
+    except ValueError:
+        return None
+    path = unquote(parts.path)
+    plain = not (parts.netloc or parts.query or parts.fragment)
+    absolute = path.startswith("/") and path.isprintable() and ".." not in path.split("/")
+    return Path(path) if parts.scheme == "file" and plain and absolute else None

@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bootseer.blobs.directory import DirectoryBlobs
 from bootseer.cli.hot import COMMANDS, group
 from bootseer.cli.main import run
+from bootseer.errors import CorruptError
 from snapshotter.hot.merge import merge
 from snapshotter.hot.ranges import make_ranges
 from snapshotter.hot.record import Ended, HotLayer, Record
+from snapshotter.hotstore.blobs import BlobHotStore
 from snapshotter.hotstore.registry import RegistryHotStore
 from snapshotter.layers.records import BLOCK
 from snapshotter.ports import ImageKey
@@ -116,6 +119,31 @@ def test_pack_makes_and_publishes_the_pack_of_what_was_recorded(
     stored = json.loads(capsys.readouterr().out)["stored"]
     packs = [one for one in stored if one["kind"] == "pack"]
     assert {one["size"] for one in packs} == {document["pack_size"]}
+
+
+def test_records_and_packs_may_be_in_a_directory(
+    registry: RunningRegistry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reference = f"{registry.host}/cli/directory:1"
+    made = image(reference)
+    area = HotLayer(made.layers[0].digest, f"sha256:{2:064x}", 3 * BLOCK)
+    store = BlobHotStore(DirectoryBlobs(tmp_path / "store"))
+    run_of_it = replace(record(made, "", 1), layers=(area,))
+    publishing = store.publish_record(ImageKey(reference, made.digest), run_of_it)
+    with pytest.raises(CorruptError):  # its ranges are past the end: nothing is stored
+        asyncio.run(publishing)
+    run_of_it = replace(run_of_it, ranges=make_ranges([(0, 0, 1)]))
+    asyncio.run(store.publish_record(ImageKey(reference, made.digest), run_of_it))
+    config = tmp_path / "bootseer.yaml"
+    config.write_text(f"hot: {{store: 'file://{tmp_path}/store'}}\n")
+    options = ["--config", str(config), *PLATFORM]
+    assert run(["hot", "pack", reference, *options]) == 0
+    capsys.readouterr()
+    assert run(["hot", "ls", reference, "--json", *options]) == 0
+    stored = json.loads(capsys.readouterr().out)["stored"]
+    assert [one["kind"] for one in stored] == ["pack", "records"]
+    assert run(["hot", "ls", reference, "--json", *PLATFORM]) == 0
+    assert json.loads(capsys.readouterr().out)["stored"] == []
 
 
 def test_a_store_that_is_none_is_a_mistake(

@@ -1,4 +1,4 @@
-"""Records and packs in registries: a real one, which lists by tag, and one that lies on demand."""
+"""Records and packs in a real registry, one that lies on demand, and a directory."""
 
 import asyncio
 import datetime as dt
@@ -6,24 +6,26 @@ import json
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from hot_records import created, merged, record
 
-from bootseer.errors import CorruptError, RemoteError
-from snapshotter.hot.artifact import HotArtifact, HotKind, build
+from bootseer.blobs.directory import DirectoryBlobs
+from bootseer.errors import CorruptError, RemoteError, UsageError
+from snapshotter.hot.artifact import HotArtifact, HotKind
 from snapshotter.hot.record_format import VERSION, encode
+from snapshotter.hotstore.blobs import BlobHotStore
+from snapshotter.hotstore.places import open_hot_store
 from snapshotter.hotstore.registry import RegistryHotStore
+from snapshotter.hotstore.store import ArtifactHotStore
 from snapshotter.images.artifact import CREATED
-from snapshotter.images.referring import Subject
 from snapshotter.limits import Limits
 from snapshotter.ports import ImageKey
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.descriptors import Descriptor
 from snapshotter.registry.digests import digest_of
-from snapshotter.registry.manifests import OCI_MANIFEST
 from snapshotter.registry.reference import parse_reference
 from snapshotter.registry.referrers import fallback_tag
 from snapshotter.registry.retry import RetryPolicy
@@ -52,18 +54,30 @@ async def an_image(client: RegistryClient, name: str) -> ImageKey:
     return ImageKey(name, made.digest)
 
 
-@pytest.fixture(params=["a real registry", "the referrers API"])
-async def image(
+@dataclass(frozen=True)
+class Kept:
+    """An image and where what is known of it is kept."""
+
+    image: ImageKey
+    store: ArtifactHotStore
+
+
+@pytest.fixture(params=["a real registry", "the referrers API", "a directory"])
+async def kept(
     client: RegistryClient,
     registry: RunningRegistry,
     liar: HostileRegistry,
+    tmp_path: Path,
     request: pytest.FixtureRequest,
-) -> ImageKey:
-    """An image in a registry that lists by a tag, and in one that has the API."""
-    if request.param == "the referrers API":
-        return await an_image(client, f"{liar.host}/a/b:1")
-    name = request.node.originalname.lower()
-    return await an_image(client, f"{registry.host}/t/{name}:1")
+) -> Kept:
+    """A registry that lists by a tag, one that has the API, and a directory without a registry."""
+    if request.param == "a directory":
+        image = ImageKey("r.example/a/b:1", digest_of(b"manifest"))
+        return Kept(image, BlobHotStore(DirectoryBlobs(tmp_path / "store")))
+    name = f"{liar.host}/a/b:1"
+    if request.param == "a real registry":
+        name = f"{registry.host}/t/{request.node.originalname.lower()}:1"
+    return Kept(await an_image(client, name), RegistryHotStore(client))
 
 
 @pytest.fixture
@@ -71,22 +85,18 @@ async def lied(client: RegistryClient, liar: HostileRegistry) -> ImageKey:
     return await an_image(client, f"{liar.host}/a/b:1")
 
 
-async def test_published_records_are_read_back_newest_first(
-    client: RegistryClient, image: ImageKey
-) -> None:
-    store = RegistryHotStore(client)
+async def test_published_records_are_read_back_newest_first(kept: Kept) -> None:
+    image, store = kept.image, kept.store
     assert await store.records(image, "") == []
-    for number in (1, 3, 2):
+    for number in (1, 2, 3):
         await store.publish_record(image, record(image.manifest_digest, number))
     found = await store.records(image, "")
     assert created(found) == [3, 2, 1]
     assert encode(found[0]) == encode(record(image.manifest_digest, 3))
 
 
-async def test_each_workload_has_records_of_its_own(
-    client: RegistryClient, image: ImageKey
-) -> None:
-    store = RegistryHotStore(client)
+async def test_each_workload_has_records_of_its_own(kept: Kept) -> None:
+    image, store = kept.image, kept.store
     for number, workload in enumerate(("", "train", "serve", "train")):
         made = record(image.manifest_digest, number, workload=workload)
         await store.publish_record(image, made)
@@ -95,22 +105,18 @@ async def test_each_workload_has_records_of_its_own(
     assert created(await store.records(image, "other")) == []
 
 
-async def test_a_record_that_is_published_again_is_one_record(
-    client: RegistryClient, image: ImageKey
-) -> None:
-    store = RegistryHotStore(client)
+async def test_a_record_that_is_published_again_is_one_record(kept: Kept) -> None:
+    image, store = kept.image, kept.store
     for _ in range(2):
         await store.publish_record(image, record(image.manifest_digest))
-    listed = await Subject(
-        client, parse_reference(image.reference), image.manifest_digest, "hot"
-    ).list(HotKind.RECORDS)
+    listed = await store.place.list(image, HotKind.RECORDS, "")
     assert len(listed) == 1
 
 
 async def test_of_several_packs_that_of_the_most_runs_and_then_the_newest_is_taken(
-    client: RegistryClient, image: ImageKey, tmp_path: Path
+    kept: Kept, tmp_path: Path
 ) -> None:
-    store = RegistryHotStore(client)
+    image, store = kept.image, kept.store
     assert await store.pack(image, "") is None
     sizes = {}
     for number, (runs, workload) in enumerate(((1, ""), (3, ""), (3, ""), (2, ""), (9, "train"))):
@@ -127,10 +133,8 @@ async def test_of_several_packs_that_of_the_most_runs_and_then_the_newest_is_tak
     assert other.size == sizes[4]
 
 
-async def test_a_pack_is_read_from_where_the_store_says(
-    client: RegistryClient, image: ImageKey, tmp_path: Path
-) -> None:
-    store = RegistryHotStore(client)
+async def test_a_pack_is_read_from_where_the_store_says(kept: Kept, tmp_path: Path) -> None:
+    image, store = kept.image, kept.store
     data = random.Random(5).randbytes(3_500_000)
     pack = tmp_path / "pack"
     pack.write_bytes(data)
@@ -181,39 +185,34 @@ def refusals(caplog: pytest.LogCaptureFixture) -> list[str]:
     return lines
 
 
-async def push_records(client: RegistryClient, image: ImageKey, *blobs: bytes) -> str:
-    """Push an artifact whose records are any bytes."""
-    reference = parse_reference(image.reference)
+async def push_records(store: ArtifactHotStore, image: ImageKey, *blobs: bytes) -> str:
+    """Publish an artifact whose records are any bytes."""
+    kind = HotKind.RECORDS
     for blob in blobs:
-        await client.uploads.put(reference, blob)
-    descriptors = [
-        Descriptor(HotKind.RECORDS.blob_type, digest_of(blob), len(blob)) for blob in blobs
-    ]
-    raw = await client.manifests.get(reference, image.manifest_digest)
+        await store.place.put_blob(image, blob, digest_of(blob))
     artifact = HotArtifact(
-        HotKind.RECORDS,
-        Descriptor(OCI_MANIFEST, raw.digest, len(raw.data)),
+        kind,
+        await store.place.subject(image),
         dt.datetime(2090, 1, 1, tzinfo=dt.UTC),
         "",
         len(blobs),
         (),
-        tuple(descriptors),
+        tuple(Descriptor(kind.blob_type, digest_of(blob), len(blob)) for blob in blobs),
     )
-    subject = Subject(client, reference, image.manifest_digest, "hot")
-    return (await subject.publish(HotKind.RECORDS, build(artifact), {})).digest
+    return await store.place.publish(image, artifact)
 
 
 async def test_broken_records_are_passed_over_with_a_line_each(
-    client: RegistryClient, image: ImageKey, caplog: pytest.LogCaptureFixture
+    kept: Kept, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = RegistryHotStore(client)
+    image, store = kept.image, kept.store
     good = record(image.manifest_digest, 1)
     await store.publish_record(image, good)
     data = encode(good)
     newer = data[:8] + (VERSION + 1).to_bytes(4, "little") + data[12:]
     other_image = encode(record(digest_of(b"another image"), 2))
     other_workload = encode(record(image.manifest_digest, 3, workload="train"))
-    await push_records(client, image, data[:-5], newer, other_image, other_workload, b"junk")
+    await push_records(store, image, data[:-5], newer, other_image, other_workload, b"junk")
     caplog.clear()
     assert created(await store.records(image, "")) == [1]
     reasons = refusals(caplog)
@@ -252,7 +251,7 @@ async def test_artifacts_of_another_image_and_lists_that_are_none_are_passed_ove
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store = RegistryHotStore(client)
-    digest = await push_records(client, lied, encode(record(lied.manifest_digest)))
+    digest = await push_records(store, lied, encode(record(lied.manifest_digest)))
     media_type, data = liar.manifests["a/b", digest]
     document = json.loads(data)
     document["annotations"][CREATED] = "never"
@@ -304,3 +303,55 @@ async def test_a_registry_that_cannot_say_is_an_error(
     liar.on("referrers", hostile.answers(503))
     with pytest.raises(RemoteError):
         await store.pack(lied, "")
+
+
+async def test_in_a_directory_other_bytes_than_the_names_say_are_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = ImageKey("r.example/a/b:1", digest_of(b"manifest"))
+    store = BlobHotStore(DirectoryBlobs(tmp_path))
+    for number in range(3):
+        await store.publish_record(image, record(image.manifest_digest, number))
+    files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    blobs = [path for path in files if path.parent.name == "blobs"]
+    manifests = [path for path in files if path not in blobs]
+    data = blobs[0].read_bytes()
+    blobs[0].write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    manifests[0].write_bytes(b"{}")
+    manifests[0].with_name("no digest").write_bytes(b"{}")
+    manifests[0].with_name("0" * 64).write_bytes(b"")
+    found = await store.records(image, "")
+    assert 1 <= len(found) <= 2  # one of three, or two if both were of the same one
+    assert 2 <= len(refusals(caplog)) <= 3
+    assert len(await store.stored(image)) == 2
+
+
+async def test_in_a_directory_a_folder_that_is_too_full_is_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = ImageKey("r.example/a/b:1", digest_of(b"manifest"))
+    for number in range(3):
+        store = BlobHotStore(DirectoryBlobs(tmp_path))
+        await store.publish_record(image, record(image.manifest_digest, number))
+    full = BlobHotStore(DirectoryBlobs(tmp_path), Limits(hot_listed=2))
+    assert await full.records(image, "") == []
+    assert len(refusals(caplog)) == 1
+
+
+async def test_the_configuration_names_the_place(client: RegistryClient, tmp_path: Path) -> None:
+    async with open_hot_store("registry", client) as store:
+        assert isinstance(store, RegistryHotStore)
+    image = ImageKey("r.example/a/b:1", digest_of(b"manifest"))
+    async with open_hot_store(f"file://{tmp_path}/a%20b", client) as store:
+        await store.publish_record(image, record(image.manifest_digest))
+    assert (tmp_path / "a b").is_dir()
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["", "/a", "file:a", "file://host/a", "file:///a/../b", "file:///a?b", "ftp://a/b", "file://["],
+)
+async def test_what_names_no_place_is_a_mistake(client: RegistryClient, place: str) -> None:
+    with pytest.raises(UsageError, match="no store"):
+        async with open_hot_store(place, client):
+            pass

@@ -1,0 +1,1 @@
+"""Objects under names, in a directory or elsewhere: one small interface, several places."""
