@@ -15,7 +15,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -59,7 +59,7 @@ class DirectoryBlobs:
             raise CorruptError(f"{self._path(name)} ends before byte {offset + length}")
         return data
 
-    async def stream(self, name: str, offset: int = 0) -> AsyncIterator[bytes]:
+    async def stream(self, name: str, offset: int = 0) -> AsyncGenerator[bytes]:
         """Yield an object; see `BlobStore.stream`."""
         path = self._path(name)
         while piece := await self._within(self.patience, name, _read, path, offset, PIECE):

@@ -1,7 +1,7 @@
 """What a place for objects does. Objects are written once, whole, and never change."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -69,7 +69,7 @@ class BlobStore(Protocol):
         """
         ...
 
-    def stream(self, name: str, offset: int = 0) -> AsyncIterator[bytes]:
+    def stream(self, name: str, offset: int = 0) -> AsyncGenerator[bytes]:
         """Yield an object from `offset` to its end, in pieces of at most `PIECE` bytes.
 
         Raises:

@@ -6,7 +6,7 @@ Objects are named by their digests and never change.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -109,7 +109,7 @@ class _ImageBlobs:
         """Return part of a blob; see `BlobSource.read`."""
         return await self.store.read(_blob(self.image, digest), offset, length)
 
-    def stream(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
+    def stream(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes]:
         """Yield a blob; see `BlobSource.stream`."""
         return self.store.stream(_blob(self.image, digest), offset)
 
