@@ -59,5 +59,10 @@ def emit(title: str, figures: Sequence[Figure], json_file: Path | None) -> None:
         table.add_row(figure.name, value, figure.unit, goal, met)
     Console().print(table)
     if json_file:
-        document = {"figures": [asdict(figure) for figure in figures]}
-        json_file.write_text(json.dumps(document, indent=1) + "\n")
+        write_json(figures, json_file)
+
+
+def write_json(figures: Sequence[Figure], file: Path) -> None:
+    """Write figures for machines."""
+    document = {"figures": [asdict(figure) for figure in figures]}
+    file.write_text(json.dumps(document, indent=1) + "\n")
