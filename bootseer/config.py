@@ -68,6 +68,9 @@ class Cache:
     flush_interval: Seconds = 1.0
     """Seconds between fdatasync of new chunks; what came after the last one is fetched again after
     a power failure."""
+    check_after: Seconds = 5.0
+    """Seconds without any read after which a layer that came in whole is checked against its
+    digest; after five minutes in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class Fetch:
 
     concurrency: Annotated[int, Range(1, 256)] = 6
     """Requests under way at once, for one layer."""
-    ahead: Bytes = Bytes(16 << 20)
+    ahead: Bytes = Bytes(32 << 20)
     """Most bytes that are fetched before they are asked for, behind a sequential reader."""
     idle: Bytes = Bytes(512 << 10)
     """Bytes behind the last miss that are fetched beside what is asked for; 0: none."""

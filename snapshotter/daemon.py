@@ -129,8 +129,8 @@ async def run(config: Config, handover: Handover) -> None:
         core = await Snapshotter.open(config.root, starts, settings(config))
         stack.push_async_callback(core.close)
         await provider.drop(provider.adopt(fresh=handover.fresh))
-        interval = config.cache.flush_interval
-        upkeep = Upkeep(layout, files, workers, provider.collect, job, poisoned, interval)
+        pace = (config.cache.flush_interval, config.cache.check_after)
+        upkeep = Upkeep(layout, files, workers, provider.collect, job, poisoned, *pace)
         tasks.spawn(upkeep.run())
         tasks.spawn(starts.run())
 

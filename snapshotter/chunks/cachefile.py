@@ -15,7 +15,7 @@ import contextlib
 import errno
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -106,6 +106,15 @@ class CacheFile:
     def write(self, offset: int, data: bytes | bytearray | memoryview) -> None:
         """Write bytes of the data area (blocking). OSError if the disk will not take them."""
         write_all(self._data, offset, data)
+
+    def write_pieces(self, offset: int, pieces: Sequence[bytes | memoryview]) -> None:
+        """Write adjacent pieces of the data area (blocking). OSError if the disk won't take them.
+
+        At most IOV_MAX (1024) pieces.
+        """
+        written = os.pwritev(self._data, pieces, offset)
+        if written < sum(map(len, pieces)):
+            write_all(self._data, offset + written, memoryview(b"".join(pieces))[written:])
 
     def write_blob(self, offset: int, data: bytes | memoryview) -> None:
         """Keep bytes of the compressed layer for the check of the whole (blocking)."""

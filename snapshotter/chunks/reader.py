@@ -43,6 +43,7 @@ _UNCACHED_BYTES: Final = 16 << 20
 """Chunks that the disk would not take are kept in memory up to so many bytes a layer."""
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
+Data: TypeAlias = bytes | memoryview
 _Futures: TypeAlias = dict[int, asyncio.Future[bytes | None]]
 """By chunk: None once it is in the cache file, its bytes if the disk would not take them."""
 
@@ -50,7 +51,7 @@ _Futures: TypeAlias = dict[int, asyncio.Future[bytes | None]]
 class Decode(Protocol):
     """Turns a chunk's compressed bytes into verified bytes of the data area."""
 
-    def __call__(self, chunk: int, compressed: bytes | memoryview, window: bytes) -> bytes:
+    def __call__(self, chunk: int, compressed: bytes | memoryview, window: bytes) -> Data:
         """Raise `CorruptError` naming layer and offset if the bytes are not the index's."""
         ...
 
@@ -62,13 +63,23 @@ class FetchPolicy:
     demand_run: int = 2 << 20
     """Most bytes that one demand request brings."""
     ahead_run: int = 1 << 20
-    """Most bytes that one read-ahead request brings."""
+    """Most bytes that one read-ahead request brings, at the beginning of a run."""
+    ahead_run_most: int = 4 << 20
+    """The same in a long run: a request costs a registry as much as megabytes do."""
     ahead_least: int = 256 << 10
     """Bytes of the data area read in order before any are fetched ahead."""
-    ahead_most: int = 16 << 20
+    ahead_most: int = 32 << 20
     """Most bytes of the data area that are fetched ahead of a run."""
     ahead_flights: int = 6
     """Read-ahead requests of one layer under way at once."""
+
+    def ahead_request(self, window: int) -> int:
+        """Return the most bytes of a read-ahead request for `window` bytes of the data area.
+
+        A quarter of the data, which is about half of what that takes compressed: more than one
+        request shares a window, or the reader would wait for each.
+        """
+        return max(self.ahead_run, min(window // 4, self.ahead_run_most))
 
 
 @dataclass(slots=True)
@@ -264,8 +275,9 @@ class LayerReader:
         fresh = [chunk for chunk in range(high, reach) if self._absent(chunk)]
         if not fresh or 2 * len(fresh) < reach - high:
             return
+        request = self._services.policy.ahead_request(window)
         for run in self._adjacent(fresh):
-            for start, stop in self._chunks.runs(*run, self._services.policy.ahead_run):
+            for start, stop in self._chunks.runs(*run, request):
                 if self._ahead_running >= self._services.policy.ahead_flights:
                     return
                 self._ahead_running += 1
@@ -337,26 +349,27 @@ class LayerReader:
         data, kept = await self._blocking(self._decode_and_write, low, body, origin, windows)
         if kept:
             self._cache.mark(chunks)
-        for chunk, piece in zip(chunks, data, strict=True):
-            if not kept and len(piece) <= _UNCACHED_BYTES:
+        for chunk, view in zip(chunks, data, strict=True):
+            piece = None if kept else bytes(view)
+            if piece is not None and len(piece) <= _UNCACHED_BYTES:
                 self._uncached[chunk] = piece
             if future := self._landing(chunk, mine):
-                future.set_result(None if kept else piece)
+                future.set_result(piece)
 
     def _decode_and_write(
         self, low: int, body: memoryview, origin: int, windows: list[bytes]
-    ) -> tuple[list[bytes], bool]:
+    ) -> tuple[list[Data], bool]:
         """Decode chunks from `low` on out of `body`, which starts at `origin` of the blob.
 
         Returns the chunks' data, and whether it is in the cache file now (a worker thread's job).
         """
-        data = []
+        data: list[Data] = []
         for chunk, window in enumerate(windows, low):
             start, end = self._chunks.blob(chunk, chunk + 1)
             data.append(self._decode(chunk, body[start - origin : end - origin], window))
         start, end = self._chunks.blob(low, low + len(windows))
         try:
-            self._cache.write(self._chunks.data(low)[0], b"".join(data))
+            self._cache.write_pieces(self._chunks.data(low)[0], data)
             self._cache.write_blob(start, body[start - origin : end - origin])
         except OSError as error:
             if not self._services.room.refused(error):

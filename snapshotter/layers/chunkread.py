@@ -29,7 +29,9 @@ class ChunkDecoder:
         self._extents = block_map.extents
         self._limits = limits
 
-    def __call__(self, chunk: int, compressed: bytes | memoryview, window: bytes) -> bytes:
+    def __call__(
+        self, chunk: int, compressed: bytes | memoryview, window: bytes
+    ) -> bytes | memoryview:
         """Return the chunk's bytes of the data area.
 
         `compressed` is the blob from the chunk's start to its end, with the byte behind it where
@@ -46,12 +48,14 @@ class ChunkDecoder:
                 f"layer {self._digest}, chunk {chunk} at {offset}: {error.message}", hint=_HINT
             ) from error
 
-    def _decode(self, chunk: int, compressed: bytes | memoryview, window: bytes) -> bytes:
+    def _decode(
+        self, chunk: int, compressed: bytes | memoryview, window: bytes
+    ) -> bytes | memoryview:
         start, end = int(self._chunks.data[chunk]), int(self._chunks.data[chunk + 1])
         for length in (end - start, self._tar_length(chunk)):
             if not 0 <= length <= self._limits.chunk:
                 raise CorruptError(f"{length} bytes in a chunk, not 0 to {self._limits.chunk}")
-        data = b""
+        data: bytes | memoryview = b""
         if start < end:
             data = self._arrange(chunk, self._uncompressed(chunk, compressed, window))
         if sha256(data).digest() != self._chunks.digest[chunk].tobytes():
@@ -82,7 +86,7 @@ class ChunkDecoder:
             raise CorruptError(f"{len(data)} bytes where the index says {length}")
         return data
 
-    def _arrange(self, chunk: int, tar: bytes | memoryview) -> bytes:
+    def _arrange(self, chunk: int, tar: bytes | memoryview) -> bytes | memoryview:
         """Return the part of the data area that the chunk's bytes of the tar make up."""
         start, end = int(self._chunks.data[chunk]), int(self._chunks.data[chunk + 1])
         origin = int(self._chunks.tar[chunk])
@@ -95,17 +99,22 @@ class ChunkDecoder:
             extents.length[first:last].tolist(),
             strict=True,
         )
-        area = bytearray(end - start)
-        source = memoryview(tar)
+        source, filled = memoryview(tar), start
+        pieces: list[bytes | memoryview] = []
         for data, position, length in rows:
             low, high = max(data, start), min(data + length, end)
             if low >= high:
                 continue
             at = position + (low - data) - origin
-            if at < 0 or at + (high - low) > len(source):
+            if at < 0 or at + (high - low) > len(source) or low < filled:
                 raise CorruptError("an extent lies outside the chunk that should hold it")
-            area[low - start : high - start] = source[at : at + (high - low)]
-        return bytes(area)
+            if low > filled:
+                pieces.append(bytes(low - filled))
+            pieces.append(source[at : at + (high - low)])
+            filled = high
+        if filled < end:
+            pieces.append(bytes(end - filled))
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _inflate(payload: memoryview, bits: int, window: bytes, length: int) -> bytes:

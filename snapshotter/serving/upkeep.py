@@ -20,6 +20,7 @@ from snapshotter.serving.audit import audit
 from snapshotter.serving.files import LayerFiles, OpenLayer
 from snapshotter.serving.ingest import IngestJob, refetch
 from snapshotter.serving.layout import Layout
+from snapshotter.serving.lull import Lull
 from snapshotter.serving.poison import Poisoned
 from snapshotter.serving.workers import Workers
 
@@ -58,8 +59,14 @@ class Upkeep:
         ingest_job: Callable[[str], IngestJob],
         poisoned: Poisoned,
         interval_s: float,
+        quiet_s: float,
     ) -> None:
-        """`interval_s`: seconds between rounds, hence what a power cut may cost the cache."""
+        """Tie it together.
+
+        Args:
+            interval_s: seconds between rounds, hence what a power cut may cost the cache.
+            quiet_s: seconds without a read before a layer that came in whole is checked.
+        """
         self._layout = layout
         self._files = files
         self._workers = workers
@@ -68,6 +75,7 @@ class Upkeep:
         self._poisoned = poisoned
         self._interval_s = interval_s
         self._not_before: dict[LayerName, float] = {}
+        self._lull = Lull(quiet_s, time.monotonic())
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -75,11 +83,24 @@ class Upkeep:
         while True:
             await asyncio.sleep(self._interval_s)
             await self._files.flush()
-            for name, layer in self._files.opened().items():
-                await self._guarded("audit", self._audit_if_due(name, layer))
+            await self._audits()
             if time.monotonic() - collected > _COLLECT_S:
                 collected = time.monotonic()
                 await self._guarded("collect", self._collect())
+
+    async def _audits(self) -> None:
+        """Check the layers that are due, one after the other, while nobody reads."""
+        for name, layer in self._files.opened().items():
+            opened = self._files.opened().values()
+            reads = sum(layer.reader.counters.reads for layer in opened)
+            self._lull.note(reads, time.monotonic())
+            if self._due(name, layer) and self._lull.allows(time.monotonic()):
+                await self._guarded("audit", self._audit(name, layer))
+
+    def _due(self, name: LayerName, layer: OpenLayer) -> bool:
+        if layer.record.local or layer.record.poisoned:
+            return False
+        return time.monotonic() >= self._not_before.get(name, 0.0) and wants_audit(layer.reader)
 
     async def _guarded(self, step: str, work: Awaitable[None]) -> None:
         try:
@@ -89,10 +110,7 @@ class Upkeep:
         except Exception:
             log.exception("upkeep.bug", extra={"fields": {"step": step}})
 
-    async def _audit_if_due(self, name: LayerName, layer: OpenLayer) -> None:
-        due = time.monotonic() >= self._not_before.get(name, 0.0)
-        if layer.record.local or layer.record.poisoned or not due or not wants_audit(layer.reader):
-            return
+    async def _audit(self, name: LayerName, layer: OpenLayer) -> None:
         self._not_before[name] = time.monotonic() + _AUDIT_AGAIN_S
         await layer.reader.fetch_all()
         await layer.reader.cache.flush()

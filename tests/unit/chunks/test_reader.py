@@ -11,6 +11,7 @@ from world import KEY, make_world
 from bootseer.errors import CorruptError, HostError, RemoteError
 from snapshotter.chunks import cachefile
 from snapshotter.chunks.cachefile import CacheFile
+from snapshotter.chunks.reader import FetchPolicy
 
 SIZES = [5000, 0, 3000, 1, 8192, 0, 4096, 700]
 TMP_IS_FINE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -202,3 +203,9 @@ async def test_a_window_that_came_wrong_is_fetched_anew(tmp_path: Path) -> None:
         world.source.windows = bytes(1)
         world.reader._failures.clear()  # not waiting for a failure to be forgotten
         assert await world.reader.read(0, 100) == world.data[:100]
+
+
+def test_requests_grow_with_the_run_that_they_are_made_for() -> None:
+    policy = FetchPolicy()
+    sizes = [policy.ahead_request(mib << 20) >> 20 for mib in (1, 4, 8, 12, 16, 32)]
+    assert sizes == [1, 1, 2, 3, 4, 4]
