@@ -182,8 +182,8 @@ def bootseer_daemon(directory: Path, settings: str = "") -> Iterator[Bootseer]:
     config = directory / "bootseer.yaml"
     config.write_text(
         f"root: {root}\nrun_dir: {directory / 'run'}\naddress: {address}\n"
-        f"registry:\n  config_path: {directory / 'certs.d'}\n"
-        f"cache:\n  check_after: 0.1\n{settings}"
+        f"cache:\n  check_after: 0.1\n"
+        f"registry:\n  config_path: {directory / 'certs.d'}\n{settings}"
     )
     argv = [sys.executable, "-m", "bootseer", "snapshotter", "serve", "--config", str(config)]
     started = (directory / "log").read_text() if (directory / "log").exists() else ""
