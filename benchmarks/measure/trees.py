@@ -127,7 +127,5 @@ def read_everything(tree: Path) -> tuple[float, int]:
     paths = b"\0".join(path for _, path in files.values())
     starts.drop_caches()
     began = time.perf_counter()
-    subprocess.run(
-        ["xargs", "-0", "cat", "--"], input=paths, stdout=subprocess.DEVNULL, check=True
-    )
+    subprocess.run(["xargs", "-0", "cat", "--"], input=paths, stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - began, sum(size for size, _ in files.values())

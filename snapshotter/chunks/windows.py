@@ -103,8 +103,7 @@ class Windows:
         length = min(high * GROUP, self._chunks.windows_size) - start
         data = await self._source.read(self._digest, start, length)
         pieces = {
-            low + number: data[at : at + GROUP]
-            for number, at in enumerate(range(0, length, GROUP))
+            low + number: data[at : at + GROUP] for number, at in enumerate(range(0, length, GROUP))
         }
         for group, piece in pieces.items():
             if len(piece) <= self._cache.maxsize:

@@ -20,14 +20,14 @@ class Disk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.full = True
-        write = CacheFile.write
+        write = CacheFile.write_pieces
 
-        def guarded(cache: CacheFile, offset: int, data: bytes) -> None:
+        def guarded(cache: CacheFile, offset: int, data: list[bytes]) -> None:
             if self.full:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             write(cache, offset, data)
 
-        monkeypatch.setattr(CacheFile, "write", guarded)
+        monkeypatch.setattr(CacheFile, "write_pieces", guarded)
 
 
 async def test_a_full_disk_is_told_once_and_caching_resumes(
