@@ -69,6 +69,7 @@ PACKAGES: Final = (
     Package("mount", _program("losetup"), _RUNS),
     Package("e2fsprogs", _program("mkfs.ext4"), _TEST),
     Package("fsverity", _program("fsverity"), _TEST),
+    Package("nginx", _program("nginx"), _TEST),
     Package("busybox-static", _program("busybox"), _TEST),
     Package("attr", _program("getfattr"), _TEST),
     Package("git", _program("git"), _TEST),

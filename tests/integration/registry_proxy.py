@@ -6,6 +6,7 @@ It stands in front of a real registry. It runs in a thread of its own, so that a
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 
 from aiohttp import ClientSession, web
@@ -125,16 +126,18 @@ async def _begin(request: web.Request, data: bytes, first: int, last: int) -> we
     return response
 
 
-async def _serve(proxy: RegistryProxy, ready: threading.Event, stop: asyncio.Event) -> None:
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+async def _serve(handle: Handler, ready: "Future[str]", stop: asyncio.Event) -> None:
     application = web.Application()
-    application.router.add_route("*", "/{path:.*}", proxy.handle)
+    application.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(
         application, access_log=None, handler_cancellation=True, shutdown_timeout=0.1
     )
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    proxy.host = f"127.0.0.1:{runner.addresses[0][1]}"
-    ready.set()
+    ready.set_result(f"127.0.0.1:{runner.addresses[0][1]}")
     await stop.wait()
     with suppress(asyncio.CancelledError):
         await runner.cleanup()
@@ -143,13 +146,20 @@ async def _serve(proxy: RegistryProxy, ready: threading.Event, stop: asyncio.Eve
 @contextmanager
 def registry_proxy(registry: LocalRegistry) -> Iterator[RegistryProxy]:
     """Run one on a free loopback port during the block."""
-    proxy, ready = RegistryProxy(registry), threading.Event()
+    proxy = RegistryProxy(registry)
+    with serving(proxy.handle) as proxy.host:
+        yield proxy
+
+
+@contextmanager
+def serving(handle: Handler) -> Iterator[str]:
+    """Serve on a free loopback port, in a thread, during the block; give the port's address."""
+    ready: Future[str] = Future()
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
-    thread = threading.Thread(target=loop.run_until_complete, args=(_serve(proxy, ready, stop),))
+    thread = threading.Thread(target=loop.run_until_complete, args=(_serve(handle, ready, stop),))
     thread.start()
     try:
-        assert ready.wait(10)
-        yield proxy
+        yield ready.result(timeout=10)
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join()

@@ -203,8 +203,19 @@ def whole(directory: Path, settings: str = "", *, sandbox: str = "") -> Iterator
 
     `sandbox`: a repository in the registry with the pod sandbox' image; turns the CRI on.
     """
+    with (
+        local_registry(directory / "reg") as registry,
+        node_of(registry, directory, settings, sandbox=sandbox) as made,
+    ):
+        yield made
+
+
+@contextmanager
+def node_of(
+    registry: LocalRegistry, directory: Path, settings: str = "", *, sandbox: str = ""
+) -> Iterator[Whole]:
+    """Run a node of a registry, one of several: the daemon and containerd, below `directory`."""
     with ExitStack() as stack:
-        registry = stack.enter_context(local_registry(directory / "reg"))
         daemon = stack.enter_context(bootseer_daemon(directory / "b", settings))
         proxy = ProxySnapshotter(PLUGIN, daemon.address, daemon.root)
         (directory / "c").mkdir()
