@@ -108,7 +108,7 @@ async def run(config: Config, handover: Handover) -> None:
             executor, tasks.spawn, Filler(config.fetch.idle, tasks.spawn), fetch_policy(config)
         )
         files = LayerFiles(layout, blobs, services, new_cache())
-        blocks = open_blocks(layout, files, config.hot)
+        blocks = open_blocks(layout, files, config.hot, handover.session)
         await stack.enter_async_context(serve_fuse(blocks.files, handover, group))
         set_fuse_read_ahead(layout, config.fuse.read_ahead_kb)
         poisoned = Poisoned(config.root)

@@ -12,9 +12,9 @@ Worker threads write blocks of their own; that two of them write the same block 
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -63,6 +63,10 @@ class Feed(Protocol):
         ...
 
 
+KeepHot: TypeAlias = Callable[[int, bytes | bytearray | memoryview], object]
+"""(offset, bytes): puts bytes of a hot area into the kernel's page cache (blocking)."""
+
+
 class DataArea(Protocol):
     """The layer's data area, where every hot block lies as well."""
 
@@ -87,7 +91,14 @@ class AreaCounters:
 class HotArea:
     """Serves byte ranges of a hot area (`blocks.filesystem.BlockFile`)."""
 
-    def __init__(self, name: str, blocks: I64, cache: CacheFile, data: DataArea) -> None:
+    def __init__(
+        self,
+        name: str,
+        blocks: I64,
+        cache: CacheFile,
+        data: DataArea,
+        keep_hot: KeepHot | None = None,
+    ) -> None:
         """`blocks[i]` is the block of the data area that is block i here; `name` is the layer's."""
         self.name = name
         self.cache = cache
@@ -95,6 +106,7 @@ class HotArea:
         self.feed: Feed | None = None
         self._blocks = blocks
         self._data = data
+        self._keep_hot = keep_hot
         self._touched = bytearray(len(blocks))
 
     @property
@@ -185,6 +197,8 @@ class HotArea:
         OSError if the disk will not take them.
         """
         self.cache.write(position * BLOCK, data)
+        if self._keep_hot:
+            self._keep_hot(position * BLOCK, data)
 
     def mark(self, position: int, length: int) -> None:
         """Say that `length` bytes were written. Event loop only."""

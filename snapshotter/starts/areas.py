@@ -25,6 +25,7 @@ import numpy as np
 from bootseer.atomic import write_atomic
 from bootseer.errors import BootseerError, CorruptError, HostError, NotFoundError
 from snapshotter.blocks.names import BlockName, LayerName, Role, Variant
+from snapshotter.blocks.pagecache import PageCache
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.layers.records import BLOCK, I64
 from snapshotter.serving.files import LayerFiles
@@ -71,10 +72,18 @@ class Origin:
 class Areas:
     """Hot areas by the names of their block files."""
 
-    def __init__(self, layout: Layout, files: LayerFiles, numbers: Numbers) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        files: LayerFiles,
+        numbers: Numbers,
+        page_cache: PageCache | None = None,
+    ) -> None:
+        """Find what earlier servers made. `page_cache`: for blocks as soon as they come in."""
         self._layout = layout
         self._files = files
         self._numbers = numbers
+        self._page_cache = page_cache
         self._origins = dict(_on_disk(layout))
         self._open: dict[BlockName, HotArea] = {}
         self._opening: dict[BlockName, asyncio.Task[HotArea]] = {}
@@ -144,7 +153,8 @@ class Areas:
     async def _load(self, name: BlockName) -> HotArea:
         layer = await self._files.open(name.layer)
         blocks, cache = await asyncio.to_thread(self._read, name, layer.size)
-        return HotArea(layer.record.layer_digest, blocks, cache, layer)
+        keep_hot = partial(self._page_cache.store, name.inode) if self._page_cache else None
+        return HotArea(layer.record.layer_digest, blocks, cache, layer, keep_hot)
 
     def _read(self, name: BlockName, data_size: int) -> tuple[I64, CacheFile]:
         directory = self._layout.variant(name.layer, name.variant)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bootseer.config import Hot
+from snapshotter.blocks.pagecache import PageCache
 from snapshotter.hot.recorder import RecordingRules
 from snapshotter.ports import HotStore
 from snapshotter.serving.files import LayerFiles
@@ -31,10 +32,13 @@ class Blocks:
     files: NodeBlocks
 
 
-def open_blocks(layout: Layout, files: LayerFiles, config: Hot) -> Blocks:
-    """Return the block files below a root; recordings of an earlier server go on."""
+def open_blocks(layout: Layout, files: LayerFiles, config: Hot, device: int) -> Blocks:
+    """Return the block files below a root; recordings of an earlier server go on.
+
+    `device`: the descriptor of the FUSE connection.
+    """
     numbers = Numbers(layout.hot / "numbers")
-    areas = Areas(layout, files, numbers)
+    areas = Areas(layout, files, numbers, PageCache(device) if config.page_cache else None)
     rules = RecordingRules(window=config.window, quiet=config.quiet)
     recordings = Recordings(layout.hot / "recordings", numbers, rules)
     return Blocks(areas, recordings, NodeBlocks(layout, files, areas, recordings))

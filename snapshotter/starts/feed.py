@@ -16,7 +16,7 @@ Concurrency
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -36,9 +36,6 @@ _SKIP: Final = 4 << 20
 """Bytes of frames that are there already, past which a download starts anew."""
 _DECODING: Final = 3
 """Frames of one pack that are unpacked at once: enough to keep two cores busy."""
-
-Store = Callable[[str, int, memoryview], None]
-"""(layer, position in its hot area, bytes): puts bytes into the kernel's page cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,6 @@ class PackFeed:
         source: BlobSource,
         executor: Executor,
         rules: FeedRules,
-        store: Store | None = None,
     ) -> None:
         """`areas` are to be filled, by layer digest; the pack's other layers are passed over."""
         self.counters = FeedCounters()
@@ -80,7 +76,6 @@ class PackFeed:
         self._source = source
         self._executor = executor
         self._rules = rules
-        self._store = store
         self._frame_of = _frames_by_position(opened)
         self._landed = bytearray(opened.frames)
         self._rushed: set[int] = set()
@@ -203,8 +198,6 @@ class PackFeed:
         parts = self._opened.unpack(frame, stored)
         for part in parts:
             self._areas[part.layer_digest].write(part.position, part.data)
-            if self._store:
-                self._store(part.layer_digest, part.position, part.data)
         return parts
 
     def _expect(self, frame: int) -> asyncio.Future[None]:

@@ -35,7 +35,7 @@ from snapshotter.starts.area import Feed, HotArea
 from snapshotter.starts.areas import BLOCKS, Areas, Origin
 from snapshotter.starts.chunkfeed import ChunkFeed, Source
 from snapshotter.starts.course import Course, Known, StartPolicy, choose
-from snapshotter.starts.feed import Download, FeedRules, PackFeed, Store
+from snapshotter.starts.feed import Download, FeedRules, PackFeed
 
 log = logging.getLogger(__name__)
 
@@ -92,8 +92,6 @@ class HotServices:
     spawn: Callable[[Coroutine[Any, Any, None]], object]
     policy: StartPolicy
     rules: FeedRules
-    store: Store | None = None
-    """Puts hot blocks into the kernel's page cache as they come in."""
 
 
 class HotImages:
@@ -182,7 +180,6 @@ class HotImages:
             source,
             services.executor,
             services.rules,
-            services.store,
         )
 
         async def fill() -> None:
