@@ -115,7 +115,14 @@ async def opened(path: Path, profile: Path) -> AsyncIterator[Page]:
     """Open a file in a browser of its own that keeps its things under `profile`."""
     program = shutil.which("chromium")
     assert program, "chromium is not installed: scripts/setup --for test"
-    quiet = ("background-networking", "component-update", "sync", "default-apps", "gpu")
+    quiet = (
+        "background-networking",
+        "component-update",
+        "sync",
+        "default-apps",
+        "gpu",
+        "dev-shm-usage",
+    )
     process = await asyncio.create_subprocess_exec(
         program,
         "--headless",
@@ -128,7 +135,6 @@ async def opened(path: Path, profile: Path) -> AsyncIterator[Page]:
         "about:blank",
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
     )
     try:
         async with asyncio.timeout(_TIMEOUT_S):

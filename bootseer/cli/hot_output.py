@@ -14,7 +14,7 @@ from snapshotter.hot.report import HotReport, LayerHeat, Run
 from snapshotter.layers.records import BLOCK, I64
 
 _LEVELS: Final = "▁▂▃▄▅▆▇█"
-_RAMP: Final = ("#f2a007", "#ec6a2c", "#d03a6c", "#94309f", "#4838a6")
+_RAMP: Final = ("#f2a007", "#ec6a2c", "#d8456f", "#a545b0", "#6f5bd6")
 """Early to late."""
 _BESIDE: Final = 56
 """Columns that the table of layers takes besides its strips."""
@@ -51,6 +51,12 @@ def show_report(console: Console, report: HotReport, reference: str, *, top: int
     console.print()
     console.print(_layers(report, width))
     console.print(Text("bars: how much of that place is hot; colour: when first touched", "dim"))
+    unnamed = sum(heat.hot_blocks > 0 and not heat.named for heat in report.layers)
+    if unnamed:
+        console.print(
+            f"layers whose files have no names: {unnamed}. Their blocks are numbered by an index that"
+            " is not published (bootseer image index)"
+        )
     console.print()
     console.print(_timeline(report, width))
     if report.files and top:
@@ -123,7 +129,9 @@ def _heat_strip(heat: LayerHeat, report: HotReport, width: int) -> Text:
     width = min(width, total)
     place = heat.cells.cell * width // total
     hot = np.bincount(place, heat.cells.hot, width)
-    room = np.bincount(np.arange(total) * width // total, minlength=width) * report.cell_blocks
+    size = np.full(total, report.cell_blocks)
+    size[-1] = heat.layer.blocks - (total - 1) * report.cell_blocks
+    room = np.bincount(np.arange(total) * width // total, size, width)
     first = np.full(width, np.iinfo(np.int64).max)
     np.minimum.at(first, place, heat.cells.first_ms)
     text = Text()

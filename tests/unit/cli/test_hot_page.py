@@ -1,6 +1,7 @@
 """The page of `bootseer hot show`, opened in a real browser."""
 
 import contextlib
+import json
 import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from hot_images import (
     small_record,
     small_report,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bootseer.cli import hot_page
 from bootseer.cli.hot_document import hot_document
@@ -218,6 +221,14 @@ async def test_a_long_table_is_shown_in_parts(tmp_path: Path) -> None:
         await page.evaluate("document.getElementById('more').click()")
         assert await page.evaluate(rows) == 700
         assert await page.evaluate("document.getElementById('more').hidden")
+
+
+@given(st.text(), st.text())
+def test_whatever_names_hold_the_page_carries_them_as_data(reference: str, path: str) -> None:
+    document = hot_document(small_report(), reference)
+    document["files"][0]["path"] = path
+    data = render(document).partition('id="report">')[2].partition("</script>")[0]
+    assert json.loads(data) == document
 
 
 def test_everything_the_page_is_made_of_is_in_the_package() -> None:

@@ -128,6 +128,8 @@ def test_a_record_of_an_index_that_is_gone_is_shown_without_names(
     document = json.loads(capsys.readouterr().out)
     assert (document["hot_blocks"], document["files"]) == (4, [])
     assert [layer["named"] for layer in document["layers"]] == [False]
+    assert run(["hot", "show", reference, *PLATFORM]) == 0
+    assert "layers whose files have no names: 1" in capsys.readouterr().out
 
 
 def test_what_cannot_be_shown_is_said(
