@@ -54,8 +54,8 @@ def show_report(console: Console, report: HotReport, reference: str, *, top: int
     unnamed = sum(heat.hot_blocks > 0 and not heat.named for heat in report.layers)
     if unnamed:
         console.print(
-            f"layers whose files have no names: {unnamed}. Their blocks are numbered by an index that"
-            " is not published (bootseer image index)"
+            f"layers whose files have no names: {unnamed}. No index is published that numbers their"
+            " blocks (bootseer image index)"
         )
     console.print()
     console.print(_timeline(report, width))
