@@ -86,6 +86,8 @@ class Limits:
     """A record of hot blocks, compressed or not."""
     hot_blocks: int = 4 << 20
     """Blocks of 4 KiB in one record or pack (a count; 16 GiB)."""
+    hot_layers: int = 2048
+    """Layers, each with each of its indexes, in the records of an image together (a count)."""
     hot_text: int = 1024
     """A workload's name or a kernel's version in a record, in UTF-8."""
     hot_frame: int = 16 << 20

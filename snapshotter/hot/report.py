@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from bootseer.errors import CorruptError
 from snapshotter.hot.merge import merge
 from snapshotter.hot.owners import NOBODY, Paths, file_map, owners
 from snapshotter.hot.ranges import expand
@@ -26,7 +27,7 @@ class Detail:
     """How fine a report is. All are counts."""
 
     cells: int = 6144
-    """Cells of all heat maps together, at most. Not less than `Limits.layers`."""
+    """Cells of all heat maps together, at most; but a layer with data has at least one."""
     buckets: int = 200
     """Steps of the timeline, at most."""
     files: int = 10_000
@@ -176,10 +177,17 @@ def make_report(
 
     Raises:
         UsageError: no records, or records of different images or workloads.
+        CorruptError: they name more layers than any image has had.
     """
     detail = detail or Detail()
     runs = tuple(records)
     merged = merge(runs, limits)
+    if len(merged.layers) > limits.hot_layers:
+        raise CorruptError(
+            f"hot records of {merged.manifest_digest}: they name {len(merged.layers)} layers,"
+            f" the limit is {limits.hot_layers}",
+            hint="some of them are damaged or hostile: look at single ones with --record",
+        )
     position = {one.digest: number for number, one in reversed(list(enumerate(image)))}
     order = _order(merged.layers, position)
     layers = [merged.layers[row] for row in order]
@@ -291,9 +299,12 @@ def _files(
 
 
 def _cell_blocks(layer_blocks: Sequence[int], most: int) -> int:
-    """Return the smallest power of two that makes at most `most` cells of all layers."""
+    """Return the smallest power of two that makes at most `most` cells of all layers, if any does.
+
+    A layer with data has at least one cell.
+    """
     size = 1
-    while sum(-(-blocks // size) for blocks in layer_blocks) > most:
+    while sum(-(-blocks // size) for blocks in layer_blocks) > most and size < max(layer_blocks):
         size *= 2
     return size
 

@@ -182,6 +182,31 @@ async def test_the_timeline_says_what_was_touched_by_the_moment_pointed_at(tmp_p
         assert await page.evaluate("document.querySelectorAll('#timeline path').length") == 2
 
 
+async def test_replay_runs_from_the_start_and_can_be_stopped(tmp_path: Path) -> None:
+    press = "document.getElementById('play').click()"
+    moment = "Number(document.getElementById('moment').value)"
+    async with shown(tmp_path, small_report()) as page:
+        assert await page.evaluate(moment) == 2000
+        await page.evaluate(press)
+        await page.drawn()
+        assert await page.text("#play") == "Stop"
+        await page.evaluate(press)
+        assert await page.text("#play") == "Replay"
+        stopped = await page.evaluate(moment)
+        await page.drawn()
+        assert await page.evaluate(moment) == stopped < 2000
+
+
+async def test_arrow_keys_walk_through_a_map(tmp_path: Path) -> None:
+    async with shown(tmp_path, small_report()) as page:
+        for key in ("ArrowDown", "ArrowRight", "ArrowLeft"):
+            await page.evaluate(
+                f"document.querySelector('{FIRST_CANVAS}').dispatchEvent("
+                f"new KeyboardEvent('keydown', {{key: '{key}'}}))"
+            )
+        assert (await page.text("#tooltip")).split("\n")[0] == "busybox"
+
+
 async def test_files_are_filtered_and_sorted(tmp_path: Path) -> None:
     first = "document.querySelector('#files tbody tr').cells[0].innerText"
     async with shown(tmp_path, small_report()) as page:
