@@ -105,6 +105,18 @@ class Fetch:
 
 
 @dataclass(frozen=True, slots=True)
+class Fill:
+    """The cold remainder of layers, fetched while nothing else is."""
+
+    rate: Bytes = Bytes(16 << 20)
+    """Bytes a second (compressed) at most; 0: what nobody reads is never fetched."""
+    after: Seconds = 60.0
+    """Seconds from when a layer was opened last until it begins."""
+    least_free: Annotated[float, Range(0, 1)] = 0.1
+    """Share of the disk that it leaves free."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hot:
     """Hot blocks: what a container's start touches, recorded once and prefetched afterwards."""
 
@@ -114,6 +126,8 @@ class Hot:
     """Seconds from a container's start that are recorded at most."""
     quiet: Seconds = 20.0
     """Seconds without anything new after which a start counts as over."""
+    pack: Literal["auto", "never"] = "auto"
+    """Make and publish a pack of what this node recorded, once the layers are local."""
     prefetch: bool = True
     """Bring hot blocks before they are asked for."""
     page_cache: bool = True
@@ -143,6 +157,7 @@ class Config:
     index: Index = field(default_factory=Index)
     fuse: Fuse = field(default_factory=Fuse)
     fetch: Fetch = field(default_factory=Fetch)
+    fill: Fill = field(default_factory=Fill)
     hot: Hot = field(default_factory=Hot)
 
 

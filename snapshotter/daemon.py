@@ -44,6 +44,8 @@ from snapshotter.registry.repository import RepositoryAccess
 from snapshotter.service.control import serve_control, status_of
 from snapshotter.service.server import serve
 from snapshotter.serving.files import LayerFiles
+from snapshotter.serving.fill import Fill
+from snapshotter.serving.filling import FillRules
 from snapshotter.serving.layout import Layout
 from snapshotter.serving.mounts import set_read_ahead
 from snapshotter.serving.poison import Poisoned
@@ -78,9 +80,7 @@ async def run(config: Config, handover: Handover) -> None:
         FuseGoneError: the FUSE connection was aborted or unmounted.
         BootseerError: it cannot be served with this configuration on this machine.
     """
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_signal()
     layout = Layout(config.root)
     layout.layers.mkdir(parents=True, exist_ok=True, mode=0o711)
     via_loop = await asyncio.to_thread(needs_loop, config)
@@ -133,6 +133,8 @@ async def run(config: Config, handover: Handover) -> None:
         upkeep = Upkeep(layout, files, workers, provider.collect, job, poisoned, *pace)
         tasks.spawn(upkeep.run())
         tasks.spawn(starts.run())
+        fill = Fill(files, config.root, fill_rules(config), starts.is_prefetching)
+        tasks.spawn(fill.run())
 
         async def status() -> dict[str, Any]:
             mounted = sorted(await core.layers_in_use())
@@ -150,6 +152,14 @@ async def run(config: Config, handover: Handover) -> None:
         tasks.cancel()
         await files.flush()
         await stack.aclose()
+
+
+def stop_signal() -> asyncio.Event:
+    """Return an event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
 @asynccontextmanager
@@ -220,6 +230,13 @@ def provider_policy(config: Config, *, via_loop: bool) -> ProviderPolicy:
         unpack=config.snapshotter.unpack,
         via_loop=via_loop,
         erofs_read_ahead_kb=config.fuse.erofs_read_ahead_kb,
+    )
+
+
+def fill_rules(config: Config) -> FillRules:
+    """Return the bounds of the background fill that the configuration asks for."""
+    return FillRules(
+        rate=config.fill.rate, after=config.fill.after, least_free=config.fill.least_free
     )
 
 

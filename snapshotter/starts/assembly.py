@@ -19,6 +19,7 @@ from snapshotter.starts.course import StartPolicy
 from snapshotter.starts.feed import FeedRules
 from snapshotter.starts.hotimages import HotImages, HotServices
 from snapshotter.starts.numbers import Numbers
+from snapshotter.starts.packing import Packing
 from snapshotter.starts.recordings import Recordings
 from snapshotter.starts.service import StartRules, Starts
 
@@ -83,6 +84,9 @@ def open_starts(
         blocks.areas,
         blocks.recordings,
         stores,
+        Packing(around.layout, around.files, around.workers, stores)
+        if config.pack == "auto"
+        else None,
         rules,
         around.spawn,
     )

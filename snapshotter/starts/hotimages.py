@@ -112,11 +112,11 @@ class HotImages:
             self._with.spawn(self._work(hot))
         return hot
 
-    def forget(self, image: ImageKey, workload: str) -> None:
-        """Look again at the next start: there is a new record."""
-        hot = self._images.get((image.manifest_digest, workload))
-        if hot is not None and not hot.going_on:
-            hot.good_until = float("-inf")
+    def forget(self, image: ImageKey) -> None:
+        """Look again at the next start: there is a new record, or a pack."""
+        for hot in self._images.values():
+            if hot.image.manifest_digest == image.manifest_digest and not hot.going_on:
+                hot.good_until = float("-inf")
 
     def all(self) -> list[HotImage]:
         """Return all images that were seen."""

@@ -24,6 +24,7 @@ from snapshotter.snapshots.ports import LayerMount, LayerRequest, StartRequest
 from snapshotter.starts.areas import Areas
 from snapshotter.starts.course import Course, RecordPolicy, StartPolicy, choose
 from snapshotter.starts.hotimages import HotImage, HotImages, hot_layer
+from snapshotter.starts.packing import Packing, Wanted
 from snapshotter.starts.recordings import Recording, Recordings, WatchedLayer
 
 log = logging.getLogger(__name__)
@@ -63,10 +64,11 @@ class Starts:
         areas: Areas,
         recordings: Recordings,
         stores: Sequence[HotStore],
+        packing: Packing | None,
         rules: StartRules,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
-        """`stores`: where records are put, the nearest first."""
+        """`stores`: where records are put, the nearest first; without `packing` none are packed."""
         self._provider = provider
         self._files = files
         self._images = images
@@ -75,6 +77,7 @@ class Starts:
         self._stores = stores
         self._rules = rules
         self._spawn = spawn
+        self._packing = packing
         self._calm_at: list[tuple[float, MountId]] = []
         self._finishing: set[int] = set()
 
@@ -239,6 +242,8 @@ class Starts:
         for mount in due:
             await self._provider.raise_read_ahead(mount)
         await self._areas.flush()
+        if self._packing:
+            self._spawn(self._pack(self._packing))
 
     async def _finish(self, recording: Recording) -> None:
         """Keep and publish what was recorded."""
@@ -255,13 +260,21 @@ class Starts:
         else:
             published = [await self._publish(s, recording, record) for s in self._stores]
             log.info("hot.recorded", extra={"fields": fields | {"published": sum(published)}})
-            self._images.forget(recording.image, recording.workload)
+            self._images.forget(recording.image)
+            if self._packing and any(published):
+                names = tuple(watched.name for watched in recording.layers)
+                self._packing.want(Wanted(recording.image, recording.workload, names))
         self._recordings.hand_on(recording)
         self._finishing.discard(recording.number)
         for watched in recording.layers:
             mount = MountId.parse(watched.mount)
             stand_in = MountId(mount.name, mount.bottom, recording.variant)
             await self._provider.raise_read_ahead(stand_in)
+
+    async def _pack(self, packing: Packing) -> None:
+        image = await packing.make_if_due()
+        if image is not None:
+            self._images.forget(image)
 
     async def _publish(self, store: HotStore, recording: Recording, record: Any) -> bool:
         try:
@@ -275,6 +288,10 @@ class Starts:
             log.warning("hot.record_not_published", extra={"fields": fields})
             return False
         return True
+
+    def is_prefetching(self) -> bool:
+        """Say whether hot blocks are being fetched."""
+        return any(hot.going_on for hot in self._images.all())
 
     def describe(self) -> dict[str, Any]:
         """Return what goes on, for people and tools."""

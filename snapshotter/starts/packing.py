@@ -1,0 +1,113 @@
+"""Makes the pack of what this node recorded, once all layers of it are local, and publishes it.
+
+Race-free: the event loop's thread only; one pack at a time.
+"""
+
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bootseer.errors import BootseerError
+from snapshotter.blocks.names import LayerName
+from snapshotter.hot.merge import merge
+from snapshotter.hot.record import MergedRecord
+from snapshotter.hotstore.packing import LocalArea, chosen_layers, make_pack
+from snapshotter.ports import HotStore, ImageKey
+from snapshotter.serving.files import LayerFiles
+from snapshotter.serving.layout import LayerRecord, Layout
+from snapshotter.serving.workers import Workers
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A pack that is to be made."""
+
+    image: ImageKey
+    workload: str
+    layers: tuple[LayerName, ...]
+    """All layers that were watched."""
+
+
+class Packing:
+    """The packs that this node owes."""
+
+    def __init__(
+        self, layout: Layout, files: LayerFiles, workers: Workers, stores: Sequence[HotStore]
+    ) -> None:
+        """`stores`: where records are, and where the pack goes; the nearest first."""
+        self._layout = layout
+        self._files = files
+        self._workers = workers
+        self._stores = stores
+        self._wanted: list[Wanted] = []
+        self._busy = False
+
+    def want(self, wanted: Wanted) -> None:
+        """Remember to make a pack. Forgotten at a restart: any node can make it by command."""
+        if wanted not in self._wanted:
+            self._wanted.append(wanted)
+
+    async def make_if_due(self) -> ImageKey | None:
+        """Make one pack if its layers are local; return its image if a pack was published."""
+        due = next((one for one in self._wanted if self._is_local(one)), None)
+        if due is None or self._busy:
+            return None
+        self._busy = True
+        self._wanted.remove(due)
+        fields = {"image": due.image.reference, "workload": due.workload}
+        try:
+            made = [await self._make(due, store) for store in self._stores]
+        except (BootseerError, OSError) as error:
+            log.warning("hot.not_packed", extra={"fields": fields | {"reason": str(error)}})
+            return None
+        finally:
+            self._busy = False
+        return due.image if any(made) else None
+
+    def _is_local(self, wanted: Wanted) -> bool:
+        opened = self._files.opened()
+        return all(name in opened and opened[name].record.local for name in wanted.layers)
+
+    async def _make(self, wanted: Wanted, store: HotStore) -> bool:
+        """Make the pack of what a store has; False if it has no record, or a pack already."""
+        records = await store.records(wanted.image, wanted.workload)
+        there = await store.pack(wanted.image, wanted.workload)
+        if not records or (there is not None and there.runs >= len(records)):
+            return False
+        merged = merge(records)
+        areas = self._areas(wanted, merged)
+        if not areas:
+            return False
+        target = self._layout.hot / f"pack-{secrets.token_hex(8)}"
+        try:
+            made = await self._workers.bulk(make_pack, merged, areas, target)
+            await store.publish_pack(wanted.image, merged, target)
+        finally:
+            target.unlink(missing_ok=True)
+        fields = {
+            "image": wanted.image.reference,
+            "workload": wanted.workload,
+            "runs": merged.runs,
+            "blocks": made.blocks,
+            "size": made.size,
+        }
+        log.info("hot.packed", extra={"fields": fields})
+        return True
+
+    def _areas(self, wanted: Wanted, merged: MergedRecord) -> Mapping[int, LocalArea]:
+        opened = self._files.opened()
+        records = {
+            opened[name].record.layer_digest: (name, opened[name].record) for name in wanted.layers
+        }
+        published = {digest: one.index_file_digest for digest, (_, one) in records.items()}
+        return {
+            row: self._area(*records[digest])
+            for row, digest in chosen_layers(merged, published).items()
+            if digest in records and records[digest][1].size == merged.layers[row].data_size
+        }
+
+    def _area(self, name: LayerName, record: LayerRecord) -> LocalArea:
+        return LocalArea(self._layout.data(name), bytes.fromhex(record.merkle_root))
