@@ -131,10 +131,9 @@ async def run(config: Config, handover: Handover) -> None:
         await provider.drop(provider.adopt(fresh=handover.fresh))
         pace = (config.cache.flush_interval, config.cache.check_after)
         upkeep = Upkeep(layout, files, workers, provider.collect, job, poisoned, *pace)
-        tasks.spawn(upkeep.run())
-        tasks.spawn(starts.run())
         fill = Fill(files, config.root, fill_rules(config), starts.is_prefetching)
-        tasks.spawn(fill.run())
+        for service in (upkeep, starts, fill):
+            tasks.spawn(service.run())
 
         async def status() -> dict[str, Any]:
             mounted = sorted(await core.layers_in_use())
