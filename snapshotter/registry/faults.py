@@ -9,7 +9,7 @@ import aiohttp
 from yarl import URL
 
 from bootseer.errors import BootseerError, NotFoundError, RemoteError
-from snapshotter.registry.retry import HttpError, parse_retry_after
+from snapshotter.registry.retry import HttpError, SilenceError, parse_retry_after
 
 _LONGEST_MESSAGE = 300
 
@@ -28,7 +28,7 @@ def translated(what: str, url: URL) -> Iterator[None]:
     try:
         yield
     except TimeoutError as error:
-        raise RemoteError(f"{what}: {shown(url)} did not answer in time", temporary=True) from error
+        raise SilenceError(f"{what}: {shown(url)} did not answer in time") from error
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
         raise RemoteError(
             f"{what}: no trusted TLS connection to {url.host}:{url.port}: {_reason(error)}",

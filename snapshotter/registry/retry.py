@@ -33,6 +33,13 @@ class HttpError(RemoteError):
         self.retry_after = retry_after
 
 
+class SilenceError(RemoteError):
+    """Somebody did not answer in time. It has cost all that time, so it is not tried lightly."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, temporary=True)
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How often and how patiently to try again. Times in seconds."""
@@ -40,7 +47,7 @@ class RetryPolicy:
     attempts: int = 5
     """Tries at the last endpoint that can answer."""
     mirror_attempts: int = 2
-    """Tries at an endpoint behind which there is another."""
+    """Tries at an endpoint behind which there is another, unless it fell silent."""
     first_pause: float = 0.2
     longest_pause: float = 8.0
     longest_retry_after: float = 30.0
@@ -138,9 +145,9 @@ class Attempts(Generic[T]):
             return False
         if (getattr(error, "retry_after", None) or 0.0) > self._policy.longest_retry_after:
             return False
-        last = self._position + 1 == len(self._endpoints)
-        allowed = self._policy.attempts if last else self._policy.mirror_attempts
-        return self._failures < allowed
+        if self._position + 1 == len(self._endpoints):
+            return self._failures < self._policy.attempts
+        return not isinstance(error, SilenceError) and self._failures < self._policy.mirror_attempts
 
     def _verdict(self, last: BootseerError) -> BootseerError:
         others = [error for error in self._errors if not isinstance(error, NotFoundError)]

@@ -11,6 +11,7 @@ from snapshotter.registry.retry import (
     Attempts,
     HttpError,
     RetryPolicy,
+    SilenceError,
     is_temporary,
     parse_retry_after,
     pause,
@@ -30,6 +31,16 @@ def test_a_registry_alone_is_asked_as_often_as_the_policy_says() -> None:
         assert attempts.failed(temporary(), 0.5) > 0
     with pytest.raises(RemoteError):
         attempts.failed(temporary(), 0.5)
+
+
+def test_a_mirror_that_fell_silent_is_not_waited_for_twice() -> None:
+    attempts = Attempts(["mirror", "registry"], POLICY)
+    assert attempts.failed(SilenceError("mirror is silent"), 0.5) == 0
+    assert attempts.current == "registry"
+    for _ in range(POLICY.attempts - 1):
+        assert attempts.failed(SilenceError("so is the registry"), 0.5) > 0
+    with pytest.raises(RemoteError):
+        attempts.failed(SilenceError("so is the registry"), 0.5)
 
 
 @pytest.mark.parametrize("error", [NotFoundError("no"), RemoteError("no"), CorruptError("no")])
