@@ -137,7 +137,8 @@ class Hot:
     wait_timeout: Seconds = 10.0
     """Seconds that this may take at most."""
     store: str = "registry"
-    """Where records and packs are kept: `registry` (next to each image) or `file:///directory`."""
+    """Where records and packs are kept: `registry` (next to each image), `file:///directory` or
+    `webhdfs://[user@]namenode:9870/directory`."""
 
 
 @dataclass(frozen=True, slots=True)

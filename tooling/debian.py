@@ -74,6 +74,8 @@ PACKAGES: Final = (
     Package("attr", _program("getfattr"), _TEST),
     Package("git", _program("git"), _TEST),
     Package("chromium", _program("chromium"), _TEST),
+    Package("default-jre-headless", _program("java"), _TEST),
+    Package("maven", _program("mvn"), _TEST),
     Package("shellcheck", _program("shellcheck"), _TEST),
     Package("debootstrap", _program("debootstrap"), _IMAGES),
     Package(

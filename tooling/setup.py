@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tooling import containerd, debian, virtualenv
+from tooling import containerd, debian, hadoop, virtualenv
 from tooling.locking import only_one
 from tooling.places import cache_dir
 from tooling.progress import say
@@ -33,6 +33,8 @@ def set_up(purpose: str) -> Path:
             debian.install(lacking, cache_dir() / "logs" / "apt.log")
         venv = virtualenv.environment(LOCKS[purpose])
         containerd.ensure()
+        if purpose == "test":
+            hadoop.ensure()
     return venv
 
 

@@ -1,11 +1,15 @@
 """From the configuration's `hot.store` to the store."""
 
 import contextlib
+import os
+import pwd
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bootseer.blobs.directory import DirectoryBlobs
+from bootseer.blobs.webhdfs import open_webhdfs
+from bootseer.blobs.webhdfs_address import parse_address
 from bootseer.errors import UsageError
 from snapshotter.hotstore.blobs import BlobHotStore
 from snapshotter.hotstore.registry import RegistryHotStore
@@ -24,8 +28,22 @@ async def open_hot_store(place: str, client: RegistryClient) -> AsyncIterator[Ho
         yield RegistryHotStore(client)
     elif (path := _directory(place)) is not None:
         yield BlobHotStore(DirectoryBlobs(path), client.settings.limits)
+    elif place.startswith("webhdfs:"):
+        async with open_webhdfs(parse_address(place, _user())) as store:
+            yield BlobHotStore(store, client.settings.limits)
     else:
-        raise UsageError(f"hot.store: {place!r} is no store", hint="registry or file:///directory")
+        raise UsageError(
+            f"hot.store: {place!r} is no store",
+            hint="registry, file:///directory or webhdfs://namenode:9870/directory",
+        )
+
+
+def _user() -> str:
+    """Return the name of the user that we run as."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def _directory(place: str) -> Path | None:

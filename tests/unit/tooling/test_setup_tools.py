@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tooling import containerd, debian, lock, setup, virtualenv
+from tooling import containerd, debian, hadoop, lock, setup, virtualenv
 from tooling.locking import only_one
 from tooling.places import REPOSITORY, cache_dir
 from tooling.running import SetupError, run_logged
@@ -134,3 +134,10 @@ def test_lock_is_split_into_what_has_wheels_and_what_is_built_here() -> None:
 
 def test_what_another_lock_pins_is_taken_out() -> None:
     assert lock.without("a==1 \\\n    --hash=1\nb==2\n", "a==1 \\\n    --hash=1\n") == "b==2\n"
+
+
+def test_every_jar_of_hadoop_is_locked_by_its_hash() -> None:
+    locked = hadoop.parse_lock(hadoop.LOCK.read_text())
+    assert any(name.startswith("hadoop-hdfs-3") for name in locked)
+    assert all(name.endswith(".jar") for name in locked)
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in locked.values())

@@ -1,0 +1,117 @@
+"""What WebHDFS answers, parsed with bounds: bytes in, records out. Raises `CorruptError` only.
+
+Shapes as in Hadoop's documentation, "WebHDFS REST API", JSON schemas.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bootseer.errors import CorruptError
+
+_LONGEST_TEXT: Final = 300
+_LARGEST: Final = 1 << 63
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A RemoteException."""
+
+    exception: str
+    """Name of the Java class, without its package; empty if the answer was none of Hadoop's."""
+    message: str
+    """One printable line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A FileStatus."""
+
+    name: str
+    """Last word of the path; empty for the path that was asked for."""
+    directory: bool
+    size: int
+    modified: float
+    """Seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Part of a directory, by name."""
+
+    entries: tuple[Status, ...]
+    more: bool
+
+
+def parse_fault(data: bytes) -> Fault:
+    """Return what an answer that is an error says. Never fails."""
+    try:
+        found = json.loads(data)["RemoteException"]
+        exception, message = str(found["exception"]), str(found["message"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return Fault("", "")
+    return Fault(_line(exception), _line(message.partition("\n")[0]))
+
+
+def parse_status(data: bytes) -> Status:
+    """Return the answer to GETFILESTATUS."""
+    return _status(_member(_document(data), "FileStatus"))
+
+
+def parse_batch(data: bytes) -> Batch:
+    """Return the answer to LISTSTATUS_BATCH."""
+    listing = _member(_document(data), "DirectoryListing")
+    statuses = _member(_member(_member(listing, "partialListing"), "FileStatuses"), "FileStatus")
+    if not isinstance(statuses, list):
+        raise _wrong("FileStatus is no list")
+    entries = tuple(map(_status, statuses))
+    more = _number(listing, "remainingEntries") > 0
+    if more and not (entries and entries[-1].name):
+        raise _wrong("a part of a list has no last name")
+    return Batch(entries, more)
+
+
+def parse_boolean(data: bytes) -> bool:
+    """Return the answer to DELETE."""
+    found = _member(_document(data), "boolean")
+    if not isinstance(found, bool):
+        raise _wrong("boolean is none")
+    return found
+
+
+def _document(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _wrong("not JSON") from error
+
+
+def _status(found: Any) -> Status:
+    kind, name = _member(found, "type"), _member(found, "pathSuffix")
+    if kind not in ("FILE", "DIRECTORY", "SYMLINK"):
+        raise _wrong("type is none")
+    if not isinstance(name, str) or "/" in name:
+        raise _wrong("pathSuffix is no name")
+    size, modified = _number(found, "length"), _number(found, "modificationTime")
+    return Status(name, kind == "DIRECTORY", size, modified / 1000)
+
+
+def _member(found: Any, name: str) -> Any:
+    if not isinstance(found, dict) or name not in found:
+        raise _wrong(f"it has no {name}")
+    return found[name]
+
+
+def _number(found: Any, name: str) -> int:
+    number = _member(found, name)
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < _LARGEST:
+        raise _wrong(f"{name} is no size")
+    return number
+
+
+def _line(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text[:_LONGEST_TEXT]).strip()
+
+
+def _wrong(what: str) -> CorruptError:
+    return CorruptError(f"WebHDFS answer: {what}", hint="is something else listening there?")

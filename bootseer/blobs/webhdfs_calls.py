@@ -1,0 +1,173 @@
+"""Calls to a NameNode and the DataNodes that it names: addresses, time-outs, errors, retries.
+
+Concurrency: nothing but aiohttp's session is shared.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import aiohttp
+from yarl import URL
+
+from bootseer.blobs.store import PIECE
+from bootseer.blobs.webhdfs_address import HdfsAddress
+from bootseer.blobs.webhdfs_answers import Fault, parse_fault
+from bootseer.errors import CorruptError, NotFoundError, RemoteError
+
+T = TypeVar("T")
+
+_TEMPORARY: Final = frozenset({"StandbyException", "SafeModeException", "RetriableException"})
+_ABSENT: Final = frozenset({"FileNotFoundException", "ParentNotDirectoryException"})
+_REFUSED: Final = frozenset({"AccessControlException", "SecurityException"})
+_QUOTA: Final = "QuotaExceededException"
+_BELOW_A_FILE: Final = "(is not a directory)"
+_PAST_END: Final = "out of the range"
+
+
+class ExistsError(Exception):
+    """There is something of that name already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long, and how often. Seconds."""
+
+    connect: float = 10.0
+    stall: float = 30.0
+    """Silence in the middle of an answer."""
+    call: float = 60.0
+    """A call without data, and what one with data has beside the time for the data."""
+    slowest: float = 64 * 1024
+    """Bytes a second: what is slower has stalled."""
+    attempts: int = 3
+    pause: float = 0.5
+    """Before the second attempt; doubles."""
+
+    def transfer(self, size: int) -> float:
+        """Return the time within which `size` bytes must be there."""
+        return self.call + size / self.slowest
+
+
+DEFAULT_PATIENCE: Final = Patience()
+
+
+class Calls:
+    """Sends requests to one cluster."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, address: HdfsAddress, patience: Patience
+    ) -> None:
+        self._session = session
+        self._address = address
+        self.patience = patience
+
+    def url(self, path: str, op: str, **query: str) -> URL:
+        """Return the address of an operation on a path below the root (empty: the root)."""
+        address = self._address
+        whole = f"/webhdfs/v1{self.absolute(path)}"
+        parameters = {"op": op, "user.name": address.user, **query}
+        return URL.build(
+            scheme="http", host=address.host, port=address.port, path=whole, query=parameters
+        )
+
+    def absolute(self, path: str) -> str:
+        """Return the path in HDFS of a path below the root."""
+        return f"{self._address.root}/{path}" if path else self._address.root or "/"
+
+    async def small(self, method: str, path: str, op: str, most: int, **query: str) -> bytes:
+        """Do an operation and return its answer of at most `most` bytes.
+
+        Raises:
+            NotFoundError, RemoteError, CorruptError: as `opened`.
+            ExistsError: there is something of that name already.
+        """
+        async with (
+            asyncio.timeout(self.patience.call),
+            self.opened(method, self.url(path, op, **query)) as response,
+        ):
+            return await _at_most(response, most)
+
+    @contextlib.asynccontextmanager
+    async def opened(
+        self, method: str, url: URL, data: Any = None, *, redirect: bool = True
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request; inside the context its answer can be read, by the caller's deadline.
+
+        Raises:
+            NotFoundError: there is no such file.
+            ExistsError: there is something of that name already.
+            CorruptError: the file ends before what was asked for.
+            RemoteError: the cluster refuses, fails or does not answer.
+        """
+        what = f"{url.query.get('op')} {url.path.removeprefix('/webhdfs/v1') or '/'}"
+        patience = self.patience
+        limits = aiohttp.ClientTimeout(
+            total=None, sock_connect=patience.connect, sock_read=patience.stall
+        )
+        try:
+            async with self._session.request(
+                method, url, data=data, allow_redirects=redirect, timeout=limits
+            ) as response:
+                if response.status >= 400:
+                    fault = parse_fault(await _at_most(response, 64 << 10))
+                    raise _error(f"{what} at {url.host}", response.status, fault)
+                yield response
+        except TimeoutError as error:
+            message = f"{what}: {url.host} did not answer in time"
+            raise RemoteError(message, temporary=True) from error
+        except (aiohttp.ClientError, OSError) as error:
+            message = f"{what}: {url.host}: {type(error).__name__}"
+            raise RemoteError(message, temporary=True) from error
+
+    async def again(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Return what `work` gives, which may fail for a while and is tried again then.
+
+        Raises what it raised last.
+        """
+        for attempt in range(1, self.patience.attempts):
+            try:
+                return await work()
+            except RemoteError as error:
+                if not error.temporary:
+                    raise
+            await self.pause(attempt)
+        return await work()
+
+    async def pause(self, attempt: int) -> None:
+        """Wait before the next attempt."""
+        chance = random.random()  # noqa: S311  (not a secret: it spreads those who wait)
+        await asyncio.sleep(self.patience.pause * 2 ** (attempt - 1) * (0.5 + chance))
+
+
+async def _at_most(response: aiohttp.ClientResponse, most: int) -> bytes:
+    body = bytearray()
+    while piece := await response.content.read(PIECE):
+        body += piece
+        if len(body) > most:
+            raise RemoteError(f"{response.url.host} answers with more than {most} bytes")
+    return bytes(body)
+
+
+def _error(what: str, status: int, fault: Fault) -> Exception:
+    """Return the error that an answer amounts to."""
+    name = fault.exception
+    message = f"{what}: {name or status}{f': {fault.message}' if fault.message else ''}"
+    if name in _ABSENT or (name in _REFUSED and fault.message.endswith(_BELOW_A_FILE)):
+        return NotFoundError(message)
+    if name == "FileAlreadyExistsException":
+        return ExistsError(message)
+    if name == "IOException" and _PAST_END in fault.message:
+        return CorruptError(message)
+    hint = None
+    if name in _REFUSED:
+        hint = "name a user who may, as webhdfs://user@..., or change the directory's mode"
+    elif name.endswith(_QUOTA):
+        hint = "the directory's quota is used up"
+    elif not name:
+        hint = "is that the HTTP address of a NameNode?"
+    temporary = name in _TEMPORARY or (not name and status in {408, 429, 502, 503, 504})
+    return RemoteError(message, hint=hint, temporary=temporary)

@@ -1,0 +1,139 @@
+"""WebHDFS' addresses and answers."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bootseer.blobs.webhdfs_address import HdfsAddress, parse_address
+from bootseer.blobs.webhdfs_answers import (
+    Fault,
+    Status,
+    parse_batch,
+    parse_boolean,
+    parse_fault,
+    parse_status,
+)
+from bootseer.errors import CorruptError, UsageError
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("webhdfs://nn:50070/a/b", HdfsAddress("nn", 50070, "/a/b", "me")),
+        ("webhdfs://alice@nn/a%20b/", HdfsAddress("nn", 9870, "/a b", "alice")),
+        ("webhdfs://nn", HdfsAddress("nn", 9870, "", "me")),
+        ("webhdfs://[::1]:1/a", HdfsAddress("::1", 1, "/a", "me")),
+    ],
+)
+def test_an_address_is_read(text: str, address: HdfsAddress) -> None:
+    assert parse_address(text, "me") == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "webhdfs:///a",
+        "hdfs://nn/a",
+        "webhdfs://nn/a/../b",
+        "webhdfs://nn/a//b",
+        "webhdfs://nn/a%2f..%2fb",
+        "webhdfs://nn/a:b",
+        "webhdfs://nn/a?op=DELETE",
+        "webhdfs://nn:x/a",
+        "webhdfs://a:secret@nn/a",
+        "webhdfs://a%20b@nn/a",
+        "webhdfs://[/a",
+    ],
+)
+def test_what_is_no_address_is_a_mistake(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_address(text, "me")
+
+
+FILE = {"type": "FILE", "pathSuffix": "a", "length": 5, "modificationTime": 1_700_000_000_500}
+
+
+def listing(*files: Any, left: Any = 0) -> bytes:
+    partial = {"FileStatuses": {"FileStatus": list(files)}}
+    return json.dumps(
+        {"DirectoryListing": {"partialListing": partial, "remainingEntries": left}}
+    ).encode()
+
+
+def test_answers_are_read() -> None:
+    status = Status("a", directory=False, size=5, modified=1_700_000_000.5)
+    assert parse_status(json.dumps({"FileStatus": FILE}).encode()) == status
+    batch = parse_batch(listing(FILE, left=3))
+    assert (batch.entries, batch.more) == ((status,), True)
+    assert not parse_batch(listing()).more
+    assert parse_boolean(b'{"boolean": true}')
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"type": "SOCKET"},
+        {"pathSuffix": "../a"},
+        {"pathSuffix": 5},
+        {"length": -1},
+        {"length": True},
+        {"length": 1 << 70},
+        {"modificationTime": "now"},
+    ],
+)
+def test_a_status_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(CorruptError):
+        parse_batch(listing(FILE | change))
+
+
+def test_a_list_that_would_begin_again_is_refused() -> None:
+    for files in ((), (FILE | {"pathSuffix": ""},)):
+        with pytest.raises(CorruptError):
+            parse_batch(listing(*files, left=1))
+
+
+def test_an_error_is_read_as_one_printable_line() -> None:
+    said = {"exception": "IOException", "message": "no\x1b[2J way\n\tat java.lang"}
+    assert parse_fault(json.dumps({"RemoteException": said}).encode()) == Fault(
+        "IOException", "no [2J way"
+    )
+    assert parse_fault(b"<html>") == Fault("", "")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "FileStatus",
+                    "FileStatuses",
+                    "DirectoryListing",
+                    "partialListing",
+                    "remainingEntries",
+                    "RemoteException",
+                    "boolean",
+                    "length",
+                    "type",
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+)
+
+
+@given(st.binary(max_size=100) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_any_bytes_are_an_answer_or_refused(data: bytes) -> None:
+    for parse in (parse_status, parse_batch, parse_boolean):
+        try:
+            parse(data)
+        except CorruptError:
+            continue
+    assert parse_fault(data).message.isprintable()
