@@ -125,8 +125,9 @@ class WebHdfsBlobs:
             )
         except BaseException as error:
             # Whatever happened, also a cancel: try to leave nothing, and say what happened.
-            with contextlib.suppress(BootseerError):
-                await self._delete(temporary)
+            with contextlib.suppress(BootseerError, TimeoutError):
+                async with asyncio.timeout(self._patience.connect):
+                    await self._delete(temporary)
             if isinstance(error, ExistsError):
                 return False
             if isinstance(error, NotFoundError):
