@@ -4,7 +4,6 @@ The demo image's training step, started lazily over a limited link, once for eac
 round. Bytes and requests hardly depend on how busy the machine is; seconds do.
 """
 
-import asyncio
 import itertools
 import os
 import statistics
@@ -25,7 +24,6 @@ from benchmarks.lab.cleanup import undo_stack
 from benchmarks.lab.netns import DEFAULT_RATE, Network, network
 from benchmarks.lab.registry import Registry, registry
 from benchmarks.lab.workdir import work_directory
-from bootseer.cli.status import fetch
 from bootseer.config import Config
 from bootseer.errors import BootseerError
 from tooling.progress import doing, say
@@ -76,7 +74,7 @@ def measure(
     """Start the image on a node that never saw it."""
     with starts.fresh_node(net, home, server.host, setting.yaml()) as node:
         started = starts.start(node, net, server, reference, starts.LAZY, job.command)
-        status = asyncio.run(fetch(home / "run" / "control.sock"))
+        status = starts.status(node)
         return Cost(
             seconds=started.seconds("work"),
             megabytes=started.bytes / 1e6,

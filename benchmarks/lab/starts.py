@@ -1,5 +1,6 @@
 """One cold start of a container on a lab's node: by a full pull, or lazily by Bootseer."""
 
+import asyncio
 import contextlib
 import subprocess
 import sys
@@ -7,13 +8,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.lab.containerd import Containerd, ProxySnapshotter, containerd
 from benchmarks.lab.netns import Network
 from benchmarks.lab.registry import Registry
 from benchmarks.lab.service import Service, service
 from benchmarks.lab.timeline import Event, Run, Step, stages
+from bootseer.cli.status import fetch
 from bootseer.errors import HostError
 
 EAGER: Final = "overlayfs"
@@ -94,6 +96,11 @@ def daemon(network: Network, config: Path, log: Path) -> Iterator[Service]:
         yield serving
 
 
+def status(node: Node) -> dict[str, Any]:
+    """Return the status document of the node's snapshotter. Raises `HostError`."""
+    return asyncio.run(fetch(node.config.parent / "run" / "control.sock"))
+
+
 def start(
     node: Node,
     network: Network,
@@ -101,8 +108,13 @@ def start(
     reference: str,
     snapshotter: str,
     command: Sequence[str] = (),
+    *,
+    title: str = "",
 ) -> Start:
-    """Pull an image that the node never saw and run it to its end. Raises `HostError`."""
+    """Pull an image that the node never saw and run it to its end. Raises `HostError`.
+
+    `title` names the run; by default after the snapshotter.
+    """
     drop_caches()
     registry.new_requests()
     before = network.bytes_to_node()
@@ -111,7 +123,7 @@ def start(
     events.append(Event("pulled", time.time()))
     output = create_and_run(node, reference, snapshotter, command, events)
     after = network.bytes_to_node()
-    title = "full pull" if snapshotter == EAGER else "bootseer, lazy"
+    title = title or ("full pull" if snapshotter == EAGER else "bootseer, lazy")
     requests = len(registry.new_requests())
     return Start(stages(title, events, PLAN), output, after - before, requests)
 

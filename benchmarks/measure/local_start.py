@@ -3,21 +3,19 @@
 The time of overlayfs is also the least that any start of this command can take on this machine.
 """
 
-import asyncio
 import contextlib
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from benchmarks.figures import Figure, median_ratio, spread
 from benchmarks.lab import starts
 from benchmarks.lab.netns import Network
 from benchmarks.lab.starts import Node
 from benchmarks.measure.trees import alternate, mounted, read_everything
-from bootseer.cli.status import fetch
 from bootseer.errors import HostError
 from tooling.progress import doing
 
@@ -109,7 +107,7 @@ def wait_until_checked(node: Node) -> None:
     """Return once every layer that the node serves is whole and was checked. Raises `HostError`."""
 
     def checked() -> bool:
-        layers = status(node)["layers"]
+        layers = starts.status(node)["layers"]
         return bool(layers) and all(layer["verified"] for layer in layers)
 
     wait_until(checked, "every layer to be local and checked")
@@ -122,11 +120,6 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
         if time.monotonic() > deadline:
             raise HostError(f"waited in vain for {what}")
         time.sleep(_POLL_S)
-
-
-def status(node: Node) -> dict[str, Any]:
-    """Return the status document of the node's snapshotter. Raises `HostError`."""
-    return asyncio.run(fetch(node.config.parent / "run" / "control.sock"))
 
 
 def _answers(node: Node) -> bool:

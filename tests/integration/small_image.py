@@ -72,6 +72,18 @@ def top_tree(directory: Path) -> Path:
     return directory
 
 
+def layout_of_two_layers(directory: Path) -> str:
+    """Make an image of busybox and 2 MB of files as an OCI layout; return how skopeo names it."""
+    base = base_tree(directory / "base")
+    data_tree(directory / "data", megabytes=2)
+    layout = OciLayout(directory / "layout")
+    for tree in (base, directory / "data"):
+        layout.add_layer(tree.name, LayerTar(tree).write)
+    config = {"Cmd": ["/bin/ls"], "Env": ["PATH=/bin"]}
+    layout.finish(name="small", architecture="amd64", config=config, created="2026-01-01T00:00:00Z")
+    return f"oci:{layout.root}:small"
+
+
 def push(layout: Path, reference: str) -> None:
     """Copy an OCI layout into a registry that speaks plain HTTP."""
     target = ["--dest-tls-verify=false", f"oci:{layout}:small", f"docker://{reference}"]
