@@ -6,6 +6,7 @@ namespaces, a link of limited speed where it says so, caches dropped before ever
 
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def measure_starts(bench: Bench) -> list[Figure]:
 
 def measure_trees(bench: Bench) -> list[Figure]:
     """List and read a mounted image."""
-    with starts.fresh_node(bench.net, bench.directory / "t", bench.server.host) as node:
+    with fresh_node(bench, "t") as node:
         with doing("pulling both ways"):
             for snapshotter in (starts.EAGER, starts.LAZY):
                 node.containerd.pull(bench.reference, snapshotter=snapshotter)
@@ -83,11 +84,10 @@ def measure_cold_read(bench: Bench) -> list[Figure]:
     """Read everything, nothing cached, no limit on the link, against inflating and hashing."""
     ours, slow, fast = [], [], []
     for number in range(bench.runs):
-        home = bench.directory / f"r{number}"
-        with starts.fresh_node(bench.net, home, bench.server.host) as node:
+        with fresh_node(bench, f"r{number}") as node:
             node.containerd.pull(bench.reference, snapshotter=starts.LAZY)
             with (
-                trees.mounted(node, bench.reference, starts.LAZY, home / "m") as tree,
+                trees.mounted(node, bench.reference, starts.LAZY, node.root.parent / "m") as tree,
                 doing(f"reading everything, run {number + 1} of {bench.runs}"),
             ):
                 seconds, size = trees.read_everything(tree)
@@ -120,10 +120,16 @@ def measure_memory(bench: Bench) -> list[Figure]:
     layout = memory.many_layers(bench.directory / "many", layers=_LAYERS, files=_FILES)
     job = demo.Job(f"oci:{layout}:many", "many", ())
     reference = demo.publish(job, bench.net, bench.server.host, name="many")
-    with starts.fresh_node(bench.net, bench.directory / "m", bench.server.host) as node:
+    with fresh_node(bench, "m") as node:
         node.containerd.pull(reference, snapshotter=starts.LAZY)
         with trees.mounted(node, reference, starts.LAZY, node.root.parent / "v") as tree:
             return memory.measure(node, node.snapshotter.process.pid, tree, layers=_LAYERS)
+
+
+def fresh_node(bench: Bench, name: str) -> AbstractContextManager[starts.Node]:
+    """Run a node whose trees are read as they are: what is looked at is no start to be recorded."""
+    directory = bench.directory / name
+    return starts.fresh_node(bench.net, directory, bench.server.host, starts.UNRECORDED)
 
 
 PARTS: dict[str, Callable[[Bench], list[Figure]]] = {

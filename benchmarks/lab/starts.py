@@ -20,6 +20,8 @@ from bootseer.errors import HostError
 
 EAGER: Final = "overlayfs"
 LAZY: Final = "bootseer"
+UNRECORDED: Final = "hot:\n  record: never\n"
+"""Settings of a node that leaves containers' reads alone, unless hot blocks of them are known."""
 _SERVING: Final = "daemon.serving"
 PLAN: Final = (
     Step("pull", "pull", "pulled"),

@@ -76,12 +76,12 @@ def measure(
 
 @contextlib.contextmanager
 def local_node(
-    network: Network, directory: Path, registry_host: str, reference: str, settings: str = ""
+    network: Network, directory: Path, registry_host: str, reference: str
 ) -> Iterator[Node]:
     """Run a node that has an image twice during the block: unpacked for overlayfs, and by Bootseer,
-    every layer whole, checked, and mounted from its cache file.
+    every layer whole, checked, and mounted from its cache file; in the hot layout if there is one.
     """
-    with starts.fresh_node(network, directory, registry_host, settings) as node:
+    with starts.fresh_node(network, directory, registry_host, starts.UNRECORDED) as node:
         with doing("pulling both ways, reading everything"):
             for snapshotter in (starts.EAGER, starts.LAZY):
                 node.containerd.pull(reference, snapshotter=snapshotter)
