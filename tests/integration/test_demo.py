@@ -29,7 +29,7 @@ def shown(command: tuple[str, ...]) -> list[str]:
         return console.file.getvalue().splitlines()
 
 
-def test_third_start_fetches_what_the_second_was_seen_to_touch_with_few_requests() -> None:
+def test_third_start_has_the_hot_blocks_that_the_second_was_seen_to_touch() -> None:
     lines = shown(READS_ALL)
     titles = next(line for line in lines if "full pull" in line)
     assert "lazy, hot blocks" in titles
