@@ -9,6 +9,7 @@ decided without an await between looking and changing (`HotImages.get`, `Recordi
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, Final, cast
 
 from bootseer.errors import BootseerError
 from snapshotter.blocks.names import Role
+from snapshotter.hot.record import Record
 from snapshotter.ports import HotStore, ImageKey
 from snapshotter.serving.files import LayerFiles
 from snapshotter.serving.layout import MountId
@@ -34,6 +36,9 @@ WORKLOAD: Final = "containerd.io/snapshot/bootseer.workload"
 RECORD: Final = "containerd.io/snapshot/bootseer.record"
 """Likewise: `always` or `never`, in place of what the configuration says."""
 _ROUND_S: Final = 1.0
+_REMEMBERED: Final = 32
+"""Recordings that are over and still described."""
+_PUBLISHED: Final = "published"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,7 @@ class Starts:
         self._packing = packing
         self._calm_at: list[tuple[float, MountId]] = []
         self._finishing: set[int] = set()
+        self._recorded: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
 
     async def provide(self, request: LayerRequest) -> LayerMount | None:
         """See `LayerProvider`."""
@@ -248,22 +254,28 @@ class Starts:
     async def _finish(self, recording: Recording) -> None:
         """Keep and publish what was recorded."""
         record = self._recordings.record(recording)
+        published = False
+        if record.ranges.blocks < self._rules.least_blocks:
+            outcome = "too little to be worth keeping"
+        else:
+            outcome = await self._publish(recording, record)
+            published = outcome == _PUBLISHED
         fields: dict[str, Any] = {
             "image": recording.image.reference,
             "workload": recording.workload,
             "blocks": record.ranges.blocks,
             "ended": record.ended.name.lower(),
             "seconds": record.length_ms / 1000,
+            "outcome": outcome,
         }
-        if record.ranges.blocks < self._rules.least_blocks:
-            log.info("hot.record_too_small", extra={"fields": fields})
-        else:
-            published = [await self._publish(s, recording, record) for s in self._stores]
-            log.info("hot.recorded", extra={"fields": fields | {"published": sum(published)}})
+        log.info("hot.recorded", extra={"fields": fields})
+        more = {"number": recording.number, "published": published}
+        self._recorded.append(fields | more)
+        if published:
             self._images.forget(recording.image)
-            if self._packing and any(published):
-                names = tuple(watched.name for watched in recording.layers)
-                self._packing.want(Wanted(recording.image, recording.workload, names))
+        if published and self._packing:
+            names = tuple(watched.name for watched in recording.layers)
+            self._packing.want(Wanted(recording.image, recording.workload, names))
         self._recordings.hand_on(recording)
         self._finishing.discard(recording.number)
         for watched in recording.layers:
@@ -276,18 +288,21 @@ class Starts:
         if image is not None:
             self._images.forget(image)
 
-    async def _publish(self, store: HotStore, recording: Recording, record: Any) -> bool:
-        try:
-            await store.publish_record(recording.image, record)
-        except (BootseerError, OSError) as error:
-            fields = {
-                "image": recording.image.reference,
-                "reason": str(error),
-                "do": "allow this node to push to the repository, or set hot.store",
-            }
-            log.warning("hot.record_not_published", extra={"fields": fields})
-            return False
-        return True
+    async def _publish(self, recording: Recording, record: Record) -> str:
+        """Give a record to every store; return what became of it."""
+        reasons = []
+        for store in self._stores:
+            try:
+                await store.publish_record(recording.image, record)
+            except (BootseerError, OSError) as error:
+                reasons.append(str(error))
+                fields = {
+                    "image": recording.image.reference,
+                    "reason": str(error),
+                    "do": "allow this node to push to the repository, or set hot.store",
+                }
+                log.warning("hot.record_not_published", extra={"fields": fields})
+        return reasons[0] if len(reasons) == len(self._stores) else _PUBLISHED
 
     def is_prefetching(self) -> bool:
         """Say whether hot blocks are being fetched."""
@@ -298,6 +313,7 @@ class Starts:
         return {
             "images": [self._describe(hot) for hot in self._images.all()],
             "recordings": self._recordings.describe(),
+            "recorded": list(self._recorded),
         }
 
     def _describe(self, hot: HotImage) -> dict[str, Any]:
