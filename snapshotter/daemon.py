@@ -123,9 +123,9 @@ async def run(config: Config, handover: Handover) -> None:
             job,
             poisoned,
         )
-        stores = [await stack.enter_async_context(open_hot_store(config.hot.store, client))]
+        store = await stack.enter_async_context(open_hot_store(config.hot.store, client))
         around = Around(layout, files, workers, executor, tasks.spawn)
-        starts = open_starts(around, blocks, provider, stores, config.hot)
+        starts = open_starts(around, blocks, provider, store, config.hot)
         core = await Snapshotter.open(config.root, starts, settings(config))
         stack.push_async_callback(core.close)
         await provider.drop(provider.adopt(fresh=handover.fresh))

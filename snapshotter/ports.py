@@ -134,7 +134,7 @@ class HotStore(Protocol):
         """Return what there is of an image, of all workloads, newest first."""
         ...
 
-    def blobs(self, image: ImageKey) -> BlobSource:
+    def blobs(self, image: ImageKey) -> MirroredSource:
         """Return where `PublishedPack.digest` is read from."""
         ...
 

@@ -74,10 +74,9 @@ def command(
 ) -> int:
     """Pull an image lazily, run a container of it, and publish what its start touched.
 
-    COMMAND takes the place of the image's own. Recording goes on until nothing new was touched for a
-    while, its window is over, or the container ends, whichever comes first (`hot.window`,
-    `hot.quiet`). The container's output is passed on; its exit code is the command's, but for 0 if
-    nothing was recorded.
+    COMMAND takes the place of the image's own. Recording goes on until nothing new was touched for
+    a while, its window is over, or the container ends, whichever comes first (`hot.window`,
+    `hot.quiet`). The container's output is passed on, and so is its exit code.
     """
     config = load_config(config_path)
     control = config.run_dir / "control.sock"
@@ -92,11 +91,9 @@ def command(
     if as_json:
         click.echo(json.dumps(record | {"exit_code": code}, indent=1))
     else:
-        size = size_text(record["blocks"] * BLOCK)
-        click.echo(
-            f"recorded {size} in {record['seconds']:.1f} s ({record['ended']}), {record['outcome']}",
-            err=True,
-        )
+        size, seconds = size_text(record["blocks"] * BLOCK), f"{record['seconds']:.1f} s"
+        told = f"recorded {size} in {seconds} ({record['ended']}), {record['outcome']}"
+        click.echo(told, err=True)
     if not record["published"]:
         raise HostError(f"what was recorded is not published: {record['outcome']}")
     return code

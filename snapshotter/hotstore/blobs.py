@@ -16,7 +16,7 @@ from bootseer.errors import CorruptError, NotFoundError
 from snapshotter.hot.artifact import HotArtifact, HotKind, build, parse
 from snapshotter.hotstore.store import ArtifactHotStore
 from snapshotter.limits import DEFAULT, Limits
-from snapshotter.ports import BlobSource, ImageKey
+from snapshotter.ports import ImageKey, MirroredSource
 from snapshotter.registry.descriptors import Descriptor
 from snapshotter.registry.digests import check_digest, digest_of, is_digest, verify
 from snapshotter.registry.manifests import OCI_MANIFEST, RawManifest
@@ -70,7 +70,7 @@ class BlobPlace:
         """Return a blob, verified."""
         return await self._verified(_blob(image, blob.digest), blob, blob.size)
 
-    def blobs(self, image: ImageKey) -> BlobSource:
+    def blobs(self, image: ImageKey) -> MirroredSource:
         """Return the blobs of an image."""
         return _ImageBlobs(self.store, image)
 
@@ -100,7 +100,7 @@ class BlobPlace:
 
 @dataclass(frozen=True, slots=True)
 class _ImageBlobs:
-    """The blobs of one image: a `BlobSource`."""
+    """The blobs of one image: a `MirroredSource`."""
 
     store: BlobStore
     image: ImageKey
@@ -112,6 +112,9 @@ class _ImageBlobs:
     def stream(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes]:
         """Yield a blob; see `BlobSource.stream`."""
         return self.store.stream(_blob(self.image, digest), offset)
+
+    async def doubt(self, digest: str) -> None:
+        """Do nothing: there is one place."""
 
 
 class BlobHotStore(ArtifactHotStore):

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from snapshotter.hot.artifact import HotArtifact, HotKind
 from snapshotter.limits import Limits
-from snapshotter.ports import BlobSource, ImageKey
+from snapshotter.ports import ImageKey, MirroredSource
 from snapshotter.registry.descriptors import Descriptor
 
 
@@ -41,7 +41,7 @@ class HotPlace(Protocol):
         """
         ...
 
-    def blobs(self, image: ImageKey) -> BlobSource:
+    def blobs(self, image: ImageKey) -> MirroredSource:
         """Return the blobs to read from; nothing read there is verified."""
         ...
 

@@ -18,7 +18,7 @@ from snapshotter.hot.artifact import (
 from snapshotter.hotstore.store import ArtifactHotStore
 from snapshotter.images.referring import Subject
 from snapshotter.limits import Limits
-from snapshotter.ports import BlobSource, ImageKey
+from snapshotter.ports import ImageKey, MirroredSource
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.descriptors import Descriptor
 from snapshotter.registry.reference import parse_reference
@@ -53,7 +53,7 @@ class RegistryPlace:
         """Return a blob, verified."""
         return await self.client.blobs.get(parse_reference(image.reference), blob.digest, blob.size)
 
-    def blobs(self, image: ImageKey) -> BlobSource:
+    def blobs(self, image: ImageKey) -> MirroredSource:
         """Return the blobs of the image's repository."""
         return RepositoryBlobs(self.client, parse_reference(image.reference))
 

@@ -18,7 +18,7 @@ from snapshotter.hot.record import HotLayer, MergedRecord, Record
 from snapshotter.hot.record_format import encode
 from snapshotter.hotstore.checking import AT_ONCE, gather_records
 from snapshotter.hotstore.place import HotPlace
-from snapshotter.ports import BlobSource, ImageKey, PublishedPack, StoredHot
+from snapshotter.ports import ImageKey, MirroredSource, PublishedPack, StoredHot
 from snapshotter.registry.descriptors import Descriptor
 from snapshotter.registry.digests import digest_of, digest_of_file
 
@@ -72,7 +72,7 @@ class ArtifactHotStore:
         ]
         return sorted(found, key=lambda one: one.created, reverse=True)
 
-    def blobs(self, image: ImageKey) -> BlobSource:
+    def blobs(self, image: ImageKey) -> MirroredSource:
         """Return where a pack is read from."""
         return self.place.blobs(image)
 

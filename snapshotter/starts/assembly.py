@@ -1,6 +1,6 @@
 """Builds the graph of what makes starts fast; no logic of its own."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ from snapshotter.starts.course import StartPolicy
 from snapshotter.starts.feed import FeedRules
 from snapshotter.starts.hotimages import HotImages, HotServices
 from snapshotter.starts.numbers import Numbers
+from snapshotter.starts.ownstore import open_own_store
 from snapshotter.starts.packing import Packing
 from snapshotter.starts.recordings import Recordings
 from snapshotter.starts.service import StartRules, Starts
@@ -57,9 +58,11 @@ class Around:
 
 
 def open_starts(
-    around: Around, blocks: Blocks, provider: Provider, stores: Sequence[HotStore], config: Hot
+    around: Around, blocks: Blocks, provider: Provider, shared: HotStore, config: Hot
 ) -> Starts:
-    """Return the layer provider that makes starts fast."""
+    """Return the layer provider that makes starts fast; `shared`: the store of all nodes."""
+    own = open_own_store(around.layout.hot / "store")
+    packing = Packing(around.layout, around.files, around.workers, shared)
     rules = StartRules(
         StartPolicy(config.record, config.prefetch),
         wait_bytes=config.wait,
@@ -70,7 +73,7 @@ def open_starts(
         layers=provider,
         files=around.files,
         areas=blocks.areas,
-        stores=stores,
+        stores=(own, shared),
         workers=around.workers,
         executor=around.executor,
         spawn=around.spawn,
@@ -83,10 +86,8 @@ def open_starts(
         HotImages(services),
         blocks.areas,
         blocks.recordings,
-        stores,
-        Packing(around.layout, around.files, around.workers, stores)
-        if config.pack == "auto"
-        else None,
+        (own, shared),
+        packing if config.pack == "auto" else None,
         rules,
         around.spawn,
     )

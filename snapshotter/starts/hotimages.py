@@ -26,7 +26,7 @@ from snapshotter.hot.record import HotLayer, MergedRecord, blocks_of
 from snapshotter.hot.unpack import Expected, OpenedPack, PackStream
 from snapshotter.layers.records import I64
 from snapshotter.limits import DEFAULT
-from snapshotter.ports import BlobSource, HotStore, ImageKey, PublishedPack
+from snapshotter.ports import BlobSource, HotStore, ImageKey, MirroredSource, PublishedPack
 from snapshotter.serving.files import LayerFiles
 from snapshotter.serving.layout import LayerRecord, Layout
 from snapshotter.serving.materialise import materialise_hot
@@ -167,38 +167,44 @@ class HotImages:
             log.warning("hot.store_failed", extra={"fields": fields})
             return None
 
-    async def _from_pack(self, hot: HotImage, pack: PublishedPack, source: BlobSource) -> None:
+    async def _from_pack(self, hot: HotImage, pack: PublishedPack, source: MirroredSource) -> None:
         hot.source = pack.digest
         download, opened, present = await self._open_pack(hot, pack, source)
         areas = await self._make_areas(hot, _blocks_by_name(opened, present))
+        await self._run(hot, areas, self._fill_from_pack(hot, opened, download, source, areas))
+
+    async def _fill_from_pack(
+        self,
+        hot: HotImage,
+        opened: OpenedPack,
+        download: Download,
+        source: MirroredSource,
+        areas: Mapping[LayerName, HotArea],
+    ) -> None:
+        """Fill hot areas from a pack; what that does not bring is brought chunk by chunk."""
         by_digest = {area.name: area for area in areas.values()}
         services = self._with
-        feed = PackFeed(
-            pack.digest,
-            opened,
-            by_digest,
-            source,
-            services.executor,
-            services.rules,
-        )
-
-        async def fill() -> None:
+        for begun in (download, None):
+            feed = PackFeed(
+                hot.source, opened, by_digest, source, services.executor, services.rules
+            )
+            _attach(hot, areas, feed)
             try:
-                await feed.run(download)
+                await feed.run(begun)
+            except CorruptError as error:  # a mirror's fault, perhaps: ask another once more
+                _warn_of_pack(hot, error)
+                await source.doubt(hot.source)
             except (BootseerError, OSError) as error:
-                fields = {"pack": pack.digest, "reason": str(error)}
-                log.warning("hot.pack_failed", extra={"fields": fields})
-                rows = {
-                    row: names[layer.layer_digest]
-                    for row, layer in enumerate(opened.directory.layers)
-                    if layer.layer_digest in by_digest
-                }
-                chunks = await self._chunk_feed(rows, areas, opened.directory.ranges)
-                hot.feed = chunks
-                await chunks.run()
-
-        names = {record.layer_digest: name for name, record in present.items()}
-        await self._run(hot, areas, feed, fill())
+                _warn_of_pack(hot, error)
+                break
+            else:
+                return
+        names = {area.name: name for name, area in areas.items()}
+        layers = enumerate(opened.directory.layers)
+        rows = {row: names[one.layer_digest] for row, one in layers if one.layer_digest in names}
+        chunks = await self._chunk_feed(rows, areas, opened.directory.ranges)
+        _attach(hot, areas, chunks)
+        await chunks.run()
 
     async def _open_pack(
         self, hot: HotImage, pack: PublishedPack, source: BlobSource
@@ -234,7 +240,8 @@ class HotImages:
         feed = await self._chunk_feed(
             {row: name for name, row in rows.items()}, areas, merged.ranges
         )
-        await self._run(hot, areas, feed, feed.run())
+        _attach(hot, areas, feed)
+        await self._run(hot, areas, feed.run())
 
     async def _chunk_feed(
         self, rows: Mapping[int, LayerName], areas: Mapping[LayerName, HotArea], ranges: Ranges
@@ -264,22 +271,15 @@ class HotImages:
         return areas
 
     async def _run(
-        self,
-        hot: HotImage,
-        areas: Mapping[LayerName, HotArea],
-        feed: Feed,
-        work: Awaitable[None],
+        self, hot: HotImage, areas: Mapping[LayerName, HotArea], fill: Awaitable[None]
     ) -> None:
         """Fill the areas and write their metadata at the same time."""
-        hot.feed = feed
-        for area in areas.values():
-            area.feed = feed
         hot.settled.set()
         async with asyncio.TaskGroup() as group:
             # The largest first: its metadata take longest.
             for name in sorted(areas, key=lambda one: -areas[one].size):
                 group.create_task(self._write_metadata(hot, name))
-            await work
+            await fill
 
     async def _write_metadata(self, hot: HotImage, name: LayerName) -> None:
         directory = self._with.layout.variant(name, hot.areas[name].variant)
@@ -297,6 +297,18 @@ class HotImages:
 def hot_layer(record: LayerRecord) -> HotLayer:
     """Return how a record of hot blocks names a layer."""
     return HotLayer(record.layer_digest, record.index_file_digest, record.size)
+
+
+def _attach(hot: HotImage, areas: Mapping[LayerName, HotArea], feed: Feed) -> None:
+    """Say what fills the areas from now on."""
+    hot.feed = feed
+    for area in areas.values():
+        area.feed = feed
+
+
+def _warn_of_pack(hot: HotImage, error: Exception) -> None:
+    fields = {"image": hot.image.reference, "pack": hot.source, "reason": str(error)}
+    log.warning("hot.pack_failed", extra={"fields": fields})
 
 
 async def _read_front(stream: PackStream, pieces: AsyncGenerator[bytes], digest: str) -> OpenedPack:

@@ -5,7 +5,7 @@ Race-free: the event loop's thread only; one pack at a time.
 
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bootseer.errors import BootseerError
@@ -35,13 +35,13 @@ class Packing:
     """The packs that this node owes."""
 
     def __init__(
-        self, layout: Layout, files: LayerFiles, workers: Workers, stores: Sequence[HotStore]
+        self, layout: Layout, files: LayerFiles, workers: Workers, store: HotStore
     ) -> None:
-        """`stores`: where records are, and where the pack goes; the nearest first."""
+        """`store`: where records are, and where the pack goes."""
         self._layout = layout
         self._files = files
         self._workers = workers
-        self._stores = stores
+        self._store = store
         self._wanted: list[Wanted] = []
         self._busy = False
 
@@ -59,13 +59,13 @@ class Packing:
         self._wanted.remove(due)
         fields = {"image": due.image.reference, "workload": due.workload}
         try:
-            made = [await self._make(due, store) for store in self._stores]
+            made = await self._make(due, self._store)
         except (BootseerError, OSError) as error:
             log.warning("hot.not_packed", extra={"fields": fields | {"reason": str(error)}})
             return None
         finally:
             self._busy = False
-        return due.image if any(made) else None
+        return due.image if made else None
 
     def _is_local(self, wanted: Wanted) -> bool:
         opened = self._files.opened()
