@@ -1,0 +1,88 @@
+"""`bootseer hot record`, and what a node does behind it: fill, check, pack."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from small_image import SmallImage, small_image
+from whole import Whole, bootseer, wait_for, whole
+
+from benchmarks.lab.workdir import work_directory
+
+pytestmark = pytest.mark.containers
+
+SETTINGS = "hot:\n  quiet: 1\nfill:\n  after: 0.1\n  rate: 1GiB\n"
+READ_ALL = "find /data -type f | sort | xargs sha256sum"
+
+
+@pytest.fixture
+def node() -> Iterator[Whole]:
+    with work_directory() as directory, whole(directory, SETTINGS) as made:
+        yield made
+
+
+@pytest.fixture
+def image(node: Whole) -> SmallImage:
+    made = small_image(node.directory / "image", node.registry.host)
+    bootseer("image", "index", made.reference, "--config", str(node.daemon.config))
+    return made
+
+
+def record(node: Whole, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run `bootseer hot record` as a person would."""
+    where = ["--address", str(node.containerd.socket), "--config", str(node.daemon.config)]
+    where += ["--namespace", node.containerd.namespace]
+    where += ["--ctr", str(node.containerd.bin / "ctr"), "--plain-http"]
+    command = [sys.executable, "-m", "bootseer", "hot", "record", *where, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_a_start_is_recorded_on_purpose_and_the_commands_exit_code_passed_on(
+    node: Whole, image: SmallImage
+) -> None:
+    done = record(
+        node,
+        "--json",
+        "--workload",
+        "train",
+        image.reference,
+        "--",
+        "sh",
+        "-c",
+        f"sha256sum {image.big} >/dev/null; exit 3",
+    )
+    assert done.returncode == 3, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["published"], told["workload"], told["exit_code"]) == (True, "train", 3)
+    size = (node.directory / "image/data" / image.big.lstrip("/")).stat().st_size
+    assert told["blocks"] * 4096 >= size
+    listed = json.loads(
+        bootseer("hot", "ls", image.reference, "--json", "--config", str(node.daemon.config))
+    )
+    assert [one["workload"] for one in listed["stored"]] == ["train"]
+
+
+def test_what_is_not_served_lazily_cannot_be_recorded(node: Whole, image: SmallImage) -> None:
+    done = record(node, "--json", "127.0.0.1:1/nothing:latest")
+    assert done.returncode == 6
+    assert "cannot pull" in json.loads(done.stderr)["message"]
+
+
+def test_a_node_fills_checks_and_packs_what_it_recorded_and_then_needs_no_registry(
+    node: Whole, image: SmallImage
+) -> None:
+    node.pull(image.reference)
+    node.run(image.reference, "sh", "-c", f"sha256sum {image.big} /data/1/*")
+    wait_for(lambda: "hot.packed" in node.daemon.log(), "the pack", seconds=60)
+    status = node.daemon.status()
+    assert all(layer["verified"] for layer in status["layers"])
+    assert all(layer["chunks_local"] == layer["chunks"] for layer in status["layers"])
+    node.registry.running.process.kill()
+    node.registry.running.process.wait()
+    Path("/proc/sys/vm/drop_caches").write_text("3")
+    output = node.run(image.reference, "sh", "-c", READ_ALL)
+    found = {path: digest for digest, path in (line.split() for line in output.splitlines())}
+    assert found == image.contents
