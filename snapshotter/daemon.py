@@ -9,7 +9,6 @@ Run by the keeper, which hands over the FUSE connection: `python -m snapshotter.
 
 import argparse
 import asyncio
-import ctypes
 import errno
 import logging
 import os
@@ -37,6 +36,7 @@ from snapshotter.chunks.windows import new_cache
 from snapshotter.erofs.probe import supports_file_backed
 from snapshotter.hotstore.places import open_hot_store
 from snapshotter.images.published import PublishedImages
+from snapshotter.parent import die_with_parent
 from snapshotter.ports import MirroredSource
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.configure import client_settings
@@ -62,7 +62,6 @@ log = logging.getLogger(__name__)
 
 FUSE_GONE: Final = os.EX_UNAVAILABLE
 """Exit code: the FUSE connection was aborted or unmounted; the keeper opens a new one."""
-_PR_SET_PDEATHSIG: Final = 1
 _CONNECT_S: Final = 10.0
 _PROVIDE_EXTRA_S: Final = 5.0
 
@@ -252,7 +251,7 @@ def main() -> int:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--handover", type=Handover.parse, required=True)
     arguments = parser.parse_args()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    die_with_parent(signal.SIGTERM, os.getppid())
     arguments.handover.close_on_exec()
     try:
         config = load(arguments.config)

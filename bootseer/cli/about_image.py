@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import click
 
+from bootseer.cli.config_option import config_option
 from bootseer.config import DEFAULT_PATH, Config, load
 from bootseer.errors import CorruptError, UsageError
 from snapshotter.images.platforms import this_platform
@@ -25,14 +26,7 @@ def about_image(command: F) -> F:
         [
             click.argument("reference", metavar="REF"),
             click.option("--platform", help="os/architecture[/variant]; default: this machine's."),
-            click.option(
-                "--config",
-                "config_path",
-                type=click.Path(path_type=Path),
-                default=DEFAULT_PATH,
-                show_default=True,
-                help="Configuration file; defaults where it does not exist.",
-            ),
+            config_option("Configuration file; defaults where it does not exist."),
             click.option("--plain-http", is_flag=True, help="Speak plain HTTP to the registry."),
             click.option("--json", "as_json", is_flag=True, help="Print JSON."),
         ]

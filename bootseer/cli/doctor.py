@@ -8,7 +8,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bootseer.config import DEFAULT_PATH, Config, load
+from bootseer.cli.config_option import config_option
+from bootseer.config import Config, load
 from bootseer.doctor.findings import Finding, State, worst
 from bootseer.doctor.host import (
     check_containerd,
@@ -24,14 +25,7 @@ _SIGNS = {State.OK: "[green]ok[/]", State.WARN: "[yellow]warn[/]", State.FAIL: "
 
 
 @click.command("doctor", short_help="Check this machine.")
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_PATH,
-    show_default=True,
-    help="Configuration file; defaults are checked where it does not exist.",
-)
+@config_option("Configuration file; defaults are checked where it does not exist.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(config_path: Path, as_json: bool) -> None:
     """Say what of kernel, FUSE, EROFS, overlayfs, containerd and configuration is right.

@@ -9,10 +9,10 @@ from typing import Any, Final
 import click
 
 from bootseer.cli.about_image import load_config
+from bootseer.cli.config_option import config_option
 from bootseer.cli.ctr import Ctr
 from bootseer.cli.status import fetch
 from bootseer.cli.text import size_text
-from bootseer.config import DEFAULT_PATH
 from bootseer.errors import HostError
 from snapshotter.layers.records import BLOCK
 from snapshotter.starts.service import RECORD, WORKLOAD
@@ -43,14 +43,7 @@ _LOOK_S: Final = 0.3
     help="containerd's namespace.",
 )
 @click.option("--ctr", "program", default="ctr", show_default=True, help="containerd's client.")
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_PATH,
-    show_default=True,
-    help="Configuration file of the snapshotter.",
-)
+@config_option("Configuration file of the snapshotter.")
 @click.option("--plain-http", is_flag=True, help="Pull over plain HTTP.")
 @click.option(
     "--publish-timeout",

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from bootseer.config import DEFAULT_PATH, load
+from bootseer.cli.config_option import config_option
+from bootseer.config import load
 from snapshotter.serving.preflight import check_directories
 
 
@@ -16,14 +17,7 @@ def group() -> None:
 
 
 @group.command("serve")
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_PATH,
-    show_default=True,
-    help="Configuration file.",
-)
+@config_option()
 def serve(config_path: Path) -> None:
     """Serve until stopped (SIGTERM). SIGHUP replaces the server without disturbing containers.
 

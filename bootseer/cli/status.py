@@ -10,21 +10,15 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bootseer.config import DEFAULT_PATH, Config, load
+from bootseer.cli.config_option import config_option
+from bootseer.config import Config, load
 from bootseer.errors import HostError
 
 _TIMEOUT_S = 10.0
 
 
 @click.command("status", short_help="Show what the daemon serves.")
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_PATH,
-    show_default=True,
-    help="Configuration file.",
-)
+@config_option()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(config_path: Path, as_json: bool) -> None:
     """Show the layers that are served, how much of each is local and what that cost.

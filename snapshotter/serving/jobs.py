@@ -6,7 +6,6 @@ the job prints goes to standard error.
 """
 
 import asyncio
-import ctypes
 import os
 import pickle
 import signal
@@ -15,11 +14,11 @@ from collections.abc import Callable
 from typing import Final, ParamSpec, TypeVar
 
 from bootseer.errors import HostError
+from snapshotter.parent import die_with_parent
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_PR_SET_PDEATHSIG: Final = 1
 _NICE: Final = 5
 
 
@@ -57,9 +56,7 @@ async def run_job(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
 
 def main() -> None:
     """Do one job (see the module's docstring)."""
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
+    if not die_with_parent(signal.SIGKILL, os.getppid()):
         return
     os.nice(_NICE)
     answers = os.fdopen(os.dup(1), "wb")

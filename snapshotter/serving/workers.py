@@ -7,7 +7,6 @@ die with the server.
 """
 
 import asyncio
-import ctypes
 import importlib
 import logging
 import multiprocessing
@@ -16,17 +15,16 @@ import signal
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Final, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from bootseer.errors import HostError
+from snapshotter.parent import die_with_parent
 from snapshotter.serving.jobs import run_job
 
 log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_PR_SET_PDEATHSIG: Final = 1
 
 
 class Workers:
@@ -94,8 +92,7 @@ def _ready() -> None:
 
 def _initialise(parent: int) -> None:
     """Die with the server and leave its signals to it."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
+    if not die_with_parent(signal.SIGKILL, parent):
         os._exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
