@@ -130,6 +130,8 @@ class Hot:
     """Make and publish a pack of what this node recorded, once the layers are local."""
     prefetch: bool = True
     """Bring hot blocks before they are asked for."""
+    layout: Literal["hot", "natural"] = "hot"
+    """Where containers read hot blocks: one behind the other in areas of their own, or in place."""
     page_cache: bool = True
     """Put them into the kernel's page cache too, while there is memory."""
     wait: Bytes = Bytes(0)

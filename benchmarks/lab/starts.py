@@ -23,6 +23,8 @@ LAZY: Final = "bootseer"
 UNRECORDED: Final = "hot:\n  record: never\n"
 """Settings of a node that leaves containers' reads alone, unless hot blocks of them are known."""
 _SERVING: Final = "daemon.serving"
+_SAID_BY_CTR: Final = 'time="'
+"""How lines of the log of `ctr` begin, which come between those of the container."""
 PLAN: Final = (
     Step("pull", "pull", "pulled"),
     Step("create", "create", "created"),
@@ -154,6 +156,8 @@ def _run(node: Node, name: str, events: list[Event]) -> list[str]:
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
+            if line.startswith(_SAID_BY_CTR):
+                continue
             if not lines:
                 events.append(Event("output", time.time()))
             lines.append(line.rstrip("\n"))

@@ -160,6 +160,7 @@ class PackStream:
         self._expected = expected
         self._limits = limits
         self._buffer = bytearray()
+        self._received = 0
         self._at = 0
         self._head: PackHead | None = None
         self._directory: PackDirectory | None = None
@@ -183,6 +184,11 @@ class PackStream:
         return self._opened
 
     @property
+    def received(self) -> int:
+        """Bytes that came in so far."""
+        return self._received
+
+    @property
     def resume_at(self) -> int:
         """Offset in the pack of the first byte that no result rests on yet: ask again from here."""
         return self._at
@@ -200,6 +206,7 @@ class PackStream:
     def receive(self, data: bytes | memoryview) -> None:
         """Take the next bytes."""
         self._buffer += data
+        self._received += len(data)
 
     def next_frame(self) -> tuple[HotBlocks, ...] | None:
         """Return the next frame's blocks; None: more input is needed, or it is `done`.

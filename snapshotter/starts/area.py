@@ -33,7 +33,7 @@ class FeedCounters:
     rushed: int = 0
     """Frames that were fetched out of turn."""
     seconds: float = 0.0
-    """How long it took; 0 until it is over."""
+    """How long it took from when it was asked for; 0 until it is over."""
 
 
 class Feed(Protocol):

@@ -64,7 +64,7 @@ def open_starts(
     own = open_own_store(around.layout.hot / "store")
     packing = Packing(around.layout, around.files, around.workers, shared)
     rules = StartRules(
-        StartPolicy(config.record, config.prefetch),
+        StartPolicy(config.record, config.prefetch, in_place=config.layout == "natural"),
         wait_bytes=config.wait,
         wait_most=config.wait_timeout,
     )

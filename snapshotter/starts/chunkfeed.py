@@ -1,4 +1,4 @@
-"""Fills hot areas from the layers themselves, where there are records but no pack.
+"""Fetches hot blocks from the layers themselves, where there are records but no pack.
 
 The chunks that hold hot blocks are fetched in the order in which a start first needs them, some
 requests at a time, and their hot blocks are copied. That brings more bytes than a pack (a chunk is
@@ -33,11 +33,12 @@ class Source:
     """A layer, and its hot area that is filled from it."""
 
     reader: LayerReader
-    area: HotArea
+    area: HotArea | None
+    """None: containers read its hot blocks in place."""
 
 
 class ChunkFeed:
-    """Brings the hot blocks of some layers into their hot areas (`area.Feed`)."""
+    """Brings hot blocks of layers in, and into their hot areas if they have one (`area.Feed`)."""
 
     def __init__(self, sources: Mapping[int, Source], order: Sequence[FetchRun]) -> None:
         """`sources` by the row of the layer in `order`."""
@@ -80,6 +81,10 @@ class ChunkFeed:
 
     async def _bring(self, source: Source, run: FetchRun) -> None:
         area, chunks = source.area, source.reader.chunks
+        if area is None:
+            await source.reader.prefetch(run.low, run.high)
+            self.brought += chunks.data(run.high - 1)[1] - chunks.data(run.low)[0]
+            return
         low, high = chunks.data(run.low)[0] // BLOCK, -(-chunks.data(run.high - 1)[1] // BLOCK)
         wanted = np.flatnonzero((area.blocks >= low) & (area.blocks < high))
         parts = [part for _, span in runs_of(wanted) for part in area.missing_of(span)]

@@ -38,6 +38,8 @@ class StartPolicy:
 
     record: RecordPolicy = "auto"
     prefetch: bool = True
+    in_place: bool = False
+    """Hot blocks are prefetched into the chunk cache, and read from there like all others."""
 
 
 def choose(policy: StartPolicy, known: Known | None, *, recording: bool) -> Course:

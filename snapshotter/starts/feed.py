@@ -54,6 +54,8 @@ class Download:
 
     stream: PackStream
     pieces: AsyncGenerator[bytes]
+    began: float
+    """When it was asked for (`time.monotonic`)."""
 
 
 class PackFeed:
@@ -116,7 +118,8 @@ class PackFeed:
             NotFoundError, RemoteError: the pack is not to be had (any more).
             CorruptError: a frame is wrong; nothing of it was used.
         """
-        began = time.monotonic()
+        began = begun.began if begun else time.monotonic()
+        self.counters.bytes += begun.stream.received if begun else 0
         self._skip_what_is_there()
         download = begun
         try:
@@ -138,7 +141,7 @@ class PackFeed:
 
     def _resume(self, frame: int) -> "Download":
         pieces = self._source.stream(self._digest, self._opened.place(frame)[0])
-        return Download(PackStream.resume(self._opened, frame), pieces)
+        return Download(PackStream.resume(self._opened, frame), pieces, time.monotonic())
 
     def _skip_what_is_there(self) -> None:
         """Note frames all of whose blocks are in the areas: a server before us brought them."""

@@ -158,7 +158,8 @@ class HotImages:
     async def _ask(self, store: HotStore, hot: HotImage) -> Known | None:
         try:
             async with asyncio.timeout(_LOOK_S):
-                pack = await store.pack(hot.image, hot.workload)
+                in_place = self._with.policy.in_place  # a pack fills hot areas, nothing else
+                pack = None if in_place else await store.pack(hot.image, hot.workload)
                 if pack is not None:
                     return Known(pack)
                 return Known(None, await store.records(hot.image, hot.workload))
@@ -213,6 +214,7 @@ class HotImages:
 
         The request is under way while the layers are made present.
         """
+        began = time.monotonic()
         pieces = source.stream(pack.digest, 0)
         first = asyncio.ensure_future(anext(pieces, b""))
         try:
@@ -225,7 +227,7 @@ class HotImages:
             await asyncio.gather(first, return_exceptions=True)
             await pieces.aclose()
             raise
-        return Download(stream, pieces), opened, present
+        return Download(stream, pieces, began), opened, present
 
     async def _from_records(self, hot: HotImage, merged: MergedRecord) -> None:
         present = await self._with.layers.present(hot.image)
@@ -236,7 +238,7 @@ class HotImages:
             if layer in merged.layers and len(found := blocks_of(merged, layer)):
                 blocks[name], rows[name] = found, merged.layers.index(layer)
         hot.source = _source_of(merged)
-        areas = await self._make_areas(hot, blocks)
+        areas = {} if self._with.policy.in_place else await self._make_areas(hot, blocks)
         feed = await self._chunk_feed(
             {row: name for name, row in rows.items()}, areas, merged.ranges
         )
@@ -246,11 +248,14 @@ class HotImages:
     async def _chunk_feed(
         self, rows: Mapping[int, LayerName], areas: Mapping[LayerName, HotArea], ranges: Ranges
     ) -> ChunkFeed:
-        """Return a feed from the layers' chunks; `rows`: the layers as `ranges` numbers them."""
+        """Return a feed from the layers' chunks; `rows`: the layers as `ranges` numbers them.
+
+        Layers without an area are fetched, and that is all.
+        """
         sources, edges = {}, {}
         for row, name in rows.items():
             reader = (await self._with.files.open(name)).reader
-            sources[row] = Source(reader, areas[name])
+            sources[row] = Source(reader, areas.get(name))
             edges[row] = ChunkEdges(*reader.chunks.edges)
         return ChunkFeed(sources, fetch_order(ranges, edges))
 

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -142,7 +142,7 @@ class Starts:
 
     def _policy(self, label: str) -> StartPolicy:
         if label in ("always", "never"):
-            return StartPolicy(cast("RecordPolicy", label), self._rules.policy.prefetch)
+            return replace(self._rules.policy, record=cast("RecordPolicy", label))
         return self._rules.policy
 
     def _record(
