@@ -21,6 +21,7 @@ from typing import Final
 
 from bootseer.atomic import write_atomic
 from bootseer.errors import CorruptError, HostError
+from snapshotter.chunks.descriptor import Descriptor
 from snapshotter.chunks.presence import Presence, decode
 
 log = logging.getLogger(__name__)
@@ -50,13 +51,15 @@ class CacheFile:
         self._key = key
         self._dirty = False
         try:
-            self._data = os.open(directory / "data", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fresh = os.fstat(self._data).st_size != size
-            os.ftruncate(self._data, size)
+            self._data = _open(directory / "data")
+            with self._data as number:
+                fresh = os.fstat(number).st_size != size
+                os.ftruncate(number, size)
         except OSError as error:
             raise HostError(f"cannot open the cache of a layer in {directory}: {error}") from error
         self.presence = Presence(chunks) if fresh else self._load(chunks)
-        self._blob = self._open_blob() if keep_blob and not self.presence.audited else None
+        keep_blob = keep_blob and not self.presence.audited
+        self._blob = _open(self.blob_path) if keep_blob else None
 
     def _load(self, chunks: int) -> Presence:
         try:
@@ -69,9 +72,6 @@ class CacheFile:
                 extra={"fields": {"directory": str(self._directory), "reason": error.message}},
             )
             return Presence(chunks)
-
-    def _open_blob(self) -> int:
-        return os.open(self.blob_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     @property
     def directory(self) -> Path:
@@ -92,7 +92,8 @@ class CacheFile:
         """Return bytes of the data area from the page cache, or None if that would block."""
         buffer = bytearray(length)
         try:
-            count = os.preadv(self._data, [buffer], offset, _NOWAIT)
+            with self._data as number:
+                count = os.preadv(number, [buffer], offset, _NOWAIT)
         except (BlockingIOError, OSError) as error:
             if isinstance(error, BlockingIOError) or error.errno == errno.EOPNOTSUPP:
                 return None
@@ -101,25 +102,30 @@ class CacheFile:
 
     def read(self, offset: int, length: int) -> bytes:
         """Return bytes of the data area (blocking). Short only at its end."""
-        return os.pread(self._data, length, offset)
+        with self._data as number:
+            return os.pread(number, length, offset)
 
     def write(self, offset: int, data: bytes | bytearray | memoryview) -> None:
         """Write bytes of the data area (blocking). OSError if the disk will not take them."""
-        write_all(self._data, offset, data)
+        with self._data as number:
+            write_all(number, offset, data)
 
     def write_pieces(self, offset: int, pieces: Sequence[bytes | memoryview]) -> None:
         """Write adjacent pieces of the data area (blocking). OSError if the disk won't take them.
 
         At most IOV_MAX (1024) pieces.
         """
-        written = os.pwritev(self._data, pieces, offset)
-        if written < sum(map(len, pieces)):
-            write_all(self._data, offset + written, memoryview(b"".join(pieces))[written:])
+        with self._data as number:
+            written = os.pwritev(number, pieces, offset)
+            if written < sum(map(len, pieces)):
+                write_all(number, offset + written, memoryview(b"".join(pieces))[written:])
 
     def write_blob(self, offset: int, data: bytes | memoryview) -> None:
         """Keep bytes of the compressed layer for the check of the whole (blocking)."""
-        if self._blob is not None:
-            write_all(self._blob, offset, data)
+        blob = self._blob
+        if blob is not None:
+            with blob as number:
+                write_all(number, offset, data)
 
     def mark(self, chunks: Iterable[int]) -> None:
         """Say that these chunks were written. Event loop only."""
@@ -140,33 +146,42 @@ class CacheFile:
             raise
 
     def _sync(self, bits: bytes) -> None:
-        if self._blob is not None:
-            os.fdatasync(self._blob)
-        os.fdatasync(self._data)
+        blob = self._blob
+        if blob is not None:
+            with blob as number:
+                os.fdatasync(number)
+        with self._data as number:
+            os.fdatasync(number)
         write_atomic(self._directory / "present", bits)
 
     def drop_blob(self) -> None:
         """Remove the compressed layer: it was checked."""
-        if self._blob is not None:
-            os.close(self._blob)
-            self._blob = None
+        self._close_blob()
         self.blob_path.unlink(missing_ok=True)
         self.presence.audited = True
         self._dirty = True
 
     def disk_usage(self) -> int:
         """Return the bytes that the layer takes on disk."""
-        total = os.fstat(self._data).st_blocks * 512
+        with self._data as number:
+            total = os.fstat(number).st_blocks * 512
         with contextlib.suppress(FileNotFoundError):
             total += self.blob_path.stat().st_blocks * 512
         return total
 
     def close(self) -> None:
-        """Close the files. The caller has flushed."""
-        os.close(self._data)
-        if self._blob is not None:
-            os.close(self._blob)
-            self._blob = None
+        """Close the files, as soon as no thread uses them any more. The caller has flushed."""
+        self._data.close()
+        self._close_blob()
+
+    def _close_blob(self) -> None:
+        blob, self._blob = self._blob, None
+        if blob is not None:
+            blob.close()
+
+
+def _open(path: Path) -> Descriptor:
+    return Descriptor(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def write_all(descriptor: int, offset: int, data: bytes | bytearray | memoryview) -> None:
