@@ -149,6 +149,7 @@ async def run(config: Config, handover: Handover) -> None:
         notify("STOPPING=1")
         tasks.cancel()
         await files.flush()
+        await starts.close()
         await stack.aclose()
 
 

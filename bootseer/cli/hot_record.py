@@ -15,7 +15,7 @@ from bootseer.cli.status import fetch
 from bootseer.cli.text import size_text
 from bootseer.errors import HostError
 from snapshotter.layers.records import BLOCK
-from snapshotter.starts.service import RECORD, WORKLOAD
+from snapshotter.starts.labels import RECORD, WORKLOAD
 
 _LOOK_S: Final = 0.3
 

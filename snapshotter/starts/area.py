@@ -1,8 +1,8 @@
 """The hot area of a layer: a block file with the blocks that a start touches, in that order.
 
 Its blocks come from a `Feed` that brings all of them, in order. A read of what is not there yet
-waits for the feed where it brings that soon; what no feed brings is read from the data area, chunk
-by chunk, like every other miss.
+waits for the feed where it brings that soon, but not for long; what no feed brings is read from the
+data area, chunk by chunk, like every other miss.
 
 Race-free: `presence` and the counters are touched by the event loop only. Which blocks are missing
 is looked up before the others are read from the file, never after: what is there stays there.
@@ -14,10 +14,11 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 
+from bootseer.errors import first_error
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.layers.records import BLOCK, I64
 
@@ -47,6 +48,10 @@ class Feed(Protocol):
         """
         ...
 
+    def cancel(self) -> None:
+        """Stop: an area is gone."""
+        ...
+
     @property
     def over(self) -> bool:
         """Whether nothing comes any more."""
@@ -62,6 +67,9 @@ class Feed(Protocol):
         """What it did so far."""
         ...
 
+
+_PATIENCE_S: Final = 3.0
+"""A read waits no longer for a feed, whatever that expects: a connection may have stalled."""
 
 KeepHot: TypeAlias = Callable[[int, bytes | bytearray | memoryview], object]
 """(offset, bytes): puts bytes of a hot area into the kernel's page cache (blocking)."""
@@ -98,8 +106,12 @@ class HotArea:
         cache: CacheFile,
         data: DataArea,
         keep_hot: KeepHot | None = None,
+        patience: float = _PATIENCE_S,
     ) -> None:
-        """`blocks[i]` is the block of the data area that is block i here; `name` is the layer's."""
+        """`blocks[i]` is the block of the data area that is block i here; `name` is the layer's.
+
+        `patience`: seconds that a read waits for the feed at most.
+        """
         self.name = name
         self.cache = cache
         self.counters = AreaCounters()
@@ -107,6 +119,7 @@ class HotArea:
         self._blocks = blocks
         self._data = data
         self._keep_hot = keep_hot
+        self._patience = patience
         self._touched = bytearray(len(blocks))
 
     @property
@@ -135,7 +148,9 @@ class HotArea:
         Raises:
             BootseerError: they are not here, and cannot be had from the data area either.
         """
-        length = max(min(length, self.size - offset), 0)
+        length = min(length, self.size - offset)
+        if length <= 0:
+            return b""
         wanted = range(offset // BLOCK, -(-(offset + length) // BLOCK))
         self.counters.reads += 1
         self._touched[wanted.start : wanted.stop] = b"\1" * len(wanted)
@@ -162,17 +177,21 @@ class HotArea:
         waiting = {f for part in missing for f in self.feed.expect(self.name, part)}
         if waiting:
             self.counters.joined += 1
-            await asyncio.wait(waiting)
+            await asyncio.wait(waiting, timeout=self._patience)
 
     async def _with_data_area(self, positions: range) -> bytes:
         """Return blocks some of which are not here. These are kept if the disk takes them."""
         # Before the read: what lands meanwhile may not be in it.
         missing = self.missing_of(positions)
         found = bytearray(await asyncio.to_thread(self._read_blocks, positions))
-        async with asyncio.TaskGroup() as group:
-            for part in missing:
-                for start, run in runs_of(self._blocks[part.start : part.stop]):
-                    group.create_task(self._fetch(part.start + start, run, positions.start, found))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for part in missing:
+                    for start, run in runs_of(self._blocks[part.start : part.stop]):
+                        fetch = self._fetch(part.start + start, run, positions.start, found)
+                        group.create_task(fetch)
+        except ExceptionGroup as errors:
+            raise first_error(errors) from None
         return bytes(found)
 
     def _read_blocks(self, positions: range) -> bytes:
@@ -185,6 +204,12 @@ class HotArea:
         into[at : at + len(data)] = data
         with contextlib.suppress(OSError):  # the chunk cache says it when the disk is full
             await self.put(position, data)
+
+    def close(self) -> None:
+        """Close the files and stop the feed: nobody can read this any more."""
+        if self.feed is not None:
+            self.feed.cancel()
+        self.cache.close()
 
     async def put(self, position: int, data: bytes | bytearray | memoryview) -> None:
         """Keep verified blocks from a position on. OSError if the disk will not take them."""

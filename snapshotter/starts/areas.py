@@ -16,7 +16,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -51,6 +51,8 @@ class Origin:
     """Digest of the pack, or `record:` and a digest of what was recorded."""
     together: tuple[str, ...]
     """Names of all layers that have a hot area from this source."""
+    blocks: str = ""
+    """SHA-256 of the file with the blocks' numbers, in hex."""
 
     def encode(self) -> bytes:
         """Return the file's bytes."""
@@ -93,20 +95,53 @@ class Areas:
 
         OSError if the disk does not take it.
         """
-        name = BlockName(layer, Variant(Role.HOT, self._numbers.take()))
+        name = self._free(layer)
+        numbers = blocks.astype("<i8").tobytes()
+        origin = replace(origin, blocks=hashlib.sha256(numbers).hexdigest())
         self._origins[name] = origin
         try:
-            await asyncio.to_thread(self._write, name, blocks, origin)
+            await asyncio.to_thread(self._write, name, numbers, origin)
         except BaseException:
             del self._origins[name]
             raise
         return name
 
-    def _write(self, name: BlockName, blocks: I64, origin: Origin) -> None:
+    def _free(self, layer: LayerName) -> BlockName:
+        """Return a name whose directory is not there, as it may be after numbers began again."""
+        while True:
+            name = BlockName(layer, Variant(Role.HOT, self._numbers.take()))
+            if not self._layout.variant(layer, name.variant).exists():
+                return name
+
+    def _write(self, name: BlockName, blocks: bytes, origin: Origin) -> None:
         directory = self._layout.variant(name.layer, name.variant)
         directory.mkdir(mode=0o700)
-        write_atomic(directory / BLOCKS, blocks.astype("<i8").tobytes(), durable=False)
+        write_atomic(directory / BLOCKS, blocks, durable=False)
         write_atomic(directory / _ORIGIN, origin.encode(), durable=False)
+
+    async def obtain(self, layer: LayerName, blocks: I64, origin: Origin) -> BlockName:
+        """Return the hot area of a layer from a source, made if there is none that can be used.
+
+        Raises:
+            NotFoundError, CorruptError, HostError: the layer cannot be opened.
+            OSError: the disk does not take it.
+        """
+        await self._files.open(layer)
+        found = self.find(layer, origin.source)
+        if found is not None:
+            try:
+                await self.open(found)
+            except (CorruptError, HostError) as error:
+                fields = {"area": str(found), "reason": error.message}
+                log.warning("hot.area_replaced", extra={"fields": fields})
+                await self.forget(found)
+            else:
+                return found
+        return await self.create(layer, blocks, origin)
+
+    def __contains__(self, name: BlockName) -> bool:
+        """Say whether a hot area is on this node."""
+        return name in self._origins
 
     def find(self, layer: LayerName, source: str) -> BlockName | None:
         """Return the hot area of a layer from a source, if there is one."""
@@ -158,14 +193,18 @@ class Areas:
 
     def _read(self, name: BlockName, data_size: int) -> tuple[I64, CacheFile]:
         directory = self._layout.variant(name.layer, name.variant)
-        source = self.origin(name).source
+        origin = self.origin(name)
         try:
-            blocks = np.fromfile(directory / BLOCKS, dtype="<i8").astype(np.int64)
+            numbers = (directory / BLOCKS).read_bytes()
         except OSError as error:
             raise HostError(f"hot area {name}: {error}") from error
+        # The metadata points into this order: with another one, files would have other contents.
+        if hashlib.sha256(numbers).hexdigest() != origin.blocks:
+            raise CorruptError(f"hot area {name}: the list of its blocks is damaged")
+        blocks = np.frombuffer(numbers, dtype="<i8").astype(np.int64)
         if not len(blocks) or blocks.min() < 0 or blocks.max() >= data_size // BLOCK:
             raise CorruptError(f"hot area {name}: its blocks are not of the layer")
-        key = hashlib.sha256(source.encode() + blocks.tobytes()).digest()
+        key = hashlib.sha256(origin.source.encode() + numbers).digest()
         size = len(blocks) * BLOCK
         return blocks, CacheFile(directory, key=key, chunks=len(blocks), size=size, keep_blob=False)
 
@@ -182,7 +221,7 @@ class Areas:
         self._origins.pop(name, None)
         area = self._open.pop(name, None)
         if area is not None:
-            area.cache.close()
+            area.close()
 
     async def flush(self) -> None:
         """Make what all areas hold survive a crash."""

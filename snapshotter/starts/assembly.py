@@ -18,7 +18,7 @@ from snapshotter.starts.blockfiles import NodeBlocks
 from snapshotter.starts.course import StartPolicy
 from snapshotter.starts.feed import FeedRules
 from snapshotter.starts.hotimages import HotImages, HotServices
-from snapshotter.starts.numbers import Numbers
+from snapshotter.starts.numbers import Numbers, numbers_on_disk
 from snapshotter.starts.ownstore import open_own_store
 from snapshotter.starts.packing import Packing
 from snapshotter.starts.recordings import Recordings
@@ -39,7 +39,7 @@ def open_blocks(layout: Layout, files: LayerFiles, config: Hot, device: int) -> 
 
     `device`: the descriptor of the FUSE connection.
     """
-    numbers = Numbers(layout.hot / "numbers")
+    numbers = Numbers(layout.hot / "numbers", numbers_on_disk(layout.layers))
     areas = Areas(layout, files, numbers, PageCache(device) if config.page_cache else None)
     rules = RecordingRules(window=config.window, quiet=config.quiet)
     recordings = Recordings(layout.hot / "recordings", numbers, rules)

@@ -14,7 +14,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -47,6 +47,12 @@ class ChunkFeed:
         self.brought = 0
         self._sources = sources
         self._order = order
+        self._task: asyncio.Task[Any] | None = None
+
+    def cancel(self) -> None:
+        """See `area.Feed`: ends the task that runs it."""
+        if self._task is not None:
+            self._task.cancel()
 
     def expect(self, layer: str, positions: range) -> Sequence[asyncio.Future[None]]:
         """See `area.Feed`: whoever waits is served sooner by the chunk's own reader."""
@@ -59,6 +65,7 @@ class ChunkFeed:
         Raises:
             BootseerError: a chunk cannot be had.
         """
+        self._task = asyncio.current_task()
         places = asyncio.Semaphore(_AT_ONCE)
         began = time.monotonic()
 
@@ -76,6 +83,7 @@ class ChunkFeed:
         except ExceptionGroup as errors:
             raise first_error(errors) from None
         finally:
+            self._task = None
             self.over = True
             self.counters.seconds = time.monotonic() - began
 

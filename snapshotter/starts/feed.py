@@ -6,10 +6,11 @@ the block within `FeedRules.patience`; otherwise its frame is fetched at once, b
 
 Concurrency
     Everything but `_unpack` runs in the event loop. A frame is in one of three states: *landed*
-    (its blocks are in the areas), *flying* (in `_rushed`: fetched out of turn), or neither: the
-    download brings it. `_waiting` has a future for each frame that somebody waits for; landing or
-    giving up resolves it, and both happen in one step with the change of state. The download skips
-    what landed; a frame that it decodes while it is rushed is written twice, the same bytes.
+    (its blocks are in the areas), *flying* (in `_rushed`: fetched out of turn, which may have
+    `_failed`), or neither: the download brings it. `_waiting` has a future for each frame that
+    somebody waits for; landing or giving up resolves it, and both happen in one step with the
+    change of state. The download skips what landed; a frame that it decodes while it is rushed is
+    written twice, the same bytes.
     Worker threads unpack and write frames of their own and touch no state.
 """
 
@@ -20,7 +21,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -82,7 +83,10 @@ class PackFeed:
         self._landed = bytearray(opened.frames)
         self._rushed: set[int] = set()
         self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._failed: set[int] = set()
+        """Frames that could not be had out of turn: who wants them asks elsewhere."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._task: asyncio.Task[Any] | None = None
         self._at = 0
         """Bytes of the pack that the download has brought."""
         self._rate = rules.first_rate
@@ -103,13 +107,22 @@ class PackFeed:
         """Bytes of hot areas that landed."""
         return self.counters.frames * self._opened.directory.head.frame_blocks * BLOCK
 
+    def cancel(self) -> None:
+        """See `area.Feed`: ends the task that runs it."""
+        if self._task is not None:
+            self._task.cancel()
+
     def expect(self, layer: str, positions: range) -> Sequence[asyncio.Future[None]]:
         """See `area.Feed`."""
         frames = self._frame_of.get(layer)
         if self._over or frames is None:
             return ()
         wanted = np.unique(frames[positions.start : positions.stop]).tolist()
-        return [self._expect(frame) for frame in wanted if not self._landed[frame]]
+        return [
+            self._expect(frame)
+            for frame in wanted
+            if not self._landed[frame] and frame not in self._failed
+        ]
 
     async def run(self, begun: "Download | None" = None) -> None:
         """Download until all frames have landed. `begun`: a download whose front was read.
@@ -119,25 +132,29 @@ class PackFeed:
             CorruptError: a frame is wrong; nothing of it was used.
         """
         began = begun.began if begun else time.monotonic()
-        self.counters.bytes += begun.stream.received if begun else 0
-        self._skip_what_is_there()
+        self._task = asyncio.current_task()
         download = begun
         try:
+            self.counters.bytes += begun.stream.received if begun else 0
+            self._skip_what_is_there()
             while (frame := self._landed.find(0)) >= 0:
                 download = download or self._resume(frame)
-                await self._receive(download)
-                if self._landed.find(0) == frame:
+                ended = await self._receive(download)
+                if ended and self._landed.find(0) == frame:
                     raise RemoteError(f"hot pack {self._digest} ends before its frame {frame}")
                 download = None
         except ExceptionGroup as errors:
             raise first_error(errors) from None
         finally:
             self._over = True
+            self._task = None
             self.counters.seconds = time.monotonic() - began
             for task in self._tasks:
                 task.cancel()
             for frame in list(self._waiting):
                 self._wake(frame)
+            if begun is not None:
+                await begun.pieces.aclose()
 
     def _resume(self, frame: int) -> "Download":
         pieces = self._source.stream(self._digest, self._opened.place(frame)[0])
@@ -153,8 +170,11 @@ class PackFeed:
         for frame in np.flatnonzero(~missing).tolist():
             self._landed[frame] = 1
 
-    async def _receive(self, download: "Download") -> None:
-        """Take frames from a download until it ends, or goes on with much that has landed."""
+    async def _receive(self, download: "Download") -> bool:
+        """Take frames from a download until it ends, or goes on with much that has landed.
+
+        Say whether it came to its end.
+        """
         stream, pieces = download.stream, download.pieces
         places = asyncio.Semaphore(_DECODING)
         began, start = time.monotonic(), stream.resume_at
@@ -165,10 +185,10 @@ class PackFeed:
                         await places.acquire()
                         group.create_task(self._land_and_free(*stored, places))
                 if self._is_useless_from(stream.next_number):
-                    return
+                    return False
                 piece = await anext(pieces, None)
                 if piece is None:
-                    return
+                    return True
                 stream.receive(piece)
                 self.counters.bytes += len(piece)
                 self._at = stream.resume_at
@@ -192,8 +212,8 @@ class PackFeed:
         parts = await loop.run_in_executor(self._executor, self._unpack, frame, stored)
         for part in parts:
             self._areas[part.layer_digest].mark(part.position, len(part.data))
+        self.counters.frames += not self._landed[frame]
         self._landed[frame] = 1
-        self.counters.frames += 1
         self._wake(frame)
 
     def _unpack(self, frame: int, stored: bytes) -> tuple[HotBlocks, ...]:
@@ -229,6 +249,7 @@ class PackFeed:
         except (BootseerError, OSError) as error:
             fields = {"pack": self._digest, "frame": frame, "reason": str(error)}
             log.warning("hot.frame_failed", extra={"fields": fields})
+            self._failed.add(frame)
             self._wake(frame)
 
     def _wake(self, frame: int) -> None:

@@ -17,18 +17,18 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from bootseer.errors import BootseerError, CorruptError, first_error
+from bootseer.errors import BootseerError, CorruptError, NotFoundError, first_error
 from snapshotter.blocks.names import BlockName, LayerName
 from snapshotter.hot.merge import merge
 from snapshotter.hot.order import ChunkEdges, fetch_order
 from snapshotter.hot.ranges import Ranges
-from snapshotter.hot.record import HotLayer, MergedRecord, blocks_of
+from snapshotter.hot.record import HotLayer, MergedRecord, Record, blocks_of
 from snapshotter.hot.unpack import Expected, OpenedPack, PackStream
 from snapshotter.layers.records import I64
 from snapshotter.limits import DEFAULT
 from snapshotter.ports import BlobSource, HotStore, ImageKey, MirroredSource, PublishedPack
 from snapshotter.serving.files import LayerFiles
-from snapshotter.serving.layout import LayerRecord, Layout
+from snapshotter.serving.layout import LayerRecord, Layout, MountId
 from snapshotter.serving.materialise import materialise_hot
 from snapshotter.serving.workers import Workers
 from snapshotter.starts.area import Feed, HotArea
@@ -65,7 +65,7 @@ class HotImage:
     """It is known how containers start, and which layers have a hot area."""
     areas: dict[LayerName, BlockName] = field(default_factory=dict)
     ready: dict[LayerName, asyncio.Event] = field(default_factory=dict)
-    """Set when the metadata of the layer's hot layout is written; by layers in `areas`."""
+    """Set when the metadata of the layer's hot layout is written, or the layer left `areas`."""
     feed: Feed | None = None
     source: str = ""
     good_until: float = float("inf")
@@ -107,10 +107,23 @@ class HotImages:
         """Return what is known and done for an image; the work begins if it has not."""
         key = (image.manifest_digest, workload)
         hot = self._images.get(key)
-        if hot is None or hot.good_until < self._clock():
+        if hot is None or self._is_over(hot):
+            self._images = {k: one for k, one in self._images.items() if not self._is_over(one)}
             hot = self._images[key] = HotImage(image, workload)
             self._with.spawn(self._work(hot))
         return hot
+
+    def _is_over(self, hot: HotImage) -> bool:
+        """Say whether nothing is known of an image any more: time went by, or its areas went."""
+        gone = not all(area in self._with.areas for area in hot.areas.values())
+        return not hot.going_on and (gone or hot.good_until < self._clock())
+
+    def mend(self, mount: MountId) -> None:
+        """Let the next start write the metadata of a hot layout anew: it cannot be mounted."""
+        self._with.layout.metadata(mount).unlink(missing_ok=True)
+        for hot in self._images.values():
+            if BlockName(mount.name, mount.variant) in hot.areas.values() and not hot.going_on:
+                hot.good_until = float("-inf")
 
     def forget(self, image: ImageKey) -> None:
         """Look again at the next start: there is a new record, or a pack."""
@@ -129,9 +142,9 @@ class HotImages:
             found = bool(hot.known and (hot.known.pack or hot.known.records))
             course = choose(self._with.policy, hot.known, recording=False)
             if course is Course.PACK and hot.known and hot.known.pack:
-                await self._from_pack(hot, hot.known.pack, store.blobs(hot.image))
-            elif course is Course.RECORDS and hot.known:
-                await self._from_records(hot, merge(hot.known.records))
+                course = await self._from_pack(hot, hot.known.pack, store.blobs(hot.image))
+            if course is Course.RECORDS and hot.known:
+                await self._from_records(hot, hot.known.records)
         except (BootseerError, OSError, TimeoutError, BaseExceptionGroup) as error:
             cause = first_error(error)
             if not isinstance(cause, BootseerError | OSError | TimeoutError):
@@ -141,25 +154,36 @@ class HotImages:
             log.warning("hot.given_up", extra={"fields": fields | {"reason": hot.failure}})
         finally:
             hot.good_until = self._clock() + (_FOUND_S if found else _MISSED_S)
+            for name, ready in hot.ready.items():
+                if not ready.is_set():
+                    del hot.areas[name]
+                    ready.set()
             hot.settled.set()
 
-    async def _look(self, hot: HotImage) -> tuple[Known | None, HotStore]:
-        """Ask every store; None if none of them could say. Return where the pack is as well."""
+    async def _look(
+        self, hot: HotImage, *, packs_too: bool = True
+    ) -> tuple[Known | None, HotStore]:
+        """Ask every store; return where the pack is as well.
+
+        None if nothing was found and one of them could not say.
+        """
         stores = self._with.stores
-        answers = await asyncio.gather(*(self._ask(one, hot) for one in stores))
+        answers = await asyncio.gather(*(self._ask(one, hot, packs_too) for one in stores))
         known = [(answer, store) for answer, store in zip(answers, stores, strict=True) if answer]
         packs = [(answer.pack, store) for answer, store in known if answer.pack]
         if packs:
             best, store = max(packs, key=lambda pair: (pair[0].runs, pair[0].created))
             return Known(best), store
         records = [record for answer, _ in known for record in answer.records]
-        return Known(None, tuple(records)) if known else None, stores[0]
+        sure = records or len(known) == len(stores)
+        return Known(None, tuple(records)) if sure else None, stores[0]
 
-    async def _ask(self, store: HotStore, hot: HotImage) -> Known | None:
+    async def _ask(self, store: HotStore, hot: HotImage, packs_too: bool) -> Known | None:
         try:
             async with asyncio.timeout(_LOOK_S):
-                in_place = self._with.policy.in_place  # a pack fills hot areas, nothing else
-                pack = None if in_place else await store.pack(hot.image, hot.workload)
+                # A pack fills hot areas, nothing else.
+                packs_too = packs_too and not self._with.policy.in_place
+                pack = await store.pack(hot.image, hot.workload) if packs_too else None
                 if pack is not None:
                     return Known(pack)
                 return Known(None, await store.records(hot.image, hot.workload))
@@ -168,11 +192,21 @@ class HotImages:
             log.warning("hot.store_failed", extra={"fields": fields})
             return None
 
-    async def _from_pack(self, hot: HotImage, pack: PublishedPack, source: MirroredSource) -> None:
+    async def _from_pack(
+        self, hot: HotImage, pack: PublishedPack, source: MirroredSource
+    ) -> Course:
+        """Fill hot areas from a pack; return how containers start: without one that is no use."""
+        try:
+            download, opened, present = await self._open_pack(hot, pack, source)
+        except (CorruptError, NotFoundError) as error:
+            fields = {"image": hot.image.reference, "pack": pack.digest, "reason": error.message}
+            log.warning("hot.pack_unusable", extra={"fields": fields})
+            hot.known, _ = await self._look(hot, packs_too=False)
+            return choose(self._with.policy, hot.known, recording=False)
         hot.source = pack.digest
-        download, opened, present = await self._open_pack(hot, pack, source)
         areas = await self._make_areas(hot, _blocks_by_name(opened, present))
         await self._run(hot, areas, self._fill_from_pack(hot, opened, download, source, areas))
+        return Course.PACK
 
     async def _fill_from_pack(
         self,
@@ -213,6 +247,10 @@ class HotImages:
         """Begin to download a pack, and read its front with what the layers' indexes say.
 
         The request is under way while the layers are made present.
+
+        Raises:
+            NotFoundError, RemoteError: the pack is not to be had.
+            CorruptError: it is damaged, or of other layers than those of the image.
         """
         began = time.monotonic()
         pieces = source.stream(pack.digest, 0)
@@ -222,6 +260,7 @@ class HotImages:
             stream = PackStream(_expected(present))
             stream.receive(await first)
             opened = await _read_front(stream, pieces, pack.digest)
+            _check_useful(opened, present, pack.digest)
         except BaseException:
             first.cancel()
             await asyncio.gather(first, return_exceptions=True)
@@ -229,7 +268,8 @@ class HotImages:
             raise
         return Download(stream, pieces, began), opened, present
 
-    async def _from_records(self, hot: HotImage, merged: MergedRecord) -> None:
+    async def _from_records(self, hot: HotImage, records: Sequence[Record]) -> None:
+        merged = await asyncio.to_thread(merge, records)
         present = await self._with.layers.present(hot.image)
         blocks: dict[LayerName, I64] = {}
         rows: dict[LayerName, int] = {}
@@ -237,6 +277,15 @@ class HotImages:
             layer = hot_layer(record)
             if layer in merged.layers and len(found := blocks_of(merged, layer)):
                 blocks[name], rows[name] = found, merged.layers.index(layer)
+        if present and not blocks:
+            fields = {
+                "image": hot.image.reference,
+                "workload": hot.workload,
+                "reason": "they were made with other indexes than the image has now",
+            }
+            log.warning("hot.records_unusable", extra={"fields": fields})
+            hot.known = Known()
+            return
         hot.source = _source_of(merged)
         areas = {} if self._with.policy.in_place else await self._make_areas(hot, blocks)
         feed = await self._chunk_feed(
@@ -269,8 +318,7 @@ class HotImages:
         )
         areas = {}
         for name, numbers in blocks.items():
-            found = self._with.areas.find(name, hot.source)
-            hot.areas[name] = found or await self._with.areas.create(name, numbers, origin)
+            hot.areas[name] = await self._with.areas.obtain(name, numbers, origin)
             hot.ready[name] = asyncio.Event()
             areas[name] = await self._with.areas.open(hot.areas[name])
         return areas
@@ -323,6 +371,16 @@ async def _read_front(stream: PackStream, pieces: AsyncGenerator[bytes], digest:
             raise CorruptError(f"hot pack {digest} ends in its directory")
         stream.receive(piece)
     return opened
+
+
+def _check_useful(
+    opened: OpenedPack, present: Mapping[LayerName, LayerRecord], digest: str
+) -> None:
+    if present and not opened.wanted:
+        raise CorruptError(
+            f"hot pack {digest} was made by other indexes than the image has now",
+            hint="make it again: bootseer hot pack",
+        )
 
 
 def _source_of(merged: MergedRecord) -> str:

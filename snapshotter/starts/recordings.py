@@ -89,7 +89,8 @@ class Recordings:
 
     def begin(self, image: ImageKey, workload: str, layers: Sequence[WatchedLayer]) -> Recording:
         """Begin to record the start of a container. OSError if the disk does not take it."""
-        number = self._numbers.take()
+        while (number := self._numbers.take()) in self._all:
+            pass  # numbers began again
         subject = RecordingSubject(
             manifest_digest=image.manifest_digest,
             workload=workload,
@@ -136,9 +137,9 @@ class Recordings:
         for suffix in ("json", "rec"):
             self._path(recording.number, suffix).unlink(missing_ok=True)
 
-    def persist(self) -> None:
-        """Write what goes on to disk, if it is time."""
-        if self._clock() - self._persisted < _PERSIST_S:
+    def persist(self, *, now: bool = False) -> None:
+        """Write what goes on to disk, if it is time or has to be `now`."""
+        if not now and self._clock() - self._persisted < _PERSIST_S:
             return
         self._persisted = self._clock()
         for recording in self._all.values():
@@ -171,6 +172,7 @@ class Recordings:
     def _load(self, path: Path) -> Recording | None:
         """Go on with a recording of an earlier server; None if that cannot be."""
         try:
+            number = int(path.stem)
             found = _parse(path.read_bytes())
             try:
                 so_far = decode(path.with_suffix(".rec").read_bytes())
@@ -181,9 +183,10 @@ class Recordings:
         except (ValueError, KeyError, TypeError, BootseerError, OSError) as error:
             fields = {"path": str(path), "reason": str(error)}
             log.warning("hot.recording_lost", extra={"fields": fields})
-            path.unlink(missing_ok=True)
+            for lost in (path, path.with_suffix(".rec")):
+                lost.unlink(missing_ok=True)
             return None
-        return Recording(int(path.stem), found.image, subject.workload, found.layers, recorder)
+        return Recording(number, found.image, subject.workload, found.layers, recorder)
 
 
 @dataclass(frozen=True, slots=True)

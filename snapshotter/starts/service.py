@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from bootseer.errors import BootseerError
-from snapshotter.blocks.names import Role
+from bootseer.errors import BootseerError, UsageError
+from snapshotter.blocks.names import BlockName, Role
 from snapshotter.hot.record import Record
 from snapshotter.ports import HotStore, ImageKey
 from snapshotter.serving.files import LayerFiles
@@ -24,17 +24,14 @@ from snapshotter.serving.layout import MountId
 from snapshotter.serving.provider import Provider
 from snapshotter.snapshots.ports import LayerMount, LayerRequest, StartRequest
 from snapshotter.starts.areas import Areas
-from snapshotter.starts.course import Course, RecordPolicy, StartPolicy, choose
+from snapshotter.starts.course import Course, StartPolicy, choose
 from snapshotter.starts.hotimages import HotImage, HotImages, hot_layer
+from snapshotter.starts.labels import record_policy_of, workload_of
 from snapshotter.starts.packing import Packing, Wanted
 from snapshotter.starts.recordings import Recording, Recordings, WatchedLayer
 
 log = logging.getLogger(__name__)
 
-WORKLOAD: Final = "containerd.io/snapshot/bootseer.workload"
-"""Label of a container's snapshot: the name under which its hot blocks are kept."""
-RECORD: Final = "containerd.io/snapshot/bootseer.record"
-"""Likewise: `always` or `never`, in place of what the configuration says."""
 _ROUND_S: Final = 1.0
 _REMEMBERED: Final = 32
 """Recordings that are over and still described."""
@@ -115,8 +112,7 @@ class Starts:
         image = ImageKey(start.image_ref, start.manifest_digest)
         if not (image.reference and image.manifest_digest):
             return {}
-        workload = start.labels.get(WORKLOAD, "")
-        policy = self._policy(start.labels.get(RECORD, ""))
+        workload, policy = self._wishes(start)
         if policy.record == "never" and not policy.prefetch:
             return {}
         hot = self._images.get(image, workload)
@@ -140,10 +136,16 @@ class Starts:
         log.info("start.prepared", extra={"fields": fields})
         return usable
 
-    def _policy(self, label: str) -> StartPolicy:
-        if label in ("always", "never"):
-            return replace(self._rules.policy, record=cast("RecordPolicy", label))
-        return self._rules.policy
+    def _wishes(self, start: StartRequest) -> tuple[str, StartPolicy]:
+        """Return the workload's name and what is to be done; labels that make no sense are not."""
+        workload, policy = "", self._rules.policy
+        try:
+            workload = workload_of(start.labels)
+            policy = replace(policy, record=record_policy_of(start.labels, policy.record))
+        except UsageError as error:
+            fields = {"image": start.image_ref, "reason": error.message}
+            log.warning("start.label_ignored", extra={"fields": fields})
+        return workload, policy
 
     def _record(
         self, image: ImageKey, workload: str, mounts: Sequence[MountId]
@@ -171,7 +173,7 @@ class Starts:
         chosen = {}
         for mount in mounts:
             ready = hot.ready.get(mount.name)
-            if ready is not None and await _until(ready, deadline):
+            if ready is not None and await _until(ready, deadline) and mount.name in hot.areas:
                 variant = hot.areas[mount.name].variant
                 chosen[mount] = MountId(mount.name, mount.bottom, variant)
         return chosen
@@ -185,6 +187,8 @@ class Starts:
             except (BootseerError, OSError) as error:
                 fields = {"mount": str(mount), "reason": str(error)}
                 log.warning("start.stand_in_failed", extra={"fields": fields})
+                if mount.variant.role is Role.HOT:
+                    self._images.mend(mount)
                 return False
             return True
 
@@ -214,9 +218,9 @@ class Starts:
                 await self._resume(mount)
 
     async def _resume(self, mount: MountId) -> None:
-        name = next((n for n in self._areas.newest() if n.layer == mount.name), None)
+        name = BlockName(mount.name, mount.variant)
         try:
-            if name is None or not (await self._areas.open(name)).missing:
+            if not (await self._areas.open(name)).missing:
                 return
             origin = self._areas.origin(name)
         except BootseerError as error:
@@ -235,6 +239,11 @@ class Starts:
                 log.warning("start.upkeep_failed", extra={"fields": {"reason": str(error)}})
             except Exception:
                 log.exception("start.bug")
+
+    async def close(self) -> None:
+        """Keep what was recorded and brought so far: the next server goes on with it."""
+        self._recordings.persist(now=True)
+        await self._areas.flush()
 
     async def _round(self) -> None:
         self._recordings.persist()
