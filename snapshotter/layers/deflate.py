@@ -17,8 +17,9 @@ from snapshotter.layers import libz
 
 WINDOW: Final = 32 << 10
 """Bytes that a deflate stream may refer back."""
-PIECE: Final = 256 << 10
-"""Most bytes that one step gives: small enough to stay in a core's cache."""
+PIECE: Final = 128 << 10
+"""Most bytes that one step gives: small enough for a core's cache, and for the allocator to keep
+instead of giving it back to the kernel."""
 
 _IsalError = cast("type[Exception]", igzip_lib.IsalError)
 _END_OF_BLOCK: Final = 128
