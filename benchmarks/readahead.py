@@ -44,7 +44,7 @@ class Setting:
         """Return the setting as configuration."""
         return (
             f"fuse:\n  read_ahead_kb: {self.fuse}\n  erofs_read_ahead_kb: {self.erofs}\n"
-            f"fetch:\n  idle: {self.idle}KiB\n"
+            f"fetch:\n  idle: {self.idle}KiB\n{starts.UNRECORDED}"
         )
 
     def __str__(self) -> str:

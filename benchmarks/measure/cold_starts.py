@@ -23,7 +23,7 @@ def measure(
     goal: float,
     runs: int,
 ) -> list[Figure]:
-    """Start `command` `runs` times each way; compare when `stage` ends.
+    """Start `command` `runs` times each way, without hot blocks; compare when `stage` ends.
 
     `goal`: how many times sooner the lazy start has to be.
     """
@@ -33,7 +33,7 @@ def measure(
             home = directory / f"n{number}{snapshotter[0]}{stage[0]}"
             with (
                 doing(f"{name}: {snapshotter}, run {number + 1} of {runs}"),
-                starts.fresh_node(net, home, server.host) as node,
+                starts.fresh_node(net, home, server.host, starts.UNRECORDED) as node,
             ):
                 done.append(starts.start(node, net, server, reference, snapshotter, command))
     seconds = {k: [start.seconds(stage) for start in v] for k, v in results.items()}
