@@ -15,7 +15,7 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -29,7 +29,7 @@ from snapshotter.blocks.pagecache import PageCache
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.layers.records import BLOCK, I64
 from snapshotter.serving.files import LayerFiles
-from snapshotter.serving.layout import Layout
+from snapshotter.serving.layout import Layout, MountId
 from snapshotter.starts.area import HotArea
 from snapshotter.starts.numbers import Numbers
 
@@ -163,6 +163,29 @@ class Areas:
             if key not in best or name.variant.number > best[key].variant.number:
                 best[key] = name
         return set(best.values())
+
+    async def whole(self, manifest_digest: str, workload: str) -> dict[LayerName, BlockName]:
+        """Return the newest hot areas of an image if all of one source are here, and whole."""
+        wanted = (manifest_digest, workload)
+        for name in sorted(self.newest(), key=lambda one: -one.variant.number):
+            origin = self._origins.get(name)
+            if origin is None or (origin.manifest_digest, origin.workload) != wanted:
+                continue
+            found = {layer: self.find(LayerName(layer), origin.source) for layer in origin.together}
+            names = {one.layer: one for one in found.values() if one is not None}
+            if len(names) == len(found) and await self._are_whole(names.values()):
+                return names
+        return {}
+
+    async def _are_whole(self, names: Iterable[BlockName]) -> bool:
+        for name in names:
+            mount = MountId(name.layer, bottom=False, variant=name.variant)
+            try:
+                if not self._layout.metadata(mount).exists() or (await self.open(name)).missing:
+                    return False
+            except BootseerError:
+                return False  # damaged: `obtain` makes a new one, and says why
+        return True
 
     async def open(self, name: BlockName) -> HotArea:
         """Return a hot area, opened if it was not.

@@ -18,6 +18,8 @@ class Course(Enum):
     """On the layers as they were pulled."""
     RECORD = "record"
     """Likewise, and what it touches is recorded."""
+    READY = "ready"
+    """With hot areas that are here already."""
     PACK = "pack"
     """With hot areas that are filled from a pack."""
     RECORDS = "records"
@@ -30,6 +32,8 @@ class Known:
 
     pack: PublishedPack | None = None
     records: Sequence[Record] = ()
+    at_hand: bool = False
+    """Hot areas of this image are here, and whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +56,15 @@ def choose(policy: StartPolicy, known: Known | None, *, recording: bool) -> Cour
         return Course.RECORD
     if known is None:
         return Course.NATURAL
-    if known.pack or known.records:
-        if not policy.prefetch:
-            return Course.NATURAL
-        return Course.PACK if known.pack else Course.RECORDS
-    if policy.record == "auto" and not recording:
-        return Course.RECORD
-    return Course.NATURAL
+    if known.at_hand or known.pack or known.records:
+        return _prefetched(policy, known)
+    record = policy.record == "auto" and not recording
+    return Course.RECORD if record else Course.NATURAL
+
+
+def _prefetched(policy: StartPolicy, known: Known) -> Course:
+    if not policy.prefetch:
+        return Course.NATURAL
+    if known.at_hand and not policy.in_place:
+        return Course.READY
+    return Course.PACK if known.pack else Course.RECORDS

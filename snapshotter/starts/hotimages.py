@@ -36,6 +36,7 @@ from snapshotter.starts.areas import BLOCKS, Areas, Origin
 from snapshotter.starts.chunkfeed import ChunkFeed, Source
 from snapshotter.starts.course import Course, Known, StartPolicy, choose
 from snapshotter.starts.feed import Download, FeedRules, PackFeed
+from snapshotter.starts.usefulness import is_useless
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ _LOOK_S: Final = 10.0
 _FOUND_S: Final = 600.0
 _MISSED_S: Final = 5.0
 """How long it is believed that there is a record, or none: somebody may publish one."""
+RECORD_SOURCE: Final = "record:"
+"""Prefix of a source that is no pack."""
 
 
 class PresentLayers(Protocol):
@@ -70,6 +73,8 @@ class HotImage:
     source: str = ""
     good_until: float = float("inf")
     failure: str = ""
+    missed_before: int = 0
+    """Bytes that were missed in the layers' data areas before the feed began."""
 
     @property
     def going_on(self) -> bool:
@@ -131,6 +136,27 @@ class HotImages:
             if hot.image.manifest_digest == image.manifest_digest and not hot.going_on:
                 hot.good_until = float("-inf")
 
+    def stop_useless(self) -> None:
+        """End prefetches that bring what nobody reads, while other things are waited for."""
+        for hot in self._images.values():
+            if not hot.going_on or hot.feed is None or hot.feed.over:
+                continue
+            missed = self._missed(hot) - hot.missed_before
+            if is_useless(hot.feed.brought, missed):
+                hot.failure = "containers read other blocks than those that were recorded"
+                fields = {"image": hot.image.reference, "workload": hot.workload}
+                log.warning("hot.useless", extra={"fields": fields | {"missed_bytes": missed}})
+                hot.feed.cancel()
+
+    def _missed(self, hot: HotImage) -> int:
+        """Return about how many bytes were missed in the data areas of the image's layers."""
+        opened = self._with.files.opened()
+        readers = [opened[name].reader for name in hot.areas if name in opened]
+        return sum(
+            reader.counters.demand_misses * reader.size // max(len(reader.chunks), 1)
+            for reader in readers
+        )
+
     def all(self) -> list[HotImage]:
         """Return all images that were seen."""
         return list(self._images.values())
@@ -138,11 +164,15 @@ class HotImages:
     async def _work(self, hot: HotImage) -> None:
         found = False
         try:
-            hot.known, store = await self._look(hot)
-            found = bool(hot.known and (hot.known.pack or hot.known.records))
-            course = choose(self._with.policy, hot.known, recording=False)
-            if course is Course.PACK and hot.known and hot.known.pack:
-                course = await self._from_pack(hot, hot.known.pack, store.blobs(hot.image))
+            at_hand = await self._from_disk(hot)
+            known, store = await self._look(hot)
+            found = at_hand or bool(known and (known.pack or known.records))
+            if at_hand and not _is_news(known, hot.source):
+                return
+            hot.known = known
+            course = choose(self._with.policy, known, recording=False)
+            if course is Course.PACK and known and known.pack:
+                course = await self._from_pack(hot, known.pack, store.blobs(hot.image))
             if course is Course.RECORDS and hot.known:
                 await self._from_records(hot, hot.known.records)
         except (BootseerError, OSError, TimeoutError, BaseExceptionGroup) as error:
@@ -159,6 +189,22 @@ class HotImages:
                     del hot.areas[name]
                     ready.set()
             hot.settled.set()
+
+    async def _from_disk(self, hot: HotImage) -> bool:
+        """Take the hot areas that are here, before anybody is asked; False if there are none."""
+        if self._with.policy.in_place:
+            return False
+        areas = await self._with.areas.whole(hot.image.manifest_digest, hot.workload)
+        if not areas:
+            return False
+        hot.source = self._with.areas.origin(next(iter(areas.values()))).source
+        hot.areas.update(areas)
+        for name in areas:
+            hot.ready[name] = asyncio.Event()
+            hot.ready[name].set()
+        hot.known = Known(at_hand=True)
+        hot.settled.set()
+        return True
 
     async def _look(
         self, hot: HotImage, *, packs_too: bool = True
@@ -327,6 +373,7 @@ class HotImages:
         self, hot: HotImage, areas: Mapping[LayerName, HotArea], fill: Awaitable[None]
     ) -> None:
         """Fill the areas and write their metadata at the same time."""
+        hot.missed_before = self._missed(hot)
         hot.settled.set()
         async with asyncio.TaskGroup() as group:
             # The largest first: its metadata take longest.
@@ -350,6 +397,15 @@ class HotImages:
 def hot_layer(record: LayerRecord) -> HotLayer:
     """Return how a record of hot blocks names a layer."""
     return HotLayer(record.layer_digest, record.index_file_digest, record.size)
+
+
+def _is_news(known: Known | None, source: str) -> bool:
+    """Say whether the stores have something better than what is here from `source`."""
+    if known is None:
+        return False
+    if known.pack is not None:
+        return known.pack.digest != source
+    return source.startswith(RECORD_SOURCE) and bool(known.records)
 
 
 def _attach(hot: HotImage, areas: Mapping[LayerName, HotArea], feed: Feed) -> None:
@@ -388,7 +444,7 @@ def _source_of(merged: MergedRecord) -> str:
     ranges = merged.ranges
     columns = (ranges.layer, ranges.first, ranges.count)
     digest = hashlib.sha256(b"".join(column.astype("<i8").tobytes() for column in columns))
-    return f"record:{digest.hexdigest()}"
+    return f"{RECORD_SOURCE}{digest.hexdigest()}"
 
 
 def _expected(present: Mapping[LayerName, LayerRecord]) -> dict[str, Expected]:

@@ -247,6 +247,7 @@ class Starts:
 
     async def _round(self) -> None:
         self._recordings.persist()
+        self._images.stop_useless()
         for recording in self._recordings.over():
             if recording.number not in self._finishing:
                 self._finishing.add(recording.number)

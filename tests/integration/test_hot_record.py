@@ -80,9 +80,15 @@ def test_a_node_fills_checks_and_packs_what_it_recorded_and_then_needs_no_regist
     status = node.daemon.status()
     assert all(layer["verified"] for layer in status["layers"])
     assert all(layer["chunks_local"] == layer["chunks"] for layer in status["layers"])
+    node.run(image.reference)
+    assert "course=pack" in node.daemon.log()
+    areas = list((node.daemon.root / "l").glob("*/h*"))
+    wait_for(lambda: all((area / "present").exists() for area in areas), "hot areas to be kept")
     node.registry.running.process.kill()
     node.registry.running.process.wait()
+    node.kill_server()
     Path("/proc/sys/vm/drop_caches").write_text("3")
     output = node.run(image.reference, "sh", "-c", READ_ALL)
     found = {path: digest for digest, path in (line.split() for line in output.splitlines())}
     assert found == image.contents
+    assert "course=ready" in node.daemon.log(), "what is here is used without asking"

@@ -17,8 +17,16 @@ KNOWN = {
     "records": Known(None, RECORDS),
     "a pack": Known(PACK),
     "both": Known(PACK, RECORDS),
+    "areas here": Known(at_hand=True),
+    "areas here and a pack": Known(PACK, at_hand=True),
 }
-PREFETCHED = {"records": Course.RECORDS, "a pack": Course.PACK, "both": Course.PACK}
+PREFETCHED = {
+    "records": Course.RECORDS,
+    "a pack": Course.PACK,
+    "both": Course.PACK,
+    "areas here": Course.READY,
+    "areas here and a pack": Course.READY,
+}
 
 
 def expected(record: str, prefetch: bool, known: str, recording: bool) -> Course:
