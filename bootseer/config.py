@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
 
 from bootseer.errors import UsageError
-from bootseer.records_from_yaml import Bytes, Range, parse
+from bootseer.records_from_yaml import Bytes, Loopback, Range, parse
 
 DEFAULT_PATH: Final = Path("/etc/bootseer/bootseer.yaml")
 
@@ -144,6 +144,14 @@ class Hot:
 
 
 @dataclass(frozen=True, slots=True)
+class Metrics:
+    """Numbers for Prometheus (docs/metrics.md)."""
+
+    address: Loopback = Loopback("")
+    """Where `/metrics` is served over TCP besides the control socket; empty: nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All of it. Times in seconds, sizes in bytes unless the name says otherwise."""
 
@@ -162,6 +170,7 @@ class Config:
     fetch: Fetch = field(default_factory=Fetch)
     fill: Fill = field(default_factory=Fill)
     hot: Hot = field(default_factory=Hot)
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 def load(path: Path) -> Config:

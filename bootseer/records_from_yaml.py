@@ -1,8 +1,8 @@
 """YAML into frozen dataclasses: every key known, every value of its type, every error with a line.
 
 The dataclass is the schema. A field's type says what is allowed: str, int, float, bool, Path,
-`Bytes`, `tuple[str, ...]`, `Literal[...]`, or another dataclass for a section; a number may be
-`Annotated` with a `Range`. What a file leaves out has the field's default.
+`Bytes`, `Loopback`, `tuple[str, ...]`, `Literal[...]`, or another dataclass for a section; a number
+may be `Annotated` with a `Range`. What a file leaves out has the field's default.
 """
 
 import dataclasses
@@ -31,6 +31,12 @@ Record = TypeVar("Record")
 Bytes = NewType("Bytes", int)
 """A size in bytes; a file may say `8MiB` or `2 GiB`."""
 
+Loopback = NewType("Loopback", str)
+"""`host:port` that only programs on this machine reach; empty for none."""
+
+_LOOPBACK: Final = re.compile(
+    r"(?:localhost|\[::1\]|127(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}):(\d{1,5})"
+)
 _SIZE: Final = re.compile(r"(\d+) ?(B|[KMGT]iB)")
 _UNITS: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
@@ -189,6 +195,13 @@ def _size(value: object) -> Bytes | None:
     return Bytes(whole) if whole is not None and whole >= 0 else None
 
 
+def _loopback(value: object) -> Loopback | None:
+    if not isinstance(value, str):
+        return None
+    match = _LOOPBACK.fullmatch(value)
+    return Loopback(value) if not value or (match and 0 < int(match[1]) < 65536) else None
+
+
 _SCALARS: Final[Mapping[Any, tuple[str, Callable[[object], Any]]]] = {
     str: ("a text", _text),
     int: ("a whole number", _integer),
@@ -196,4 +209,5 @@ _SCALARS: Final[Mapping[Any, tuple[str, Callable[[object], Any]]]] = {
     bool: ("true or false", _truth),
     Path: ("an absolute path", _path),
     Bytes: ("a size such as 8MiB", _size),
+    Loopback: ('a loopback address such as "127.0.0.1:9105", or ""', _loopback),
 }

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyfuse3
 import pyfuse3.asyncio
@@ -36,12 +36,14 @@ from snapshotter.chunks.windows import new_cache
 from snapshotter.erofs.probe import supports_file_backed
 from snapshotter.hotstore.places import open_hot_store
 from snapshotter.images.published import PublishedImages
+from snapshotter.metrics.collect import Counted
+from snapshotter.metrics.report import NodeReport
 from snapshotter.parent import die_with_parent
 from snapshotter.ports import MirroredSource
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.configure import client_settings
 from snapshotter.registry.repository import RepositoryAccess
-from snapshotter.service.control import serve_control, status_of
+from snapshotter.service.control import serve_control, serve_metrics
 from snapshotter.service.server import serve
 from snapshotter.serving.files import LayerFiles
 from snapshotter.serving.fill import Fill
@@ -131,14 +133,14 @@ async def run(config: Config, handover: Handover) -> None:
         pace = (config.cache.flush_interval, config.cache.check_after)
         upkeep = Upkeep(layout, files, workers, provider.collect, job, poisoned, *pace)
         fill = Fill(files, config.root, fill_rules(config), starts.is_prefetching)
+        counted = Counted(
+            files, starts, fill, upkeep, poisoned, blocks.page_cache, client.statistics
+        )
+        report = NodeReport(counted, used)
         for service in (upkeep, starts, fill):
             tasks.spawn(service.run())
 
-        async def status() -> dict[str, Any]:
-            mounted = sorted(await core.layers_in_use())
-            return status_of(files.describe(), mounted, starts.describe())
-
-        await stack.enter_async_context(serve_control(config.run_dir / "control.sock", status))
+        await stack.enter_async_context(serve_report(config, report))
         health = await stack.enter_async_context(serve(core, config.address))
         await core.restore()
         await starts.restore(await core.layers_in_use())
@@ -185,6 +187,17 @@ async def serve_fuse(
         closing = True
         pyfuse3.terminate()
         await asyncio.wait([task], timeout=1.0)
+
+
+@asynccontextmanager
+async def serve_report(config: Config, report: NodeReport) -> AsyncIterator[None]:
+    """Tell whoever asks what the daemon does, while the context is open."""
+    control = config.run_dir / "control.sock"
+    async with (
+        serve_control(control, report.status, report.metrics),
+        serve_metrics(config.metrics.address, report.metrics),
+    ):
+        yield
 
 
 def needs_loop(config: Config) -> bool:

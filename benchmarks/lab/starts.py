@@ -15,7 +15,7 @@ from benchmarks.lab.netns import Network
 from benchmarks.lab.registry import Registry
 from benchmarks.lab.service import Service, service
 from benchmarks.lab.timeline import Event, Run, Step, stages
-from bootseer.cli.status import fetch
+from bootseer.cli.control import fetch_status
 from bootseer.errors import HostError
 
 EAGER: Final = "overlayfs"
@@ -102,7 +102,7 @@ def daemon(network: Network, config: Path, log: Path) -> Iterator[Service]:
 
 def status(node: Node) -> dict[str, Any]:
     """Return the status document of the node's snapshotter. Raises `HostError`."""
-    return asyncio.run(fetch(node.config.parent / "run" / "control.sock"))
+    return asyncio.run(fetch_status(node.config.parent / "run" / "control.sock"))
 
 
 def start(

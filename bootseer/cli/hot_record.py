@@ -10,8 +10,8 @@ import click
 
 from bootseer.cli.about_image import load_config
 from bootseer.cli.config_option import config_option
+from bootseer.cli.control import fetch_status
 from bootseer.cli.ctr import Ctr
-from bootseer.cli.status import fetch
 from bootseer.cli.text import size_text
 from bootseer.errors import HostError
 from snapshotter.layers.records import BLOCK
@@ -74,7 +74,7 @@ def command(
     config = load_config(config_path)
     control = config.run_dir / "control.sock"
     snapshotter = config.snapshotter.name
-    before = _finished(asyncio.run(fetch(control)))
+    before = _finished(asyncio.run(fetch_status(control)))
     ctr = Ctr(address, namespace, program)
     ctr.pull(reference, snapshotter, config.registry.config_path, plain_http=plain_http)
     labels = [f"{RECORD}=always", *([f"{WORKLOAD}={workload}"] if workload else [])]
@@ -101,7 +101,7 @@ async def _wait(control: Path, before: set[int], workload: str, seconds: float) 
     """Return the recording that is new. HostError if none comes."""
     deadline = time.monotonic() + seconds
     while True:
-        status = await fetch(control)
+        status = await fetch_status(control)
         for number, one in _finished(status).items():
             if number not in before and one["workload"] == workload:
                 return one

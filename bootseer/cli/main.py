@@ -26,8 +26,8 @@ NOUNS: Final = {
     "doctor": Place("bootseer.cli.doctor:command", "Check this machine."),
     "hot": Place("bootseer.cli.hot:group", "Look after what start-ups touch first."),
     "image": Place("bootseer.cli.image:group", "Index images and look into them."),
-    "snapshotter": Place("bootseer.cli.snapshotter:group", "Run the containerd snapshotter."),
-    "status": Place("bootseer.cli.status:command", "Show what the daemon serves."),
+    "snapshotter": Place("bootseer.cli.snapshotter:group", "Run the snapshotter, or ask it."),
+    "status": Place("bootseer.cli.status:command", "Show what the daemon does."),
 }
 
 

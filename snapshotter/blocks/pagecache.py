@@ -4,13 +4,16 @@ FUSE_NOTIFY_STORE (Linux `include/uapi/linux/fuse.h`): an unsolicited message wi
 that the kernel knows. It waits while a page is being read, so it is for worker threads: the event
 loop has to answer that read.
 
-Race-free: the only state is what `/proc/meminfo` said last and when; a stale value costs nothing.
+Race-free: what `/proc/meminfo` said last and when may be stale, which costs nothing; the counters
+are changed under a lock, for worker threads store side by side.
 """
 
 import errno
 import os
 import struct
+import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +28,15 @@ _GONE: Final = frozenset({errno.ENOENT, errno.EINVAL, errno.ENOMEM, errno.ENODEV
 """The kernel does not know the file (yet), or won't: the bytes are read when they are needed."""
 
 
+@dataclass(slots=True)
+class PageCacheCounters:
+    """What became of bytes that were to be put into the page cache."""
+
+    stored_bytes: int = 0
+    refused_bytes: int = 0
+    """Memory was short, or the kernel does not have the file open."""
+
+
 class PageCache:
     """The page cache behind one FUSE connection."""
 
@@ -34,15 +46,23 @@ class PageCache:
         self._meminfo = meminfo
         self._looked = float("-inf")
         self._room = False
+        self._lock = threading.Lock()
+        self.counters = PageCacheCounters()
 
     def store(self, inode: int, offset: int, data: bytes | bytearray | memoryview) -> bool:
         """Put bytes of a block file into the page cache (blocking).
 
         False if there is not enough memory, or the kernel does not have the file open.
         """
-        if not self._has_room():
-            return False
         view = memoryview(data)
+        stored = self._store(inode, offset, view) if self._has_room() else 0
+        with self._lock:
+            self.counters.stored_bytes += stored
+            self.counters.refused_bytes += len(view) - stored
+        return stored == len(view)
+
+    def _store(self, inode: int, offset: int, view: memoryview) -> int:
+        """Return how many bytes were stored."""
         for start in range(0, len(view), _PIECE):
             piece = view[start : start + _PIECE]
             length = _HEADER.size + len(piece)
@@ -51,9 +71,9 @@ class PageCache:
                 os.writev(self._device, (head, piece))
             except OSError as error:
                 if error.errno in _GONE:
-                    return False
+                    return start
                 raise
-        return True
+        return len(view)
 
     def _has_room(self) -> bool:
         now = time.monotonic()

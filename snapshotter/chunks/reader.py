@@ -19,6 +19,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Final, Protocol, TypeAlias
 
 from cachetools import LRUCache
@@ -28,6 +29,7 @@ from snapshotter.chunks.ahead import Ahead
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
 from snapshotter.chunks.filler import Filler
+from snapshotter.chunks.reads import Source
 from snapshotter.chunks.room import DiskRoom
 from snapshotter.chunks.windows import Windows
 from snapshotter.ports import MirroredSource
@@ -82,17 +84,38 @@ class FetchPolicy:
         return max(self.ahead_run, min(window // 4, self.ahead_run_most))
 
 
+class Purpose(StrEnum):
+    """Why chunks are fetched."""
+
+    DEMAND = "demand"
+    """Somebody reads them."""
+    AHEAD = "ahead"
+    """Behind what somebody reads in order."""
+    IDLE = "idle"
+    """Behind the last miss, while the link has room."""
+    PREFETCH = "prefetch"
+    """They hold hot blocks."""
+    FILL = "fill"
+    """Nobody has read them yet, and all of the layer is to be local."""
+
+
 @dataclass(slots=True)
 class Counters:
-    """What a layer's reads cost so far."""
+    """What a layer's reads cost so far, those of the daemon itself included."""
 
     reads: int = 0
     hits: int = 0
+    """Reads whose chunks were all there."""
     demand_misses: int = 0
+    """Chunks that were fetched because of a read."""
     joined: int = 0
+    """Chunks that a read waited for which were on their way already."""
     fetches: int = 0
-    fetched_bytes: int = 0
+    """Requests."""
+    fetched: dict[Purpose, int] = field(default_factory=lambda: dict.fromkeys(Purpose, 0))
+    """Compressed bytes, by what they were fetched for."""
     failures: int = 0
+    """Chunks that could not be had."""
 
 
 @dataclass(slots=True)
@@ -169,27 +192,38 @@ class LayerReader:
             CorruptError: the registry's bytes are not those of the index.
             RemoteError, NotFoundError: the registry cannot give them.
         """
+        return (await self.fetch(offset, length, alone=alone))[0]
+
+    async def fetch(
+        self, offset: int, length: int, *, alone: bool = False
+    ) -> tuple[bytes | bytearray, Source]:
+        """Do what `read` does; say as well what the bytes had to wait for."""
         self.counters.reads += 1
         low, high = self._chunks.covering(offset, length)
         length = min(length, self.size - offset)
         if low == high:
-            return b""
+            return b"", Source.CACHE
         missing = self._presence.first_missing(low, high) >= 0
         if not alone and (window := self._ahead.touch(offset, length)):
             self._look_ahead(high, offset + length, window)
+        source = Source.CACHE
         if not missing:
             self.counters.hits += 1
-        elif loose := await self._demand(low, high, alone=alone):
-            return await self._assemble(offset, length, low, high, loose)
+        else:
+            source, loose = await self._demand(low, high, alone=alone)
+            if loose:
+                return await self._assemble(offset, length, low, high, loose), source
         data = self._cache.read_nowait(offset, length)
-        return data if data is not None else await self._blocking(self._cache.read, offset, length)
+        if data is None:
+            return await self._blocking(self._cache.read, offset, length), source
+        return data, source
 
     async def fetch_all(self) -> None:
         """Bring in every chunk that is missing, those without file data too."""
         position = 0
         while (low := self._presence.first_missing(position, len(self._chunks))) >= 0:
             high = self._chunks.reach(low, self._services.policy.demand_run)
-            await self._demand(low, high)
+            await self.prefetch(low, high, Purpose.FILL)
             position = high
 
     async def drain(self) -> None:
@@ -197,7 +231,7 @@ class LayerReader:
         while self._flights:
             await asyncio.wait(self._flights.values())
 
-    async def prefetch(self, low: int, high: int) -> None:
+    async def prefetch(self, low: int, high: int, purpose: Purpose = Purpose.PREFETCH) -> None:
         """Fetch those of chunks `[low, high)` that are neither here nor coming, and wait for all.
 
         Raises:
@@ -205,22 +239,29 @@ class LayerReader:
         """
         for run in self._adjacent([chunk for chunk in range(low, high) if self._absent(chunk)]):
             for start, end in self._chunks.runs(*run, self._services.policy.demand_run):
-                self._launch(start, end)
+                self._launch(start, end, purpose)
         await self._landed([chunk for chunk in range(low, high) if chunk in self._flights])
 
-    async def _demand(self, low: int, high: int, *, alone: bool = False) -> dict[int, bytes]:
-        """Wait until chunks `[low, high)` were fetched; return those the disk would not take."""
+    async def _demand(
+        self, low: int, high: int, *, alone: bool = False
+    ) -> tuple[Source, dict[int, bytes]]:
+        """Wait until chunks `[low, high)` were fetched.
+
+        Returns what they had to wait for, and those that the disk would not take.
+        """
         wanted = [chunk for chunk in range(low, high) if chunk not in self._presence]
         self._raise_recent(wanted)
         fresh = [c for c in wanted if c not in self._flights and c not in self._uncached]
         for run in self._adjacent(fresh):
             for start, end in self._chunks.runs(*run, self._services.policy.demand_run):
                 self.counters.demand_misses += end - start
-                self._launch(start, end)
+                self._launch(start, end, Purpose.DEMAND)
+        flying = any(chunk in self._flights for chunk in wanted)
+        source = Source.DEMAND if fresh else Source.JOINED if flying else Source.CACHE
         self.counters.joined += len(wanted) - len(fresh)
         if not alone:
             self._services.filler.missed(self, high)
-        return await self._landed(wanted)
+        return source, await self._landed(wanted)
 
     async def _landed(self, wanted: list[int]) -> dict[int, bytes]:
         """Wait for flights; return the chunks that the disk would not take."""
@@ -248,7 +289,7 @@ class LayerReader:
 
     def fetch_idle(self, chunk: int) -> Awaitable[object]:
         """Start to fetch one chunk that nobody asked for."""
-        self._launch(chunk, chunk + 1)
+        self._launch(chunk, chunk + 1, Purpose.IDLE)
         return asyncio.wait([self._flights[chunk]])
 
     def _raise_recent(self, wanted: list[int]) -> None:
@@ -281,26 +322,33 @@ class LayerReader:
                 if self._ahead_running >= self._services.policy.ahead_flights:
                     return
                 self._ahead_running += 1
-                self._launch(start, stop, self._ahead_landed)
+                self._launch(start, stop, Purpose.AHEAD, self._ahead_landed)
 
     def _ahead_landed(self) -> None:
         self._ahead_running -= 1
 
-    def _launch(self, low: int, high: int, landed: Callable[[], None] | None = None) -> None:
+    def _launch(
+        self, low: int, high: int, purpose: Purpose, landed: Callable[[], None] | None = None
+    ) -> None:
         loop = asyncio.get_running_loop()
         mine: _Futures = {chunk: loop.create_future() for chunk in range(low, high)}
         self._flights.update(mine)
-        self._services.spawn(self._fly(low, high, mine, landed))
+        self._services.spawn(self._fly(low, high, mine, purpose, landed))
 
     async def _fly(
-        self, low: int, high: int, mine: _Futures, landed: Callable[[], None] | None
+        self,
+        low: int,
+        high: int,
+        mine: _Futures,
+        purpose: Purpose,
+        landed: Callable[[], None] | None,
     ) -> None:
         """Fetch chunks `[low, high)` and settle their futures, whatever happens."""
         try:
-            await self._fetch(low, high, mine)
+            await self._fetch(low, high, mine, purpose)
         except CorruptError as first:
             log.warning("chunk.corrupt_retrying", extra={"fields": {"reason": first.message}})
-            await self._second_try(low, high, mine)
+            await self._second_try(low, high, mine, purpose)
         except (BootseerError, OSError, TimeoutError) as error:
             self._fail(list(mine), mine, error)
         finally:
@@ -308,7 +356,7 @@ class LayerReader:
             if landed:
                 landed()
 
-    async def _second_try(self, low: int, high: int, mine: _Futures) -> None:
+    async def _second_try(self, low: int, high: int, mine: _Futures, purpose: Purpose) -> None:
         """Fetch once more, chunk by chunk, so that one bad chunk does not spoil its neighbours.
 
         And from elsewhere where there is an elsewhere: a mirror's copy may have gone bad.
@@ -319,11 +367,11 @@ class LayerReader:
             try:
                 await self._source.doubt(self.digest)
                 await self._windows.doubt(chunk)
-                await self._fetch(chunk, chunk + 1, mine)
+                await self._fetch(chunk, chunk + 1, mine, purpose)
             except (BootseerError, OSError, TimeoutError) as error:
                 self._fail([chunk], mine, error)
 
-    async def _fetch(self, low: int, high: int, mine: _Futures) -> None:
+    async def _fetch(self, low: int, high: int, mine: _Futures, purpose: Purpose) -> None:
         """Fetch chunks `[low, high)` and keep each; raise the first thing that goes wrong."""
         start, end = self._chunks.blob(low, high)
         self.counters.fetches += 1
@@ -331,7 +379,7 @@ class LayerReader:
             async with asyncio.TaskGroup() as group:
                 windows = group.create_task(self._windows.get_all(low, high))
                 body = memoryview(await self._source.read(self.digest, start, end - start))
-                self.counters.fetched_bytes += len(body)
+                self.counters.fetched[purpose] += len(body)
                 found = await windows
                 for first, last in _batches(low, high):
                     parts = found[first - low : last - low]

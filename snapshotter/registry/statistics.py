@@ -2,14 +2,17 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+KINDS: Final = ("manifest", "blob", "referrers", "token", "upload")
+"""What requests are about."""
 
 
 @dataclass(slots=True)
 class Statistics:
     """Counts since the client was made. Changed by the event loop's thread only.
 
-    Kinds are `manifest`, `blob`, `referrers`, `token`, `upload`.
+    Kinds are those of `KINDS`.
     """
 
     requests: Counter[str] = field(default_factory=Counter)

@@ -1,39 +1,33 @@
-"""The daemon's own interface for people and tools: HTTP with JSON over a unix socket.
+"""The daemon's own interface for people and tools: HTTP over a unix socket, root only.
 
-GET /v1/status   what is served, how much of it is local, what it cost so far
+GET /v1/status   what is served, how much of it is local, what it cost so far (JSON)
+GET /metrics     the same as numbers, for Prometheus
 GET /healthz     200 once the daemon serves
+
+`/metrics` can be had over TCP as well, from this machine's loopback addresses.
 """
 
 import contextlib
-import os
+import logging
 import stat
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
 
-_STARTED: Final = time.time()
+from snapshotter.metrics.exposition import CONTENT_TYPE
 
+log = logging.getLogger(__name__)
 
-def status_of(
-    layers: list[dict[str, Any]], mounted: list[str], hot: dict[str, Any]
-) -> dict[str, Any]:
-    """Return the status document; see `docs/cli.md` for its fields."""
-    return {
-        "pid": os.getpid(),
-        "uptime_s": round(time.time() - _STARTED, 1),
-        "mounted": mounted,
-        "layers": layers,
-        "hot": hot,
-    }
+_CLOSE_S: Final = 1.0
+
+Status = Callable[[], Awaitable[dict[str, Any]]]
+Metrics = Callable[[], Awaitable[str]]
 
 
 @contextlib.asynccontextmanager
-async def serve_control(
-    path: Path, status: Callable[[], Awaitable[dict[str, Any]]]
-) -> AsyncIterator[None]:
+async def serve_control(path: Path, status: Status, metrics: Metrics) -> AsyncIterator[None]:
     """Serve on the socket `path` (root only) while the context is open."""
 
     async def get_status(request: web.Request) -> web.Response:
@@ -42,17 +36,56 @@ async def serve_control(
     async def get_health(request: web.Request) -> web.Response:
         return web.json_response({"status": "serving"})
 
-    application = web.Application()
-    application.add_routes([web.get("/v1/status", get_status), web.get("/healthz", get_health)])
-    runner = web.AppRunner(application, access_log=None, handle_signals=False)
-    await runner.setup()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        if stat.S_ISSOCK(path.lstat().st_mode):
-            path.unlink()
-    try:
-        await web.UnixSite(runner, str(path), shutdown_timeout=1.0).start()
+    routes = [web.get("/v1/status", get_status), web.get("/healthz", get_health)]
+    async with _running([*routes, _metrics_route(metrics)]) as runner:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_ISSOCK(path.lstat().st_mode):
+                path.unlink()
+        await web.UnixSite(runner, str(path)).start()
         path.chmod(0o600)
         yield
+
+
+@contextlib.asynccontextmanager
+async def serve_metrics(address: str, metrics: Metrics) -> AsyncIterator[None]:
+    """Serve `/metrics` over TCP at `host:port` while the context is open; nowhere if it is empty.
+
+    A port that is taken is a line in the log: containers start without metrics as well.
+    """
+    if not address:
+        yield
+        return
+    host, _, port = address.rpartition(":")
+    async with _running([_metrics_route(metrics)]) as runner:
+        fields = {"address": address}
+        try:
+            host = host.strip("[]")
+            await web.TCPSite(runner, host, int(port)).start()
+        except OSError as error:
+            log.error("metrics.not_served", extra={"fields": fields | {"reason": str(error)}})
+        else:
+            log.info("metrics.serving", extra={"fields": fields})
+        yield
+
+
+def _metrics_route(metrics: Metrics) -> web.RouteDef:
+    async def get_metrics(request: web.Request) -> web.Response:
+        body = (await metrics()).encode()
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
+
+    return web.get("/metrics", get_metrics)
+
+
+@contextlib.asynccontextmanager
+async def _running(routes: list[web.RouteDef]) -> AsyncIterator[web.AppRunner]:
+    application = web.Application()
+    application.add_routes(routes)
+    runner = web.AppRunner(
+        application, access_log=None, handle_signals=False, shutdown_timeout=_CLOSE_S
+    )
+    await runner.setup()
+    try:
+        yield runner
     finally:
         await runner.cleanup()

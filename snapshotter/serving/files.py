@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -19,13 +19,15 @@ from bootseer.errors import CorruptError, NotFoundError
 from snapshotter.blocks.names import LayerName, parse_name
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
-from snapshotter.chunks.reader import LayerReader, Services
+from snapshotter.chunks.reader import Counters, LayerReader, Services
+from snapshotter.chunks.reads import ReadCounters, Source
 from snapshotter.chunks.windows import Cache, Windows
 from snapshotter.layers.chunkread import ChunkDecoder
 from snapshotter.layers.format import decode_map
 from snapshotter.layers.records import BlockMap
 from snapshotter.ports import MirroredSource
 from snapshotter.serving.layout import LayerRecord, Layout
+from snapshotter.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,8 @@ class OpenLayer:
 
     record: LayerRecord
     reader: LayerReader
+    reads: ReadCounters = field(default_factory=ReadCounters)
+    """Of its block files with the data area."""
 
     @property
     def size(self) -> int:
@@ -43,10 +47,14 @@ class OpenLayer:
         return self.reader.size
 
     async def read(self, offset: int, length: int) -> bytes | bytearray:
-        """Return verified bytes of the data area."""
+        """Return verified bytes of the data area, as the kernel asks for them."""
+        return await self.reads.count(self.fetch(offset, length))
+
+    async def fetch(self, offset: int, length: int) -> tuple[bytes | bytearray, Source]:
+        """Return verified bytes of the data area, and what they had to wait for; not counted."""
         if self.record.poisoned:
             raise CorruptError(f"layer {self.record.layer_digest}: {self.record.poisoned}")
-        return await self.reader.read(offset, length)
+        return await self.reader.fetch(offset, length)
 
     def describe(self, name: LayerName) -> dict[str, Any]:
         """Return the layer's state, for people and tools."""
@@ -61,6 +69,7 @@ class OpenLayer:
             "disk_bytes": self.reader.cache.disk_usage(),
             "verified": presence.audited or self.record.local,
             "poisoned": self.record.poisoned,
+            "fetched_bytes": sum(self.reader.counters.fetched.values()),
             **asdict(self.reader.counters),
         }
 
@@ -82,6 +91,10 @@ class LayerFiles:
         self._window_cache = window_cache
         self._open: dict[LayerName, OpenLayer] = {}
         self._opening: dict[LayerName, asyncio.Task[OpenLayer]] = {}
+        self.fetches = Tally(Counters)
+        """Of all layers, those that were closed included."""
+        self.reads = Tally(ReadCounters)
+        """Of their block files with the data area, likewise."""
 
     def names(self) -> Sequence[LayerName]:
         """Return the layers on disk."""
@@ -116,7 +129,9 @@ class LayerFiles:
     def _opened(self, name: LayerName, task: "asyncio.Task[OpenLayer]") -> None:
         del self._opening[name]
         if not task.cancelled() and task.exception() is None:
-            self._open[name] = task.result()
+            layer = self._open[name] = task.result()
+            self.fetches.join(layer.reader.counters)
+            self.reads.join(layer.reads)
 
     async def _load(self, name: LayerName) -> OpenLayer:
         record, block_map, key = await asyncio.to_thread(self._read, name)
@@ -152,6 +167,8 @@ class LayerFiles:
         layer = self._open.pop(name, None)
         if layer is not None:
             await layer.reader.drain()
+            self.fetches.leave(layer.reader.counters)
+            self.reads.leave(layer.reads)
             layer.reader.cache.close()
 
     async def flush(self) -> None:

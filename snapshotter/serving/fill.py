@@ -12,11 +12,14 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from bootseer.errors import BootseerError
 from snapshotter.blocks.pagecache import available
+from snapshotter.chunks.reader import Purpose
 from snapshotter.serving.files import LayerFiles, OpenLayer
 from snapshotter.serving.filling import FillRules, FillState, Pause, pause, rest
 
@@ -24,6 +27,31 @@ log = logging.getLogger(__name__)
 
 _LOOK_S: Final = 0.5
 _NEVER: Final = float("-inf")
+
+
+class FillStage(StrEnum):
+    """What the fill is about."""
+
+    OFF = "off"
+    DONE = "done"
+    """All layers are local."""
+    PAUSED = "paused"
+    RUNNING = "running"
+
+
+@dataclass(frozen=True, slots=True)
+class FillNumbers:
+    """How far the fill is."""
+
+    stage: FillStage
+    paused: Pause | None
+    """Why, if it is paused."""
+    filled_bytes: int
+    """Fetched so far, compressed."""
+    layers_left: int
+    """Layers of which something is missing."""
+    chunks_left: int
+    """Chunks that are missing."""
 
 
 class Fill:
@@ -59,15 +87,31 @@ class Fill:
             else:
                 await self._bring(layer)
 
+    def numbers(self) -> FillNumbers:
+        """Return how far it is."""
+        lacking = self._lacking()
+        stage, paused = FillStage.RUNNING, None
+        if not self._rules.rate:
+            stage = FillStage.OFF
+        elif not lacking:
+            stage = FillStage.DONE
+        elif self.paused:
+            stage, paused = FillStage.PAUSED, self.paused
+        left = sum(layer.reader.cache.presence.missing for layer in lacking)
+        return FillNumbers(stage, paused, self.filled_bytes, len(lacking), left)
+
     def _next(self) -> OpenLayer | None:
         """Return the layer with the least missing."""
-        layers = (
+        return min(self._lacking(), key=lambda one: one.reader.cache.presence.missing, default=None)
+
+    def _lacking(self) -> list[OpenLayer]:
+        return [
             layer
             for layer in self._files.opened().values()
-            if not layer.record.local and not layer.record.poisoned
-        )
-        lacking = [layer for layer in layers if layer.reader.cache.presence.missing]
-        return min(lacking, key=lambda one: one.reader.cache.presence.missing, default=None)
+            if not layer.record.local
+            and not layer.record.poisoned
+            and layer.reader.cache.presence.missing
+        ]
 
     def _state(self) -> FillState:
         now = time.monotonic()
@@ -96,7 +140,7 @@ class Fill:
         start, end = reader.chunks.blob(low, high)
         began = time.monotonic()
         try:
-            await reader.prefetch(low, high)
+            await reader.prefetch(low, high, Purpose.FILL)
         except (BootseerError, OSError) as error:
             self._failed = time.monotonic()
             fields = {"layer": layer.record.layer_digest, "reason": str(error)}

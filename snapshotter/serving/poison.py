@@ -34,6 +34,10 @@ class Poisoned:
         """Return why an index must not be used; nothing if nothing is known against it."""
         return self._verdicts.get(index_digest, "")
 
+    def __len__(self) -> int:
+        """Return how many indexes are known to lie."""
+        return len(self._verdicts)
+
     def add(self, index_digest: str, verdict: str) -> None:
         """Remember an index. A disk that does not take it costs the memory at a restart only."""
         line = " ".join(verdict.split())[:_VERDICT] or "it lies"

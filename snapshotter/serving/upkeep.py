@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bootseer.atomic import write_atomic
@@ -47,6 +47,14 @@ def wants_audit(reader: LayerReader) -> bool:
     return True
 
 
+@dataclass(slots=True)
+class AuditCounters:
+    """How checks of whole layers ended."""
+
+    passed: int = 0
+    poisoned: int = 0
+
+
 class Upkeep:
     """The daemon's background work."""
 
@@ -76,6 +84,7 @@ class Upkeep:
         self._interval_s = interval_s
         self._not_before: dict[LayerName, float] = {}
         self._lull = Lull(quiet_s, time.monotonic())
+        self.audits = AuditCounters()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -139,6 +148,7 @@ class Upkeep:
         layer.reader.cache.drop_blob()
         layer.record = replace(layer.record, local=True)
         write_atomic(self._layout.record(name), layer.record.encode())
+        self.audits.passed += 1
         log.info("layer.verified", extra={"fields": {"layer": layer.record.layer_digest}})
 
     def _poison(self, name: LayerName, layer: OpenLayer, verdict: str) -> None:
@@ -151,4 +161,5 @@ class Upkeep:
             "verdict": verdict,
             "do": "remove the index from the registry; find out who pushed it",
         }
+        self.audits.poisoned += 1
         log.critical("index.lies", extra={"fields": fields})

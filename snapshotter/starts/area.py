@@ -20,6 +20,7 @@ import numpy as np
 
 from bootseer.errors import first_error
 from snapshotter.chunks.cachefile import CacheFile
+from snapshotter.chunks.reads import ReadCounters, Source, slowest
 from snapshotter.layers.records import BLOCK, I64
 
 
@@ -27,6 +28,8 @@ from snapshotter.layers.records import BLOCK, I64
 class FeedCounters:
     """What a feed did so far."""
 
+    brought: int = 0
+    """Bytes of hot areas that it filled."""
     bytes: int = 0
     """Fetched for it alone, compressed."""
     frames: int = 0
@@ -34,7 +37,7 @@ class FeedCounters:
     rushed: int = 0
     """Frames that were fetched out of turn."""
     seconds: float = 0.0
-    """How long it took from when it was asked for; 0 until it is over."""
+    """From when it was asked for until something came last."""
 
 
 class Feed(Protocol):
@@ -58,11 +61,6 @@ class Feed(Protocol):
         ...
 
     @property
-    def brought(self) -> int:
-        """Bytes of hot areas that were filled."""
-        ...
-
-    @property
     def counters(self) -> FeedCounters:
         """What it did so far."""
         ...
@@ -78,22 +76,12 @@ KeepHot: TypeAlias = Callable[[int, bytes | bytearray | memoryview], object]
 class DataArea(Protocol):
     """The layer's data area, where every hot block lies as well."""
 
-    async def read(self, offset: int, length: int) -> bytes | bytearray:
-        """Return verified bytes. Raises `BootseerError` where they cannot be had."""
+    async def fetch(self, offset: int, length: int) -> tuple[bytes | bytearray, Source]:
+        """Return verified bytes and what they had to wait for.
+
+        Raises `BootseerError` where they cannot be had.
+        """
         ...
-
-
-@dataclass(slots=True)
-class AreaCounters:
-    """What became of the reads of a hot area so far."""
-
-    reads: int = 0
-    hits: int = 0
-    """Reads of blocks that were all there."""
-    joined: int = 0
-    """Reads that waited for the feed."""
-    misses: int = 0
-    """Reads that the feed did not serve."""
 
 
 class HotArea:
@@ -114,13 +102,13 @@ class HotArea:
         """
         self.name = name
         self.cache = cache
-        self.counters = AreaCounters()
+        self.reads = ReadCounters()
+        """Of its block file."""
         self.feed: Feed | None = None
         self._blocks = blocks
         self._data = data
         self._keep_hot = keep_hot
         self._patience = patience
-        self._touched = bytearray(len(blocks))
 
     @property
     def size(self) -> int:
@@ -137,73 +125,71 @@ class HotArea:
         """Blocks that are not at hand (a count)."""
         return self.cache.presence.missing
 
-    @property
-    def untouched(self) -> int:
-        """Blocks that the kernel never asked for (a count)."""
-        return self._touched.count(0)
-
     async def read(self, offset: int, length: int) -> bytes | bytearray:
         """Return verified bytes; short only at the end of the area.
 
         Raises:
             BootseerError: they are not here, and cannot be had from the data area either.
         """
+        return await self.reads.count(self._fetch(offset, length))
+
+    async def _fetch(self, offset: int, length: int) -> tuple[bytes | bytearray, Source]:
         length = min(length, self.size - offset)
         if length <= 0:
-            return b""
+            return b"", Source.CACHE
         wanted = range(offset // BLOCK, -(-(offset + length) // BLOCK))
-        self.counters.reads += 1
-        self._touched[wanted.start : wanted.stop] = b"\1" * len(wanted)
+        source = Source.CACHE
         if self._is_missing(wanted):
-            await self._wait_for_feed(wanted)
-        else:
-            self.counters.hits += 1
+            source = await self._wait_for_feed(wanted)
         if self._is_missing(wanted):
-            self.counters.misses += 1
             start = offset - wanted.start * BLOCK
-            return (await self._with_data_area(wanted))[start : start + length]
-        data = self.cache.read_nowait(offset, length)
-        return (
-            data if data is not None else await asyncio.to_thread(self.cache.read, offset, length)
-        )
+            found, later = await self._with_data_area(wanted)
+            return found[start : start + length], slowest(source, later)
+        if (data := self.cache.read_nowait(offset, length)) is not None:
+            return data, source
+        return await asyncio.to_thread(self.cache.read, offset, length), source
 
     def _is_missing(self, positions: range) -> bool:
         return self.cache.presence.first_missing(positions.start, positions.stop) >= 0
 
-    async def _wait_for_feed(self, positions: range) -> None:
+    async def _wait_for_feed(self, positions: range) -> Source:
         if self.feed is None:
-            return
+            return Source.CACHE
         missing = self.missing_of(positions)
         waiting = {f for part in missing for f in self.feed.expect(self.name, part)}
-        if waiting:
-            self.counters.joined += 1
-            await asyncio.wait(waiting, timeout=self._patience)
+        if not waiting:
+            return Source.CACHE
+        await asyncio.wait(waiting, timeout=self._patience)
+        return Source.JOINED
 
-    async def _with_data_area(self, positions: range) -> bytes:
+    async def _with_data_area(self, positions: range) -> tuple[bytes, Source]:
         """Return blocks some of which are not here. These are kept if the disk takes them."""
         # Before the read: what lands meanwhile may not be in it.
         missing = self.missing_of(positions)
         found = bytearray(await asyncio.to_thread(self._read_blocks, positions))
+        tasks = []
         try:
             async with asyncio.TaskGroup() as group:
                 for part in missing:
                     for start, run in runs_of(self._blocks[part.start : part.stop]):
-                        fetch = self._fetch(part.start + start, run, positions.start, found)
-                        group.create_task(fetch)
+                        copy = self._copy(part.start + start, run, positions.start, found)
+                        tasks.append(group.create_task(copy))
         except ExceptionGroup as errors:
             raise first_error(errors) from None
-        return bytes(found)
+        return bytes(found), slowest(*(task.result() for task in tasks))
 
     def _read_blocks(self, positions: range) -> bytes:
         return self.cache.read(positions.start * BLOCK, len(positions) * BLOCK)
 
-    async def _fetch(self, position: int, run: range, origin: int, into: bytearray) -> None:
+    async def _copy(self, position: int, run: range, origin: int, into: bytearray) -> Source:
         """Read a run of blocks of the data area into its place in `into`, and keep it."""
-        data = bytes(await self._data.read(run.start * BLOCK, len(run) * BLOCK))
+        found, source = await self._data.fetch(run.start * BLOCK, len(run) * BLOCK)
+        data = bytes(found)
         at = (position - origin) * BLOCK
         into[at : at + len(data)] = data
         with contextlib.suppress(OSError):  # the chunk cache says it when the disk is full
             await self.put(position, data)
+        return source
 
     def close(self) -> None:
         """Close the files and stop the feed: nobody can read this any more."""

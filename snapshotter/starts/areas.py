@@ -27,11 +27,13 @@ from bootseer.errors import BootseerError, CorruptError, HostError, NotFoundErro
 from snapshotter.blocks.names import BlockName, LayerName, Role, Variant
 from snapshotter.blocks.pagecache import PageCache
 from snapshotter.chunks.cachefile import CacheFile
+from snapshotter.chunks.reads import ReadCounters
 from snapshotter.layers.records import BLOCK, I64
 from snapshotter.serving.files import LayerFiles
 from snapshotter.serving.layout import Layout, MountId
 from snapshotter.starts.area import HotArea
 from snapshotter.starts.numbers import Numbers
+from snapshotter.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +91,8 @@ class Areas:
         self._origins = dict(_on_disk(layout))
         self._open: dict[BlockName, HotArea] = {}
         self._opening: dict[BlockName, asyncio.Task[HotArea]] = {}
+        self.reads = Tally(ReadCounters)
+        """Of all hot areas, those that were forgotten included."""
 
     async def create(self, layer: LayerName, blocks: I64, origin: Origin) -> BlockName:
         """Make an empty hot area of a layer that is on this node; its metadata is still missing.
@@ -206,7 +210,8 @@ class Areas:
     def _opened(self, name: BlockName, task: "asyncio.Task[HotArea]") -> None:
         del self._opening[name]
         if not task.cancelled() and task.exception() is None:
-            self._open[name] = task.result()
+            area = self._open[name] = task.result()
+            self.reads.join(area.reads)
 
     async def _load(self, name: BlockName) -> HotArea:
         layer = await self._files.open(name.layer)
@@ -244,6 +249,7 @@ class Areas:
         self._origins.pop(name, None)
         area = self._open.pop(name, None)
         if area is not None:
+            self.reads.leave(area.reads)
             area.close()
 
     async def flush(self) -> None:

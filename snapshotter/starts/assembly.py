@@ -32,6 +32,8 @@ class Blocks:
     areas: Areas
     recordings: Recordings
     files: NodeBlocks
+    page_cache: PageCache | None
+    """None where hot blocks are not put there."""
 
 
 def open_blocks(layout: Layout, files: LayerFiles, config: Hot, device: int) -> Blocks:
@@ -40,10 +42,11 @@ def open_blocks(layout: Layout, files: LayerFiles, config: Hot, device: int) -> 
     `device`: the descriptor of the FUSE connection.
     """
     numbers = Numbers(layout.hot / "numbers", numbers_on_disk(layout.layers))
-    areas = Areas(layout, files, numbers, PageCache(device) if config.page_cache else None)
+    page_cache = PageCache(device) if config.page_cache else None
+    areas = Areas(layout, files, numbers, page_cache)
     rules = RecordingRules(window=config.window, quiet=config.quiet)
     recordings = Recordings(layout.hot / "recordings", numbers, rules)
-    return Blocks(areas, recordings, NodeBlocks(layout, files, areas, recordings))
+    return Blocks(areas, recordings, NodeBlocks(layout, files, areas, recordings), page_cache)
 
 
 @dataclass(frozen=True, slots=True)

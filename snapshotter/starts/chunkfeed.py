@@ -44,7 +44,7 @@ class ChunkFeed:
         """`sources` by the row of the layer in `order`."""
         self.counters = FeedCounters()
         self.over = False
-        self.brought = 0
+        self._began = 0.0
         self._sources = sources
         self._order = order
         self._task: asyncio.Task[Any] | None = None
@@ -67,7 +67,7 @@ class ChunkFeed:
         """
         self._task = asyncio.current_task()
         places = asyncio.Semaphore(_AT_ONCE)
-        began = time.monotonic()
+        self._began = time.monotonic()
 
         async def one(run: FetchRun) -> None:
             try:
@@ -85,13 +85,12 @@ class ChunkFeed:
         finally:
             self._task = None
             self.over = True
-            self.counters.seconds = time.monotonic() - began
 
     async def _bring(self, source: Source, run: FetchRun) -> None:
         area, chunks = source.area, source.reader.chunks
         if area is None:
             await source.reader.prefetch(run.low, run.high)
-            self.brought += chunks.data(run.high - 1)[1] - chunks.data(run.low)[0]
+            self._count(chunks.data(run.high - 1)[1] - chunks.data(run.low)[0])
             return
         low, high = chunks.data(run.low)[0] // BLOCK, -(-chunks.data(run.high - 1)[1] // BLOCK)
         wanted = np.flatnonzero((area.blocks >= low) & (area.blocks < high))
@@ -103,4 +102,8 @@ class ChunkFeed:
                 start, length = blocks.start * BLOCK, len(blocks) * BLOCK
                 data = await source.reader.read(start, length, alone=True)
                 await area.put(part.start + first, data)
-                self.brought += len(data)
+                self._count(len(data))
+
+    def _count(self, brought: int) -> None:
+        self.counters.brought += brought
+        self.counters.seconds = time.monotonic() - self._began

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Literal, TypeAlias
 
 from snapshotter.hot.record import Record
@@ -11,7 +11,7 @@ from snapshotter.ports import PublishedPack
 RecordPolicy: TypeAlias = Literal["auto", "always", "never"]
 
 
-class Course(Enum):
+class Course(StrEnum):
     """How a container starts."""
 
     NATURAL = "natural"

@@ -27,7 +27,7 @@ import numpy as np
 
 from bootseer.errors import BootseerError, RemoteError, first_error
 from snapshotter.hot.unpack import HotBlocks, OpenedPack, PackStream
-from snapshotter.layers.records import BLOCK, I64
+from snapshotter.layers.records import I64
 from snapshotter.ports import BlobSource
 from snapshotter.starts.area import FeedCounters, HotArea
 
@@ -90,6 +90,7 @@ class PackFeed:
         self._at = 0
         """Bytes of the pack that the download has brought."""
         self._rate = rules.first_rate
+        self._began = 0.0
         self._over = False
 
     @property
@@ -101,11 +102,6 @@ class PackFeed:
     def over(self) -> bool:
         """Whether nothing comes any more."""
         return self._over
-
-    @property
-    def brought(self) -> int:
-        """Bytes of hot areas that landed."""
-        return self.counters.frames * self._opened.directory.head.frame_blocks * BLOCK
 
     def cancel(self) -> None:
         """See `area.Feed`: ends the task that runs it."""
@@ -131,7 +127,7 @@ class PackFeed:
             NotFoundError, RemoteError: the pack is not to be had (any more).
             CorruptError: a frame is wrong; nothing of it was used.
         """
-        began = begun.began if begun else time.monotonic()
+        self._began = begun.began if begun else time.monotonic()
         self._task = asyncio.current_task()
         download = begun
         try:
@@ -148,7 +144,6 @@ class PackFeed:
         finally:
             self._over = True
             self._task = None
-            self.counters.seconds = time.monotonic() - began
             for task in self._tasks:
                 task.cancel()
             for frame in list(self._waiting):
@@ -212,6 +207,8 @@ class PackFeed:
         parts = await loop.run_in_executor(self._executor, self._unpack, frame, stored)
         for part in parts:
             self._areas[part.layer_digest].mark(part.position, len(part.data))
+        self.counters.brought += 0 if self._landed[frame] else sum(len(p.data) for p in parts)
+        self.counters.seconds = time.monotonic() - self._began
         self.counters.frames += not self._landed[frame]
         self._landed[frame] = 1
         self._wake(frame)

@@ -31,12 +31,13 @@ from snapshotter.serving.files import LayerFiles
 from snapshotter.serving.layout import LayerRecord, Layout, MountId
 from snapshotter.serving.materialise import materialise_hot
 from snapshotter.serving.workers import Workers
-from snapshotter.starts.area import Feed, HotArea
+from snapshotter.starts.area import Feed, FeedCounters, HotArea
 from snapshotter.starts.areas import BLOCKS, Areas, Origin
 from snapshotter.starts.chunkfeed import ChunkFeed, Source
 from snapshotter.starts.course import Course, Known, StartPolicy, choose
 from snapshotter.starts.feed import Download, FeedRules, PackFeed
 from snapshotter.starts.usefulness import is_useless
+from snapshotter.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +108,8 @@ class HotImages:
         self._with = services
         self._clock = clock
         self._images: dict[tuple[str, str], HotImage] = {}
+        self.feeds = Tally(FeedCounters)
+        """Of all feeds, those that are over included."""
 
     def get(self, image: ImageKey, workload: str = "") -> HotImage:
         """Return what is known and done for an image; the work begins if it has not."""
@@ -142,7 +145,7 @@ class HotImages:
             if not hot.going_on or hot.feed is None or hot.feed.over:
                 continue
             missed = self._missed(hot) - hot.missed_before
-            if is_useless(hot.feed.brought, missed):
+            if is_useless(hot.feed.counters.brought, missed):
                 hot.failure = "containers read other blocks than those that were recorded"
                 fields = {"image": hot.image.reference, "workload": hot.workload}
                 log.warning("hot.useless", extra={"fields": fields | {"missed_bytes": missed}})
@@ -271,7 +274,7 @@ class HotImages:
             )
             _attach(hot, areas, feed)
             try:
-                await feed.run(begun)
+                await self._counted(feed.counters, feed.run(begun))
             except CorruptError as error:  # a mirror's fault, perhaps: ask another once more
                 _warn_of_pack(hot, error)
                 await source.doubt(hot.source)
@@ -285,7 +288,7 @@ class HotImages:
         rows = {row: names[one.layer_digest] for row, one in layers if one.layer_digest in names}
         chunks = await self._chunk_feed(rows, areas, opened.directory.ranges)
         _attach(hot, areas, chunks)
-        await chunks.run()
+        await self._counted(chunks.counters, chunks.run())
 
     async def _open_pack(
         self, hot: HotImage, pack: PublishedPack, source: BlobSource
@@ -338,7 +341,14 @@ class HotImages:
             {row: name for name, row in rows.items()}, areas, merged.ranges
         )
         _attach(hot, areas, feed)
-        await self._run(hot, areas, feed.run())
+        await self._run(hot, areas, self._counted(feed.counters, feed.run()))
+
+    async def _counted(self, counters: FeedCounters, work: Awaitable[None]) -> None:
+        self.feeds.join(counters)
+        try:
+            await work
+        finally:
+            self.feeds.leave(counters)
 
     async def _chunk_feed(
         self, rows: Mapping[int, LayerName], areas: Mapping[LayerName, HotArea], ranges: Ranges

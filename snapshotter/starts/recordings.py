@@ -153,6 +153,11 @@ class Recordings:
                 fields = {"recording": recording.number, "reason": str(error)}
                 log.warning("hot.recording_not_kept", extra={"fields": fields})
 
+    @property
+    def going_on(self) -> int:
+        """How many there are that have not ended."""
+        return len(self._all) - len(self.over())
+
     def describe(self) -> list[dict[str, Any]]:
         """Return the state of every recording, for people and tools."""
         return [

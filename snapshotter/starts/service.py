@@ -11,24 +11,29 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
 from bootseer.errors import BootseerError, UsageError
 from snapshotter.blocks.names import BlockName, Role
+from snapshotter.chunks.reads import ReadCounters
 from snapshotter.hot.record import Record
+from snapshotter.layers.records import BLOCK
 from snapshotter.ports import HotStore, ImageKey
 from snapshotter.serving.files import LayerFiles
 from snapshotter.serving.layout import MountId
 from snapshotter.serving.provider import Provider
 from snapshotter.snapshots.ports import LayerMount, LayerRequest, StartRequest
+from snapshotter.starts.area import FeedCounters
 from snapshotter.starts.areas import Areas
 from snapshotter.starts.course import Course, StartPolicy, choose
 from snapshotter.starts.hotimages import HotImage, HotImages, hot_layer
 from snapshotter.starts.labels import record_policy_of, workload_of
 from snapshotter.starts.packing import Packing, Wanted
 from snapshotter.starts.recordings import Recording, Recordings, WatchedLayer
+from snapshotter.tally import add
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +41,17 @@ _ROUND_S: Final = 1.0
 _REMEMBERED: Final = 32
 """Recordings that are over and still described."""
 _PUBLISHED: Final = "published"
+
+
+class Outcome(StrEnum):
+    """What became of a recording."""
+
+    PUBLISHED = "published"
+    """Somewhere at least."""
+    SMALL = "small"
+    """The container touched too little for a record."""
+    LOST = "lost"
+    """No store took the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +69,30 @@ class StartRules:
     """Of hot blocks that have to be there before a container gets its mounts."""
     wait_most: float = 10.0
     """How long that may take."""
+
+
+@dataclass(slots=True)
+class StartCounters:
+    """What starts came to."""
+
+    courses: dict[Course, int] = field(default_factory=lambda: dict.fromkeys(Course, 0))
+    """Containers that started, by how."""
+    records: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+    """Recordings that are over."""
+
+
+@dataclass(frozen=True, slots=True)
+class HotNumbers:
+    """What there is of hot blocks on this node. Sizes in bytes."""
+
+    recordings: int
+    """Starts being recorded (a count)."""
+    prefetches: int
+    """Images being prefetched (a count)."""
+    size: int
+    """Of all open hot areas."""
+    missing: int
+    """Of these, what is not here."""
 
 
 class Starts:
@@ -83,6 +123,7 @@ class Starts:
         self._calm_at: list[tuple[float, MountId]] = []
         self._finishing: set[int] = set()
         self._recorded: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
+        self.counters = StartCounters()
 
     async def provide(self, request: LayerRequest) -> LayerMount | None:
         """See `LayerProvider`."""
@@ -111,9 +152,11 @@ class Starts:
         """See `LayerProvider`."""
         image = ImageKey(start.image_ref, start.manifest_digest)
         if not (image.reference and image.manifest_digest):
+            self.counters.courses[Course.NATURAL] += 1
             return {}
         workload, policy = self._wishes(start)
         if policy.record == "never" and not policy.prefetch:
+            self.counters.courses[Course.NATURAL] += 1
             return {}
         hot = self._images.get(image, workload)
         deadline = asyncio.get_running_loop().time() + self._rules.patience
@@ -126,10 +169,11 @@ class Starts:
         else:
             chosen = await self._hot(hot, mounts, deadline)
         usable = await self._mounted(chosen)
+        self.counters.courses[course if usable else Course.NATURAL] += 1
         fields = {
             "image": image.reference,
             "workload": workload,
-            "course": course.value,
+            "course": course,
             "layers": len(mounts),
             "stand_ins": len(usable),
         }
@@ -205,7 +249,7 @@ class Starts:
         deadline = asyncio.get_running_loop().time() + self._rules.wait_most
         feeds = [hot.feed for hot in self._images.all() if hot.going_on and hot.feed]
         for feed in feeds:
-            while feed.brought < self._rules.wait_bytes and not feed.over:
+            while feed.counters.brought < self._rules.wait_bytes and not feed.over:
                 if asyncio.get_running_loop().time() > deadline:
                     return
                 await asyncio.sleep(0.02)
@@ -267,9 +311,11 @@ class Starts:
         published = False
         if record.ranges.blocks < self._rules.least_blocks:
             outcome = "too little to be worth keeping"
+            self.counters.records[Outcome.SMALL] += 1
         else:
             outcome = await self._publish(recording, record)
             published = outcome == _PUBLISHED
+            self.counters.records[Outcome.PUBLISHED if published else Outcome.LOST] += 1
         fields: dict[str, Any] = {
             "image": recording.image.reference,
             "workload": recording.workload,
@@ -318,6 +364,26 @@ class Starts:
         """Say whether hot blocks are being fetched."""
         return any(hot.going_on for hot in self._images.all())
 
+    @property
+    def reads(self) -> ReadCounters:
+        """Reads of hot areas so far."""
+        return self._areas.reads.total()
+
+    @property
+    def feeds(self) -> FeedCounters:
+        """What all feeds did so far."""
+        return self._images.feeds.total()
+
+    def numbers(self) -> HotNumbers:
+        """Return what there is of hot blocks."""
+        areas = self._areas.opened().values()
+        return HotNumbers(
+            recordings=self._recordings.going_on,
+            prefetches=sum(hot.going_on for hot in self._images.all()),
+            size=sum(area.size for area in areas),
+            missing=sum(area.missing for area in areas) * BLOCK,
+        )
+
     def describe(self) -> dict[str, Any]:
         """Return what goes on, for people and tools."""
         return {
@@ -329,20 +395,20 @@ class Starts:
     def _describe(self, hot: HotImage) -> dict[str, Any]:
         opened = self._areas.opened()
         areas = [opened[name] for name in hot.areas.values() if name in opened]
+        reads = ReadCounters()
+        for area in areas:
+            add(reads, area.reads)
         return {
             "image": hot.image.reference,
             "manifest": hot.image.manifest_digest,
             "workload": hot.workload,
+            "course": choose(self._rules.policy, hot.known, recording=False),
             "source": hot.source,
             "going_on": hot.going_on,
             "failure": hot.failure,
             "blocks": sum(len(area.blocks) for area in areas),
             "blocks_missing": sum(area.missing for area in areas),
-            "blocks_untouched": sum(area.untouched for area in areas),
-            "reads": sum(area.counters.reads for area in areas),
-            "hits": sum(area.counters.hits for area in areas),
-            "joined": sum(area.counters.joined for area in areas),
-            "misses": sum(area.counters.misses for area in areas),
+            "reads": asdict(reads),
             "feed": asdict(hot.feed.counters) if hot.feed else None,
         }
 

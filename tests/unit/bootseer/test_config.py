@@ -71,6 +71,14 @@ index: {spacing: 1048576}
 
 
 @pytest.mark.parametrize(
+    "address", ["127.0.0.1:9105", "localhost:1", "[::1]:65535", "127.9.8.7:80", ""]
+)
+def test_any_loopback_address_will_do(address: str) -> None:
+    config = parse(Config, f'metrics: {{address: "{address}"}}', "test.yaml")
+    assert config.metrics.address == address
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("log:\n  levle: info", r"test.yaml:2: log.levle: unknown key \(did you mean level\?\)"),
@@ -98,6 +106,12 @@ index: {spacing: 1048576}
         ("fetch: {ahead: 8MB}", r"ahead: expected a size such as 8MiB, found '8MB'"),
         ("fetch: {ahead: -1}", r"ahead: expected a size such as 8MiB, found -1"),
         ("index: {spacing: 1KiB}", r"spacing: expected 65536 to 6.71089e\+07, found 1024"),
+        ("metrics: {address: ':9105'}", r"address: expected a loopback address such as"),
+        ("metrics: {address: '0.0.0.0:9105'}", r"address: expected a loopback address"),
+        ("metrics: {address: '127.0.0.1'}", r"address: expected a loopback address"),
+        ("metrics: {address: '127.0.0.256:1'}", r"address: expected a loopback address"),
+        ("metrics: {address: '127.0.0.1:65536'}", r"address: expected a loopback address"),
+        ("metrics: {address: 9105}", r"address: expected a loopback address"),
         ("log: {level: info", r"test.yaml:\d: not valid YAML"),
         ("a: b: c", r"test.yaml:1: not valid YAML"),
         ("root: !!python/object:os.system x", r"root: expected an absolute path"),

@@ -11,7 +11,8 @@ from world import KEY, make_world
 from bootseer.errors import CorruptError, HostError, RemoteError
 from snapshotter.chunks import cachefile
 from snapshotter.chunks.cachefile import CacheFile
-from snapshotter.chunks.reader import FetchPolicy
+from snapshotter.chunks.reader import FetchPolicy, Purpose
+from snapshotter.chunks.reads import ReadCounters, Source
 
 SIZES = [5000, 0, 3000, 1, 8192, 0, 4096, 700]
 TMP_IS_FINE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -209,3 +210,40 @@ def test_requests_grow_with_the_run_that_they_are_made_for() -> None:
     policy = FetchPolicy()
     sizes = [policy.ahead_request(mib << 20) >> 20 for mib in (1, 4, 8, 12, 16, 32)]
     assert sizes == [1, 1, 2, 3, 4, 4]
+
+
+async def test_a_read_says_what_its_bytes_had_to_wait_for(tmp_path: Path) -> None:
+    with make_world(tmp_path, SIZES) as world:
+        first, second = await asyncio.gather(
+            world.reader.fetch(0, 6000), world.reader.fetch(5000, 1000)
+        )
+        assert (first[1], second[1]) == (Source.DEMAND, Source.JOINED)
+        assert (await world.reader.fetch(100, 5000))[1] is Source.CACHE
+        assert (await world.reader.fetch(5000, 9000))[1] is Source.DEMAND
+
+
+async def test_reads_are_counted_by_source_and_failures_apart(tmp_path: Path) -> None:
+    counters = ReadCounters()
+    with make_world(tmp_path, SIZES) as world:
+        await counters.count(world.reader.fetch(0, 100))
+        data = await counters.count(world.reader.fetch(0, 200))
+        assert data == world.data[:200]
+        world.source.error = RemoteError("gone")
+        with pytest.raises(RemoteError):
+            await counters.count(world.reader.fetch(9000, 100))
+    assert counters.reads == {Source.CACHE: 1, Source.JOINED: 0, Source.DEMAND: 1}
+    assert counters.bytes == {Source.CACHE: 200, Source.JOINED: 0, Source.DEMAND: 100}
+    assert counters.failed == 1
+
+
+async def test_fetched_bytes_are_counted_by_what_they_are_fetched_for(tmp_path: Path) -> None:
+    with make_world(tmp_path, [1000] * 100, ahead_least=2000, ahead_run=2000) as world:
+        for offset in range(0, 4000, 500):
+            await world.reader.read(offset, 500)
+        await asyncio.sleep(0.05)
+        await world.reader.prefetch(40, 41)
+        await world.reader.prefetch(50, 52, Purpose.FILL)
+        await world.reader.fetch_idle(60)
+    fetched = world.reader.counters.fetched
+    assert all(fetched[purpose] > 0 for purpose in Purpose)
+    assert sum(fetched.values()) == sum(length for _, length in world.source.asked)

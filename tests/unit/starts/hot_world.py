@@ -13,6 +13,7 @@ import numpy as np
 
 from bootseer.errors import RemoteError
 from snapshotter.chunks.cachefile import CacheFile
+from snapshotter.chunks.reads import Source
 from snapshotter.hot.hashtree import tree_of_area
 from snapshotter.hot.pack import PackSettings, build_pack
 from snapshotter.hot.ranges import make_ranges
@@ -79,12 +80,12 @@ class DataOfLayer:
     fails: bool = False
     reads: int = 0
 
-    async def read(self, offset: int, length: int) -> bytes:
+    async def fetch(self, offset: int, length: int) -> tuple[bytes, Source]:
         self.reads += 1
         await asyncio.sleep(0)
         if self.fails:
             raise RemoteError("no chunk")
-        return self.data[offset : offset + length]
+        return self.data[offset : offset + length], Source.DEMAND
 
 
 class RefusingCache(CacheFile):

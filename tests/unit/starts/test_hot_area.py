@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootseer.errors import BootseerError, RemoteError
+from snapshotter.chunks.reads import Source
 from snapshotter.layers.records import BLOCK
 from snapshotter.starts.area import FeedCounters
 from snapshotter.starts.feed import FeedRules
@@ -107,9 +108,8 @@ async def test_reads_without_a_feed_come_from_the_data_area_and_stay(tmp_path: P
         before = world.data.reads
         assert await world.area.read(BLOCK, 4 * BLOCK) == world.right[BLOCK : 5 * BLOCK]
         assert world.data.reads == before
-        counters = world.area.counters
-        assert (counters.reads, counters.hits, counters.misses) == (2, 1, 1)
-        assert world.area.untouched == HOT - 4
+        reads = world.area.reads.reads
+        assert reads == {Source.CACHE: 1, Source.JOINED: 0, Source.DEMAND: 1}
 
 
 async def test_blocks_that_follow_each_other_in_the_layer_are_read_with_one_request(
@@ -125,14 +125,13 @@ async def test_a_read_past_the_end_is_short(tmp_path: Path) -> None:
         assert await world.area.read(SIZE - 10, 100) == world.right[-10:]
         assert await world.area.read(SIZE, 1) == b""
         assert await world.area.read(SIZE + 5, 100) == b""
-        assert world.area.untouched == HOT - 1
+        assert sum(world.area.reads.bytes.values()) == 10
 
 
 class Promising:
     """A feed that promises blocks and never brings them."""
 
     over = False
-    brought = 0
 
     def __init__(self) -> None:
         self.counters = FeedCounters()

@@ -7,6 +7,7 @@ import pytest
 from hot_world import HASTY, HotWorld, hot_world
 
 from bootseer.errors import CorruptError, RemoteError
+from snapshotter.chunks.reads import Source
 from snapshotter.layers.records import BLOCK
 from snapshotter.starts import feed as feeds
 
@@ -39,6 +40,7 @@ async def test_a_pack_comes_in_with_one_request(tmp_path: Path) -> None:
         assert feed.over
         assert feed.counters.bytes == len(world.source.pack)
         assert feed.counters.frames == world.opened.frames
+        assert feed.counters.brought == world.area.size
         assert len(world.source.streamed) == 1
         assert world.source.read_at == []
 
@@ -50,7 +52,7 @@ async def test_who_waits_for_what_comes_soon_waits_for_the_download(tmp_path: Pa
         assert await world.area.read(19 * BLOCK, BLOCK) == world.right[19 * BLOCK :]
         await running
         assert world.source.read_at == []
-        assert (world.area.counters.joined, world.area.counters.misses) == (1, 0)
+        assert world.area.reads.reads == {Source.CACHE: 0, Source.JOINED: 1, Source.DEMAND: 0}
 
 
 async def test_who_waits_for_what_comes_late_overtakes_the_download(tmp_path: Path) -> None:
@@ -62,7 +64,7 @@ async def test_who_waits_for_what_comes_late_overtakes_the_download(tmp_path: Pa
         assert b"".join(await asyncio.gather(*reads)) == world.right[17 * BLOCK :]
         assert world.source.read_at == [world.opened.place(4)[0]], "one request for all three"
         assert feed.counters.rushed == 1
-        assert (world.area.counters.joined, world.area.counters.misses) == (3, 0)
+        assert world.area.reads.reads == {Source.CACHE: 0, Source.JOINED: 3, Source.DEMAND: 0}
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
