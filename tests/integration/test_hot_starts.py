@@ -78,7 +78,7 @@ def test_with_a_pack_hot_reads_fetch_no_chunk_and_the_pack_is_fetched_once(site:
     found = hot(site.second, image)
     assert courses(site.second, image) == ["pack"]
     assert found["source"] == pack.digest
-    assert found["misses"] == 0
+    assert found["reads"]["reads"]["demand"] == 0
     assert found["feed"]["bytes"] == pack.size
     assert site.registry.bytes_of(pack.digest) - sent == pack.size
     assert [site.registry.bytes_of(layer) for layer in image.layers] == before, "chunks were read"
