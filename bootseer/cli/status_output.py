@@ -28,6 +28,7 @@ def status_view(status: Mapping[str, Any]) -> RenderableType:
     if hot["images"]:
         parts += [Text(), _images(hot["images"])]
         parts += [_failure(one) for one in hot["images"] if one["failure"]]
+        parts += [_unused(one) for one in hot["images"] if one["blocks_unused"] is not None]
     parts += [_recording(one) for one in hot["recordings"] if one["going_on"]]
     if status["layers"]:
         parts += [Text(), _layers(status["layers"])]
@@ -102,13 +103,21 @@ def _rate(image: Mapping[str, Any]) -> str:
 
 
 def _failure(image: Mapping[str, Any]) -> Text:
-    return Text(f"{printable(image['image'].encode())}: {printable(image['failure'].encode())}")
+    return Text(f"{_name(image)}: {printable(image['failure'].encode())}")
+
+
+def _unused(image: Mapping[str, Any]) -> Text:
+    share = image["blocks_unused"] / max(image["blocks"], 1)
+    return Text(f"{_name(image)}: {100 * share:.0f} % of its hot blocks unused by the first start")
+
+
+def _name(one: Mapping[str, Any]) -> str:
+    workload = printable((one["workload"] or "default").encode())
+    return f"{printable(one['image'].encode())} ({workload})"
 
 
 def _recording(one: Mapping[str, Any]) -> Text:
-    workload = printable((one["workload"] or "default").encode())
-    size = size_text(one["blocks"] * _BLOCK)
-    return Text(f"recording {printable(one['image'].encode())} ({workload}): {size} so far")
+    return Text(f"recording {_name(one)}: {size_text(one['blocks'] * _BLOCK)} so far")
 
 
 def _layers(layers: Sequence[Mapping[str, Any]]) -> Table:

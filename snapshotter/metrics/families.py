@@ -109,6 +109,16 @@ def _hot(numbers: NodeNumbers) -> list[Family]:
             "Bytes of the open hot areas that are not on this node.",
             Sample(hot.missing),
         ),
+        _gauge(
+            "bootseer_hot_measured_bytes",
+            "Size of those of them of which it is known what their first start used.",
+            Sample(hot.measured),
+        ),
+        _gauge(
+            "bootseer_hot_unused_bytes",
+            "Bytes of these that were prefetched, and not read by that start.",
+            Sample(hot.unused),
+        ),
     ]
 
 

@@ -104,6 +104,8 @@ class HotArea:
         self.cache = cache
         self.reads = ReadCounters()
         """Of its block file."""
+        self.unused: int | None = None
+        """Blocks that the first start did not read (a count); None while that is not known."""
         self.feed: Feed | None = None
         self._blocks = blocks
         self._data = data

@@ -23,6 +23,7 @@ from snapshotter.starts.ownstore import open_own_store
 from snapshotter.starts.packing import Packing
 from snapshotter.starts.recordings import Recordings
 from snapshotter.starts.service import StartRules, Starts
+from snapshotter.starts.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ def open_starts(
         blocks.recordings,
         (own, shared),
         packing if config.pack == "auto" else None,
+        Usage(around.layout, blocks.areas, around.workers, config.window),
         rules,
         around.spawn,
     )

@@ -26,13 +26,14 @@ from snapshotter.serving.files import LayerFiles
 from snapshotter.serving.layout import MountId
 from snapshotter.serving.provider import Provider
 from snapshotter.snapshots.ports import LayerMount, LayerRequest, StartRequest
-from snapshotter.starts.area import FeedCounters
+from snapshotter.starts.area import FeedCounters, HotArea
 from snapshotter.starts.areas import Areas
 from snapshotter.starts.course import Course, StartPolicy, choose
 from snapshotter.starts.hotimages import HotImage, HotImages, hot_layer
 from snapshotter.starts.labels import record_policy_of, workload_of
 from snapshotter.starts.packing import Packing, Wanted
 from snapshotter.starts.recordings import Recording, Recordings, WatchedLayer
+from snapshotter.starts.usage import Usage
 from snapshotter.tally import add
 
 log = logging.getLogger(__name__)
@@ -93,6 +94,10 @@ class HotNumbers:
     """Of all open hot areas."""
     missing: int
     """Of these, what is not here."""
+    measured: int
+    """Of the open hot areas whose first start is over, and of which it is known what it used."""
+    unused: int
+    """Of these, what it did not read."""
 
 
 class Starts:
@@ -107,6 +112,7 @@ class Starts:
         recordings: Recordings,
         stores: Sequence[HotStore],
         packing: Packing | None,
+        usage: Usage,
         rules: StartRules,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
@@ -120,6 +126,7 @@ class Starts:
         self._rules = rules
         self._spawn = spawn
         self._packing = packing
+        self._usage = usage
         self._calm_at: list[tuple[float, MountId]] = []
         self._finishing: set[int] = set()
         self._recorded: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
@@ -237,7 +244,9 @@ class Starts:
             return True
 
         done = await asyncio.gather(*(one(mount) for mount in chosen.values()))
-        calm = asyncio.get_running_loop().time() + self._rules.calm
+        now = asyncio.get_running_loop().time()
+        self._usage.started(chosen.values(), now)
+        calm = now + self._rules.calm
         self._calm_at += [
             (calm, mount) for mount in chosen.values() if mount.variant.role is Role.HOT
         ]
@@ -302,6 +311,7 @@ class Starts:
         for mount in due:
             await self._provider.raise_read_ahead(mount)
         await self._areas.flush()
+        self._spawn(self._usage.measure_due(now))
         if self._packing:
             self._spawn(self._pack(self._packing))
 
@@ -377,11 +387,14 @@ class Starts:
     def numbers(self) -> HotNumbers:
         """Return what there is of hot blocks."""
         areas = self._areas.opened().values()
+        measured = [(area.size, area.unused) for area in areas if area.unused is not None]
         return HotNumbers(
             recordings=self._recordings.going_on,
             prefetches=sum(hot.going_on for hot in self._images.all()),
             size=sum(area.size for area in areas),
             missing=sum(area.missing for area in areas) * BLOCK,
+            measured=sum(size for size, _ in measured),
+            unused=sum(unused for _, unused in measured) * BLOCK,
         )
 
     def describe(self) -> dict[str, Any]:
@@ -408,9 +421,16 @@ class Starts:
             "failure": hot.failure,
             "blocks": sum(len(area.blocks) for area in areas),
             "blocks_missing": sum(area.missing for area in areas),
+            "blocks_unused": _unused(areas),
             "reads": asdict(reads),
             "feed": asdict(hot.feed.counters) if hot.feed else None,
         }
+
+
+def _unused(areas: Sequence[HotArea]) -> int | None:
+    """Return how many blocks the first start on these did not read; None if that is not known."""
+    known = [area.unused for area in areas if area.unused is not None]
+    return sum(known) if known and len(known) == len(areas) else None
 
 
 async def _until(event: asyncio.Event, deadline: float) -> bool:

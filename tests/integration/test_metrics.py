@@ -14,7 +14,9 @@ from benchmarks.lab.workdir import work_directory
 pytestmark = pytest.mark.containers
 
 PORT = free_port()
-SETTINGS = f'metrics:\n  address: "127.0.0.1:{PORT}"\nhot:\n  quiet: 1\nfill:\n  rate: 0\n'
+SETTINGS = (
+    f'metrics:\n  address: "127.0.0.1:{PORT}"\nhot:\n  quiet: 1\n  window: 6\nfill:\n  rate: 0\n'
+)
 
 Numbers = dict[str, float]
 
@@ -90,6 +92,26 @@ def test_a_start_with_hot_blocks_is_counted_as_one(node: Whole, image: SmallImag
     assert [one["course"] for one in told] == ["records"]
     shown = bootseer("status", "--config", str(node.daemon.config))
     assert re.search(rf"{re.escape(image.reference)} +default +records .*100% of", shown), shown
+
+
+@pytest.mark.parametrize(("script", "used"), [("sha256sum {}", True), ("true", False)])
+def test_what_was_prefetched_and_not_read_is_told_when_the_start_is_over(
+    node: Whole, image: SmallImage, script: str, used: bool
+) -> None:
+    node.pull(image.reference)
+    node.run(image.reference, "sha256sum", image.big)
+    recorded = 'bootseer_records_total{outcome="published"}'
+    wait_for(lambda: numbers(node)[recorded] == 1, "the record", seconds=60)
+    node.run(image.reference, "sh", "-c", script.format(image.big))
+    assert node.daemon.status()["hot"]["images"][0]["blocks_unused"] is None
+    assert numbers(node)["bootseer_hot_measured_bytes"] == 0
+    measured = "bootseer_hot_measured_bytes"
+    wait_for(lambda: numbers(node)[measured] > 0, "the measurement", seconds=60)
+    found = numbers(node)
+    share = found["bootseer_hot_unused_bytes"] / found[measured]
+    assert share < 0.05 if used else share > 0.5
+    told = node.daemon.status()["hot"]["images"][0]
+    assert told["blocks_unused"] * 4096 == found["bootseer_hot_unused_bytes"]
 
 
 def test_counters_do_not_go_down_when_layers_are_removed(node: Whole, image: SmallImage) -> None:

@@ -24,7 +24,7 @@ def node_numbers() -> NodeNumbers:
         page_cache=PageCacheCounters(10, 11),
         registry=Statistics(),
         starts=StartCounters(),
-        hot=HotNumbers(12, 13, 14 << 12, 15 << 12),
+        hot=HotNumbers(12, 13, 14 << 12, 15 << 12, 14 << 12, 2 << 12),
         fill=FillNumbers(FillStage.PAUSED, Pause.DISK, 16, 17, 18),
         audits=AuditCounters(19, 20),
         poisoned_indexes=21,

@@ -36,6 +36,7 @@ def hot_image(**more: Any) -> dict[str, Any]:
         "failure": "",
         "blocks": 25_600,
         "blocks_missing": 5_120,
+        "blocks_unused": None,
         "reads": asdict(reads),
         "feed": feed,
     }
@@ -70,9 +71,15 @@ def test_a_prefetch_is_shown_with_progress_rate_and_waits() -> None:
     assert re.match(rf"{REFERENCE} +train +pack +━+╸ +80% of 104.9 MB +41.9 MB/s +1,234 +56", line)
 
 
+def test_what_was_prefetched_for_nothing_is_shown_once_it_is_known() -> None:
+    assert "unused" not in shown(document(images=[hot_image()]))
+    told = shown(document(images=[hot_image(blocks_unused=2_560)]))
+    assert f"{REFERENCE} (train): 10 % of its hot blocks unused" in told
+
+
 def test_why_a_prefetch_was_given_up_is_shown() -> None:
     told = shown(document(images=[hot_image(failure="the registry is gone")]))
-    assert f"{REFERENCE}: the registry is gone" in told
+    assert f"{REFERENCE} (train): the registry is gone" in told
 
 
 def test_a_recording_that_goes_on_is_shown() -> None:
