@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 from rich.console import Console
@@ -37,16 +37,16 @@ def command(config_path: Path, watch: bool, as_json: bool) -> None:
         raise UsageError(
             "--watch is for a terminal", hint="run it without --watch, again and again"
         )
+    if watch:
+        _watch(console, socket)
     status = asyncio.run(fetch_status(socket))
     if as_json:
         print(json.dumps(status, indent=1))
-    elif watch:
-        _watch(console, socket)
     else:
         console.print(status_view(status))
 
 
-def _watch(console: Console, socket: Path) -> None:
+def _watch(console: Console, socket: Path) -> NoReturn:
     with Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
         while True:
             live.update(status_view(asyncio.run(fetch_status(socket))), refresh=True)
