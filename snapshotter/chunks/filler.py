@@ -17,13 +17,13 @@ from typing import Any, Protocol
 class Fillable(Protocol):
     """What the filler needs of a layer's reader."""
 
-    def next_missing(self, chunk: int, reach: int) -> int | None:
-        """Return the first chunk from `chunk` that is neither at hand nor on its way, if it lies
-        within `reach` bytes of the blob."""
+    def next_missing(self, chunk: int, reach: int) -> tuple[int, int] | None:
+        """Return the next run of chunks that are neither at hand nor on their way, for one request,
+        if it begins within `reach` bytes of the blob from `chunk` on."""
         ...
 
-    def fetch_idle(self, chunk: int) -> Awaitable[object]:
-        """Start to fetch a chunk; done when it was fetched or failed. Never raises."""
+    def fetch_idle(self, low: int, high: int) -> Awaitable[object]:
+        """Start to fetch a run; done when it was fetched or failed. Never raises."""
         ...
 
 
@@ -49,10 +49,10 @@ class Filler:
         try:
             while self._target is not None:
                 layer, start = self._target
-                chunk = layer.next_missing(start, self._reach)
-                if chunk is None:
+                run = layer.next_missing(start, self._reach)
+                if run is None:
                     self._target = None
                 else:
-                    await layer.fetch_idle(chunk)
+                    await layer.fetch_idle(*run)
         finally:
             self._running = False

@@ -64,6 +64,8 @@ class FetchPolicy:
 
     demand_run: int = 2 << 20
     """Most bytes that one demand request brings."""
+    idle_run: int = 256 << 10
+    """Most bytes that one request of the filler brings."""
     ahead_run: int = 1 << 20
     """Most bytes that one read-ahead request brings, at the beginning of a run."""
     ahead_run_most: int = 4 << 20
@@ -274,23 +276,25 @@ class LayerReader:
                 loose[chunk] = data
         return loose
 
-    def next_missing(self, chunk: int, reach: int) -> int | None:
-        """Return the first chunk from `chunk` on, within `reach`, that is not here nor coming."""
+    def next_missing(self, chunk: int, reach: int) -> tuple[int, int] | None:
+        """Return the next run of chunks, within `reach` of `chunk`, that are not here nor coming."""
         if chunk >= len(self._chunks):
             return None
-        for candidate in range(chunk, self._chunks.reach(chunk, reach)):
-            if self._absent(candidate):
-                return candidate
-        return None
+        end = self._chunks.reach(chunk, reach)
+        low = next((c for c in range(chunk, end) if self._absent(c)), None)
+        if low is None:
+            return None
+        end = min(end, self._chunks.reach(low, self._services.policy.idle_run))
+        return low, next((c for c in range(low, end) if not self._absent(c)), end)
 
     def _absent(self, chunk: int) -> bool:
         """Say whether a chunk is neither here nor coming."""
         return not (chunk in self._presence or chunk in self._flights or chunk in self._uncached)
 
-    def fetch_idle(self, chunk: int) -> Awaitable[object]:
-        """Start to fetch one chunk that nobody asked for."""
-        self._launch(chunk, chunk + 1, Purpose.IDLE)
-        return asyncio.wait([self._flights[chunk]])
+    def fetch_idle(self, low: int, high: int) -> Awaitable[object]:
+        """Start to fetch chunks `[low, high)` that nobody asked for."""
+        self._launch(low, high, Purpose.IDLE)
+        return asyncio.wait([self._flights[chunk] for chunk in range(low, high)])
 
     def _raise_recent(self, wanted: list[int]) -> None:
         now = time.monotonic()

@@ -68,8 +68,18 @@ async def test_an_idle_link_brings_what_lies_behind_the_last_miss_and_no_more(
         assert present == [50, 51, 52, 53, 54]
 
 
+async def test_an_idle_link_brings_neighbours_with_one_request(tmp_path: Path) -> None:
+    with make_world(tmp_path, [1000] * 100, idle=8000, idle_run=3100) as world:
+        await world.reader.read(50_000, 100)
+        while world.tasks:
+            await asyncio.sleep(0.01)
+        present = [c for c in range(100) if c in world.reader.cache.presence]
+        assert present == list(range(50, 58))
+        assert len(world.source.asked) == 4
+
+
 async def test_an_idle_link_turns_to_the_newest_miss(tmp_path: Path) -> None:
-    with make_world(tmp_path, [1000] * 100, idle=50_000) as world:
+    with make_world(tmp_path, [1000] * 100, idle=50_000, idle_run=1000) as world:
         world.source.delay = 0.005
         await world.reader.read(0, 100)
         await world.reader.read(60_000, 100)
@@ -243,7 +253,7 @@ async def test_fetched_bytes_are_counted_by_what_they_are_fetched_for(tmp_path: 
         await asyncio.sleep(0.05)
         await world.reader.prefetch(40, 41)
         await world.reader.prefetch(50, 52, Purpose.FILL)
-        await world.reader.fetch_idle(60)
+        await world.reader.fetch_idle(60, 61)
     fetched = world.reader.counters.fetched
     assert all(fetched[purpose] > 0 for purpose in Purpose)
     assert sum(fetched.values()) == sum(length for _, length in world.source.asked)
