@@ -277,7 +277,8 @@ class LayerReader:
         return loose
 
     def next_missing(self, chunk: int, reach: int) -> tuple[int, int] | None:
-        """Return the next run of chunks, within `reach` of `chunk`, that are not here nor coming."""
+        """Return the next run of chunks, within `reach` of `chunk`, that are neither here nor
+        coming, as far as one request goes."""
         if chunk >= len(self._chunks):
             return None
         end = self._chunks.reach(chunk, reach)
