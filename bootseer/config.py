@@ -152,6 +152,28 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
+class Hdfs:
+    """Mounts whose files are striped (`bootseer hdfs mount`)."""
+
+    stripe_unit: Annotated[Bytes, Range(4 << 10, 64 << 20)] = Bytes(1 << 20)
+    """Bytes that lie together in one stripe; a power of two."""
+    stripe_count: Annotated[int, Range(1, 256)] = 8
+    """Stripes of a new file."""
+    small: Annotated[Bytes, Range(0, 64 << 20)] = Bytes(4 << 20)
+    """Largest file that stays one plain file."""
+    cache: Annotated[Bytes, Range(16 << 20, 1 << 50)] = Bytes(256 << 20)
+    """Memory for what was read and read ahead, of all files together."""
+    ahead: Bytes = Bytes(64 << 20)
+    """Most bytes that are read ahead of one sequential reader; at most half of the cache."""
+    spool: Path = Path("/var/lib/bootseer/spool")
+    """Directory on a local disk for writes in any order, until they are published."""
+    read_ahead_kb: KiB = 4096
+    """Read-ahead of the kernel, in KiB."""
+    timeout: Seconds = 60.0
+    """Seconds that the store may take for one call before it counts as failed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All of it. Times in seconds, sizes in bytes unless the name says otherwise."""
 
@@ -171,6 +193,7 @@ class Config:
     fill: Fill = field(default_factory=Fill)
     hot: Hot = field(default_factory=Hot)
     metrics: Metrics = field(default_factory=Metrics)
+    hdfs: Hdfs = field(default_factory=Hdfs)
 
 
 def load(path: Path) -> Config:

@@ -23,10 +23,9 @@ from typing import Final
 import pyfuse3
 import pyfuse3.asyncio
 
-from bootseer import logs
+from bootseer import kernel, logs
 from bootseer.config import Config, load
 from bootseer.errors import BootseerError, HostError, first_error
-from snapshotter.blocks import kernel
 from snapshotter.blocks.filesystem import BlockFiles, BlockFilesystem
 from snapshotter.blocks.keeper import notify
 from snapshotter.blocks.takeover import Handover

@@ -24,6 +24,7 @@ INTERRUPTED: Final = 130
 NOUNS: Final = {
     "completion": Place("bootseer.cli.completion:command", "Print shell completion."),
     "doctor": Place("bootseer.cli.doctor:command", "Check this machine."),
+    "hdfs": Place("bootseer.cli.hdfs:group", "Mount directories with striped files."),
     "hot": Place("bootseer.cli.hot:group", "Look after what start-ups touch first."),
     "image": Place("bootseer.cli.image:group", "Index images and look into them."),
     "snapshotter": Place("bootseer.cli.snapshotter:group", "Run the snapshotter, or ask it."),

@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from snapshotter.blocks import kernel, lock
+from bootseer import kernel
+from snapshotter.blocks import lock
 
 MAX_DEATHS: Final = 5
 """Servers that may die within `DEATHS_WINDOW_S` before the connection is given up."""

@@ -13,7 +13,7 @@
 import os
 from dataclasses import dataclass
 
-from snapshotter.blocks import kernel
+from bootseer import kernel
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from typing import Final, Protocol
 
 from bootseer.atomic import write_atomic
 from bootseer.errors import BootseerError, CorruptError, NotFoundError, RemoteError
-from snapshotter.blocks.kernel import mounts_below
+from bootseer.kernel import mounts_below
 from snapshotter.blocks.names import (
     LOCAL,
     NATURAL,

@@ -1,4 +1,4 @@
-"""What the keeper says to the kernel: mount(2), FUSE device, connection control. Stdlib only.
+"""What is said to the kernel about mounts: mount(2), FUSE device, connection control. Stdlib only.
 
 References: fuse(4), Linux `include/uapi/linux/fuse.h`, mount(2).
 """

@@ -1,0 +1,22 @@
+"""`bootseer hdfs`: mount directories whose files are striped, and look into them."""
+
+import click
+
+from bootseer.cli.lazy import LazyGroup, Place
+
+
+@click.command(
+    "hdfs",
+    cls=LazyGroup,
+    places={
+        "mount": Place("bootseer.cli.hdfs_mount:mount", "Mount a store, until stopped."),
+        "stat": Place("bootseer.cli.hdfs_stat:command", "Show how a file is stored."),
+        "umount": Place("bootseer.cli.hdfs_mount:umount", "Unmount a store, also a busy one."),
+    },
+    short_help="Mount directories with striped files.",
+)
+def group() -> None:
+    """Mount directories whose files are striped over many files of a store.
+
+    A store is `file:///directory`.
+    """

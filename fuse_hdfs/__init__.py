@@ -1,0 +1,1 @@
+"""A checkpoint mount whose files are striped over many HDFS files."""

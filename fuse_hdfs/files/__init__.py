@@ -1,0 +1,1 @@
+"""Files as readers and writers have them: striped reading, writing, publishing."""

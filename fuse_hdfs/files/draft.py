@@ -1,0 +1,318 @@
+"""Changes to one file that are not published yet.
+
+A draft is in one of three states, and only goes from one to a later one:
+
+- *small*: all of the file is in memory, and is published as a plain file;
+- *streaming*: writes follow each other; units go to a segment's stripes as they fill up;
+- *spooled*: what changed is in whole units in a local file; the rest is in the base.
+
+The *base* is what lies under the changes: the manifest that the draft began with, and segments that
+it has written since, which nobody else knows.
+
+Concurrency: its owner (`OpenFile`) calls one method at a time. A method that fails or is cancelled
+may leave the draft without some of the bytes of that write, as write(2) may; `publish` that fails
+leaves everything to be published again, except that a stream that broke is lost: then every later
+call raises the same error, so that nobody takes a file with a gap for a good one.
+"""
+
+import errno
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+from fuse_hdfs import limits
+from fuse_hdfs.files.reading import StripedReader, reader_of
+from fuse_hdfs.files.spool import Spool
+from fuse_hdfs.files.volume import Version, Volume
+from fuse_hdfs.files.writing import SegmentWriter
+from fuse_hdfs.striping.layout import Manifest, Segment, pieces, resized, spliced, units_of
+
+T = TypeVar("T")
+
+COMPACT: Final = 64
+"""Segments from which on a file is written anew, whole, at its next publication."""
+
+
+class _Stream:
+    """Units that follow each other, on their way to a new segment."""
+
+    def __init__(self, writer: SegmentWriter, first: int, tail: bytes) -> None:
+        self.writer = writer
+        self.first = first
+        """Number of the first unit."""
+        self.tail = bytearray(tail)
+        """What does not fill a unit yet."""
+
+
+class Draft:
+    """What one file will be."""
+
+    def __init__(
+        self, volume: Volume, spool_directory: Path, path: Callable[[], str], version: Version
+    ) -> None:
+        """Begin with a version of the file at `path`; call `open` before anything else."""
+        self._volume = volume
+        self._directory = spool_directory
+        self._version = version
+        self._path = path
+        unit = volume.settings.striping.unit
+        self._base = version.manifest or Manifest(unit, 0)
+        self._small: bytearray | None = None
+        self._stream: _Stream | None = None
+        self._spool: Spool | None = None
+        self._broken: OSError | None = None
+        self._own: dict[str, Segment] = {}
+        self.size = version.size
+        """Bytes."""
+
+    @property
+    def _unit(self) -> int:
+        return self._base.unit
+
+    async def open(self, *, truncate: bool, content: bytes | None = None) -> None:
+        """Take over what the file has, or nothing of it; `content` is that, where it is known."""
+        if truncate:
+            self.size, self._small = 0, bytearray()
+            self._base = Manifest(self._volume.settings.striping.unit, 0)
+        elif content is not None:
+            self._small = bytearray(content)
+        elif self._version.manifest is None:
+            await self._take_over_plain()
+
+    async def write(self, offset: int, data: bytes) -> None:
+        """Write at any place. OSError: ENOSPC, EDQUOT, EIO, ETIMEDOUT, EFBIG ..."""
+        end = offset + len(data)
+        self._check(end)
+        if self._small is not None and end <= self._volume.settings.small:
+            self._small.extend(bytes(max(0, end - len(self._small))))
+            self._small[offset:end] = data
+        else:
+            await self._leave_small()
+            if await self._streams_to(offset):
+                await self._feed(data)
+            else:
+                await self._settle()
+                await self._write_spool(offset, data)
+        self.size = max(self.size, end)
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Return bytes of the file with all changes; fewer only at its end."""
+        self._check()
+        length = max(0, min(length, self.size - offset))
+        if self._small is not None:
+            return bytes(self._small[offset : offset + length])
+        stream = self._stream
+        if stream is not None and offset + length > stream.first * self._unit:
+            await self._settle()
+        reader = StripedReader(self._volume, resized(self._base, self.size))
+        parts = []
+        for piece in pieces(offset, length, self._unit):
+            if self._spool is not None and piece.unit in self._spool.numbers:
+                parts.append(await self._spool.read(piece.unit, piece.start, piece.length))
+            else:
+                start = piece.unit * self._unit + piece.start
+                parts.append(await reader.read(start, piece.length))
+        return b"".join(parts)
+
+    async def resize(self, size: int) -> None:
+        """Cut the file, or let it grow by zeros. OSError as `write`."""
+        self._check(size)
+        if self._small is not None and size <= self._volume.settings.small:
+            del self._small[size:]
+            self._small.extend(bytes(size - len(self._small)))
+            self.size = size
+            return
+        await self._leave_small()
+        if size < self.size or self._stream is not None:
+            await self._settle()
+        number, start = divmod(size, self._unit)
+        if size < self.size and start:
+            await self._to_spool(number)
+            if self._spool is not None:
+                await self._spool.write(number, start, bytes(self._unit - start))
+        if self._spool is not None:
+            self._spool.forget_from(units_of(size, self._unit))
+        self._base = resized(self._base, size)
+        self.size = size
+
+    async def publish(self) -> bytes | Manifest:
+        """Write what is not written yet; return what the file is to be.
+
+        All of its stripes survive a crash once this returns.
+        """
+        self._check()
+        if self._small is not None:
+            if self._volume.is_plain(self._small):
+                return bytes(self._small)
+            await self._leave_small()
+        await self._end_stream()
+        numbers = self._to_write()
+        if numbers:
+            writer = self._volume.writer(self._unit)
+            await self._guarded(self._write_units(writer, numbers), writer)
+            self._add(await self._guarded(writer.finish(), writer), numbers)
+            self._drop_spool()
+        self._base = resized(self._base, self.size)
+        return self._base
+
+    def published(self) -> list[Segment]:
+        """Return what is not needed any more now that the base is published."""
+        named = {segment.id for segment in self._base.segments} if self._small is None else set()
+        old = self._version.manifest.segments if self._version.manifest else ()
+        return [one for one in (*old, *self._own.values()) if one.id not in named]
+
+    async def abandon(self) -> None:
+        """Give up all changes, and remove what was written for them."""
+        self._drop_spool()
+        if self._stream is not None:
+            await self._stream.writer.abandon()
+            self._stream = None
+        await self._volume.discard(self._own.values())
+
+    # States
+
+    async def _take_over_plain(self) -> None:
+        """Hold a small file in memory; stripe a large one that another tool wrote."""
+        reader = reader_of(self._volume, self._version, self._path)
+        if self.size <= self._volume.settings.small:
+            self._small = bytearray(await reader.read(0, self.size))
+            return
+        writer = self._volume.writer()
+        self._stream = _Stream(writer, 0, b"")
+        for piece in pieces(0, self.size, self._unit):
+            start = piece.unit * self._unit
+            await self._feed(await reader.read(start, piece.length))
+
+    async def _leave_small(self) -> None:
+        content, self._small = self._small, None
+        if content:
+            self._stream = _Stream(self._volume.writer(self._unit), 0, b"")
+            await self._feed(bytes(content))
+
+    async def _streams_to(self, offset: int) -> bool:
+        """Say whether a write at `offset` goes on with a stream, or begins one."""
+        stream = self._stream
+        if stream is not None:
+            return offset == self._front(stream)
+        number, start = divmod(offset, self._unit)
+        if self._spool is not None or (start and offset != self.size):
+            return False
+        tail = (await self._base_unit(number))[:start] if start else b""
+        self._stream = _Stream(self._volume.writer(self._unit), number, tail)
+        return True
+
+    def _front(self, stream: _Stream) -> int:
+        return (stream.first + stream.writer.units) * self._unit + len(stream.tail)
+
+    async def _feed(self, data: bytes) -> None:
+        stream = self._stream
+        if stream is None:
+            raise AssertionError("no stream")
+        unit, rest = self._unit, memoryview(data)
+        if stream.tail:
+            need = unit - len(stream.tail)
+            stream.tail += rest[:need]
+            rest = rest[need:]
+            if len(stream.tail) < unit:
+                return
+            full, stream.tail = bytes(stream.tail), bytearray()
+            await self._guarded(stream.writer.add(full), stream.writer)
+        while len(rest) >= unit:
+            await self._guarded(stream.writer.add(bytes(rest[:unit])), stream.writer)
+            rest = rest[unit:]
+        stream.tail += rest
+
+    async def _end_stream(self) -> None:
+        """Close a stream; its tail is the segment's last unit if the file ends there."""
+        stream = self._stream
+        if stream is not None and stream.tail and self._front(stream) == self.size:
+            tail, stream.tail = bytes(stream.tail), bytearray()
+            await self._guarded(stream.writer.add(tail), stream.writer)
+        await self._settle()
+
+    async def _settle(self) -> None:
+        """Leave the streaming state: units become part of the base, the tail goes to the spool."""
+        stream, self._stream = self._stream, None
+        if stream is None:
+            return
+        writer = stream.writer
+        if writer.units:
+            segment = await self._guarded(writer.finish(), writer)
+            self._add(segment, range(stream.first, stream.first + writer.units))
+        if stream.tail:
+            start = (stream.first + writer.units) * self._unit
+            await self._write_spool(start, bytes(stream.tail))
+
+    def _add(self, segment: Segment, numbers: "range | list[int]") -> None:
+        self._own[segment.id] = segment
+        self._base = spliced(self._base, segment, numbers, self.size)
+
+    # The spool
+
+    async def _write_spool(self, offset: int, data: bytes) -> None:
+        at = 0
+        for piece in pieces(offset, len(data), self._unit):
+            if piece.length < self._unit:
+                await self._to_spool(piece.unit)
+            part = memoryview(data)[at : at + piece.length]
+            await self._opened().write(piece.unit, piece.start, part)
+            at += piece.length
+
+    async def _to_spool(self, number: int) -> None:
+        """Bring a unit into the spool, as it is now."""
+        spool = self._opened()
+        if number not in spool.numbers:
+            await spool.write(number, 0, await self._base_unit(number))
+
+    def _opened(self) -> Spool:
+        if self._spool is None:
+            self._spool = Spool(self._directory, self._unit)
+        return self._spool
+
+    def _drop_spool(self) -> None:
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
+
+    async def _base_unit(self, number: int) -> bytes:
+        return await StripedReader(self._volume, self._base).unit(number)
+
+    # Publishing
+
+    def _to_write(self) -> list[int]:
+        """Return the units that a last segment has to hold, in order."""
+        spooled = self._spool.numbers if self._spool is not None else set()
+        extents = len(self._base.extents) + 2 * len(spooled)
+        if len(self._base.segments) < COMPACT and extents < limits.EXTENTS:
+            return sorted(spooled)
+        reader = StripedReader(self._volume, self._base)
+        units = range(units_of(self.size, self._unit))
+        return [one for one in units if one in spooled or reader.place(one) is not None]
+
+    async def _write_units(self, writer: SegmentWriter, numbers: list[int]) -> None:
+        spool = self._spool
+        for number in numbers:
+            length = min(self._unit, self.size - number * self._unit)
+            if spool is not None and number in spool.numbers:
+                await writer.add(await spool.read(number, 0, length))
+            else:
+                await writer.add((await self._base_unit(number))[:length])
+
+    def _check(self, size: int = 0) -> None:
+        if size > limits.UNITS * self._unit:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), self._path())
+        if self._broken is not None:
+            number = self._broken.errno or errno.EIO
+            raise OSError(number, os.strerror(number), self._path()) from self._broken
+
+    async def _guarded(self, work: Awaitable[T], writer: SegmentWriter) -> T:
+        """Wait for the store; when it fails, a segment is lost, and with a stream the file."""
+        try:
+            return await work
+        except BaseException as error:
+            if self._spool is None:
+                self._broken = error if isinstance(error, OSError) else OSError(errno.EIO, "broken")
+            self._stream = None
+            await writer.abandon()
+            raise

@@ -1,0 +1,179 @@
+"""One file that is open on this machine, whoever opened it how often: one state for all of them.
+
+Concurrency: whatever changes the file, or reads it while there are changes, holds the lock. Reads
+of a file without changes do not: a version never changes. Publishing replaces the version and
+drops the draft without an await between.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from fuse_hdfs.files.ahead import Ahead
+from fuse_hdfs.files.draft import Draft
+from fuse_hdfs.files.reading import PlainReader, StripedReader, reader_of
+from fuse_hdfs.files.volume import Version, Volume
+
+log = logging.getLogger(__name__)
+
+
+class OpenFile:
+    """A file as its readers and writers on this machine share it."""
+
+    def __init__(
+        self, volume: Volume, spool: Path, path: Callable[[], str], version: Version
+    ) -> None:
+        """`path` says where the file is now; it may be renamed while it is open."""
+        self._volume = volume
+        self._spool = spool
+        self._path = path
+        self._version = version
+        self._reader: StripedReader | PlainReader = reader_of(volume, version, path)
+        self._pinned: bytes | None = None
+        self._draft: Draft | None = None
+        self._lock = asyncio.Lock()
+        self._removed = False
+        self._modified_ns: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes, with all changes."""
+        return self._version.size if self._draft is None else self._draft.size
+
+    @property
+    def modified_ns(self) -> int | None:
+        """When it was changed, if that is not published yet."""
+        return None if self._draft is None else self._modified_ns
+
+    @property
+    def version(self) -> Version:
+        """What is published."""
+        return self._version
+
+    async def read(self, offset: int, length: int, ahead: Ahead | None = None) -> bytes:
+        """Return bytes; fewer only at the end of the file."""
+        if self._draft is not None:
+            async with self._lock:
+                if self._draft is not None:
+                    return await self._draft.read(offset, length)
+        if self._pinned is not None:
+            return self._pinned[offset : offset + length]
+        return await self._reader.read(offset, length, ahead)
+
+    async def write(self, offset: int, data: bytes) -> None:
+        """Write at any place."""
+        async with self._lock:
+            await (await self._changing()).write(offset, data)
+            self._modified_ns = time.time_ns()
+
+    async def append(self, data: bytes) -> int:
+        """Write at the end; return where that was."""
+        async with self._lock:
+            draft = await self._changing()
+            offset = draft.size
+            await draft.write(offset, data)
+            self._modified_ns = time.time_ns()
+        return offset
+
+    async def resize(self, size: int) -> None:
+        """Cut the file, or let it grow by zeros."""
+        async with self._lock:
+            if size != self.size or self._draft is not None:
+                await (await self._changing(truncate=size == 0)).resize(size)
+                self._modified_ns = time.time_ns()
+
+    async def set_modified(self, modified_ns: int) -> None:
+        """Set the time of modification."""
+        async with self._lock:
+            if self._draft is not None:
+                self._modified_ns = modified_ns
+            elif not self._removed:
+                await self._volume.store.set_modified(self._path(), modified_ns)
+                await self._look_again()
+
+    async def refresh(self) -> None:
+        """Take note that mode, owner or path of the file were changed by us."""
+        async with self._lock:
+            if not self._removed:
+                await self._look_again()
+
+    async def flush(self) -> None:
+        """Publish all changes; they survive a crash once this returns.
+
+        OSError if that fails; the changes are still there then, and may be published later.
+        """
+        async with self._lock:
+            if self._draft is not None and not self._removed:
+                await self._publish(self._draft)
+
+    async def pin(self) -> None:
+        """Get ready for the removal of the name: what only the name leads to is kept in memory."""
+        async with self._lock:
+            plain = self._version.manifest is None
+            if plain and self._version.size <= self._volume.settings.small:
+                self._pinned = await self._reader.read(0, self._version.size)
+
+    def removed(self) -> None:
+        """Take note that no name leads to this file any more."""
+        self._removed = True
+
+    async def close(self) -> None:
+        """Let go of the file: publish what was not, or remove what nobody can reach any more."""
+        async with self._lock:
+            if self._draft is not None and not self._removed:
+                await self._publish_at_last(self._draft)
+            draft, self._draft = self._draft, None
+            if draft is not None:
+                await draft.abandon()
+            if self._removed and self._version.manifest is not None:
+                await self._volume.discard(self._version.manifest.segments)
+
+    async def _publish_at_last(self, draft: Draft) -> None:
+        """Publish what no flush published; nobody is there any more to be told that it failed."""
+        try:
+            await self._publish(draft)
+        except OSError as error:
+            fields = {"path": self._path(), "reason": str(error)}
+            log.error("file.lost_changes", extra={"fields": fields})
+
+    async def _changing(self, *, truncate: bool = False) -> Draft:
+        """Return the draft, begun if there is none. The lock is held."""
+        if self._draft is None:
+            draft = Draft(self._volume, self._spool, self._path, self._version)
+            try:
+                await draft.open(truncate=truncate, content=self._pinned)
+            except BaseException:
+                await draft.abandon()
+                raise
+            self._draft = draft
+        return self._draft
+
+    async def _publish(self, draft: Draft) -> None:
+        content = await draft.publish()
+        path = self._path()
+        like = await self._volume.store.stat(path)
+        if like.directory:
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        version = await self._volume.publish(path, content, like)
+        if self._modified_ns is not None:
+            await self._volume.store.set_modified(path, self._modified_ns)
+            entry = await self._volume.stat(path)
+            version = replace(version, entry=entry)
+        unused = draft.published()
+        self._adopt(version)
+        self._draft = None
+        await self._volume.discard(unused)
+
+    async def _look_again(self) -> None:
+        entry = await self._volume.stat(self._path())
+        if entry.size == self._version.size:
+            self._adopt(replace(self._version, entry=entry))
+
+    def _adopt(self, version: Version) -> None:
+        self._version = version
+        self._reader = reader_of(self._volume, version, self._path)

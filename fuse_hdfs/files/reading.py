@@ -1,0 +1,95 @@
+"""Reading one version of a file: its units from the cache or the store, and ahead of the reader.
+
+Concurrency: nothing changes but `Ahead`, a hint of each reader's own.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from fuse_hdfs.files.ahead import Ahead
+from fuse_hdfs.files.volume import Version, Volume
+from fuse_hdfs.striping.layout import Locator, Manifest, Piece, Place, pieces, units_of
+
+
+class StripedReader:
+    """Reads what a manifest says."""
+
+    def __init__(self, volume: Volume, manifest: Manifest) -> None:
+        self._volume = volume
+        self._manifest = manifest
+        self._locator = Locator(manifest)
+
+    async def read(self, offset: int, length: int, ahead: Ahead | None = None) -> bytes:
+        """Return bytes of the file; fewer only at its end. OSError: EIO, ETIMEDOUT ..."""
+        manifest = self._manifest
+        length = max(0, min(length, manifest.size - offset))
+        if not length:
+            return b""
+        wanted = list(pieces(offset, length, manifest.unit))
+        parts = asyncio.gather(*(self._piece(piece) for piece in wanted))
+        if ahead is not None:
+            self._bring(wanted[-1].unit + 1, offset + length + ahead.after(offset, length))
+        found = await parts
+        return found[0] if len(found) == 1 else b"".join(found)
+
+    async def unit(self, number: int) -> bytes:
+        """Return a unit of the file, with zeros up to its full size."""
+        return await self._piece(Piece(number, 0, self._manifest.unit))
+
+    def place(self, number: int) -> Place | None:
+        """Return where a unit is; None in a hole."""
+        return self._locator.place(number)
+
+    async def _piece(self, piece: Piece) -> bytes:
+        place = self._locator.place(piece.unit)
+        if place is None:
+            return bytes(piece.length)
+        unit = await self._volume.unit(place)
+        if piece.start == 0 and piece.length == len(unit):
+            return unit
+        return unit[piece.start : piece.start + piece.length].ljust(piece.length, b"\0")
+
+    def _bring(self, first: int, end: int) -> None:
+        last = units_of(min(end, self._manifest.size), self._manifest.unit)
+        for number in range(first, last):
+            place = self._locator.place(number)
+            if place is not None and not self._volume.bring(place):
+                return
+
+
+class PlainReader:
+    """Reads a plain file by ranges of the size of a unit, several at a time."""
+
+    def __init__(self, volume: Volume, version: Version, path: Callable[[], str]) -> None:
+        """`path` says where the file is now; it may be renamed while it is read."""
+        self._volume = volume
+        self._version = version
+        self._path = path
+        self._unit = volume.settings.striping.unit
+
+    async def read(self, offset: int, length: int, ahead: Ahead | None = None) -> bytes:
+        """See `StripedReader.read`."""
+        length = max(0, min(length, self._version.size - offset))
+        wanted = list(pieces(offset, length, self._unit))
+        parts = asyncio.gather(*(self._piece(piece) for piece in wanted))
+        if ahead is not None and wanted:
+            self._bring(wanted[-1].unit + 1, offset + length + ahead.after(offset, length))
+        return b"".join(await parts)
+
+    async def _piece(self, piece: Piece) -> bytes:
+        unit = await self._volume.plain_unit(self._path(), self._version, piece.unit)
+        return unit[piece.start : piece.start + piece.length]
+
+    def _bring(self, first: int, end: int) -> None:
+        for number in range(first, units_of(min(end, self._version.size), self._unit)):
+            if not self._volume.bring_plain(self._path(), self._version, number):
+                return
+
+
+def reader_of(
+    volume: Volume, version: Version, path: Callable[[], str]
+) -> StripedReader | PlainReader:
+    """Return a reader of a version of the file at `path`."""
+    if version.manifest is None:
+        return PlainReader(volume, version, path)
+    return StripedReader(volume, version.manifest)

@@ -1,0 +1,105 @@
+"""Units of segments and of plain files, fetched once, verified, kept while there is room.
+
+Race-free: one event loop's thread. A fetch is registered before the first await, so that whoever
+wants the same unit joins it. Units never change, so nothing is ever made invalid: a key names a
+segment, or a plain file by its identity. Room is taken before a fetch and given back when its unit
+leaves the cache; what is being fetched and what is kept together stay within `room`, but for a
+single unit larger than that.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+Key: TypeAlias = tuple[str, int]
+"""Segment or identity of a plain file, and number of the unit."""
+Fetch: TypeAlias = Callable[[], Awaitable[bytes]]
+
+
+class UnitCache:
+    """Bounded by bytes, oldest use first out."""
+
+    def __init__(self, room: int) -> None:
+        """`room`: bytes."""
+        self._room = room
+        self._taken = 0
+        self._kept: OrderedDict[Key, bytes] = OrderedDict()
+        self._flights: dict[Key, asyncio.Task[bytes]] = {}
+        self._freed = asyncio.Condition()
+
+    async def get(self, key: Key, size: int, fetch: Fetch) -> bytes:
+        """Return a unit, of `size` bytes; raises what `fetch` raises."""
+        kept = self._kept.get(key)
+        if kept is not None:
+            self._kept.move_to_end(key)
+            return kept
+        # The flight goes on when this caller is cancelled: others may have joined it.
+        return await asyncio.shield(self._flight(key, size, fetch))
+
+    def bring(self, key: Key, size: int, fetch: Fetch) -> bool:
+        """Begin to fetch a unit that will be wanted; False if there is no room for that now.
+
+        Read-ahead takes at most half of the room, so that it never crowds out what is asked for.
+        """
+        if key in self._kept or key in self._flights:
+            return True
+        flying = len(self._flights) * size
+        if flying + size > self._room // 2:
+            return False
+        self._flight(key, size, fetch)
+        return True
+
+    def is_here(self, key: Key) -> bool:
+        """Say whether a unit is kept or on its way."""
+        return key in self._kept or key in self._flights
+
+    async def close(self) -> None:
+        """Stop all fetches."""
+        flights = list(self._flights.values())
+        for flight in flights:
+            flight.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
+
+    def _flight(self, key: Key, size: int, fetch: Fetch) -> "asyncio.Task[bytes]":
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = asyncio.create_task(self._fetch(key, size, fetch))
+            self._flights[key] = flight
+            flight.add_done_callback(_look_at)
+        return flight
+
+    async def _fetch(self, key: Key, size: int, fetch: Fetch) -> bytes:
+        try:
+            await self._take(size)
+            try:
+                data = await fetch()
+            except BaseException:
+                await self._give(size)
+                raise
+            self._kept[key] = data
+            await self._give(size - len(data))
+            return data
+        finally:
+            del self._flights[key]
+
+    async def _take(self, size: int) -> None:
+        async with self._freed:
+            while self._taken and self._taken + size > self._room:
+                if self._kept:
+                    _, dropped = self._kept.popitem(last=False)
+                    self._taken -= len(dropped)
+                else:
+                    await self._freed.wait()
+            self._taken += size
+
+    async def _give(self, size: int) -> None:
+        async with self._freed:
+            self._taken -= size
+            self._freed.notify_all()
+
+
+def _look_at(flight: "asyncio.Task[bytes]") -> None:
+    """Read-ahead that failed is nobody's error: who asks for the unit later fetches it again."""
+    if not flight.cancelled():
+        flight.exception()

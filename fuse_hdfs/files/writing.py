@@ -1,0 +1,112 @@
+"""Writing one segment: one writer a stripe, all at once, each with a short queue.
+
+Race-free: one task calls `add` and `finish`, in turn; each stripe's queue has one writer and one
+reader; what a stripe's task raises is taken up by the next call.
+"""
+
+import asyncio
+import random
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from fuse_hdfs.checksums import crc32c
+from fuse_hdfs.files.names import segment_directory, stripe_path
+from fuse_hdfs.stores.store import Store
+from fuse_hdfs.striping.layout import Segment, SegmentId
+
+
+@dataclass(frozen=True, slots=True)
+class Striping:
+    """How new segments are written."""
+
+    unit: int = 1 << 20
+    """Bytes."""
+    stripes: int = 8
+    queue: int = 3
+    """Units that may wait for a stripe's writer, which is what a slow one can lag behind."""
+
+
+class _Stripe:
+    """One stripe being written."""
+
+    def __init__(self, store: Store, path: str, place: str | None, queue: int) -> None:
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(queue)
+        self._task = asyncio.create_task(store.write(path, self._units(), place=place))
+
+    async def put(self, unit: bytes | None) -> None:
+        """Queue a unit, or None for the end. Raises what the writer raised."""
+        if not self._queue.full() and not self._task.done():
+            self._queue.put_nowait(unit)
+            return
+        putting = asyncio.create_task(self._queue.put(unit))
+        try:
+            await asyncio.wait((putting, self._task), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            putting.cancel()
+        if self._task.done():
+            self._task.result()
+
+    async def finish(self) -> None:
+        await self.put(None)
+        await self._task
+
+    async def abandon(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _units(self) -> AsyncIterator[bytes]:
+        while (unit := await self._queue.get()) is not None:
+            yield unit
+
+
+class SegmentWriter:
+    """Takes the units of a new segment, in order."""
+
+    def __init__(self, store: Store, striping: Striping) -> None:
+        self.id = SegmentId(secrets.token_hex(16))
+        self._store = store
+        self._striping = striping
+        self._stripes: list[_Stripe] = []
+        self._places: list[str] | None = None
+        self._checksums = bytearray()
+        self._last = 0
+        self.units = 0
+
+    async def add(self, unit: bytes) -> None:
+        """Take the next unit; waits while its stripe's writer is behind.
+
+        All but the last have the full size. Raises what a stripe's writer raised: then only
+        `abandon` makes sense.
+        """
+        number = self.units % self._striping.stripes
+        if number == len(self._stripes):
+            self._stripes.append(await self._begin(number))
+        await self._stripes[number].put(unit)
+        self._checksums += crc32c(unit).to_bytes(4, "little")
+        self._last = len(unit)
+        self.units += 1
+
+    async def finish(self) -> Segment:
+        """Close all stripes, at the same time; they survive a crash from now on."""
+        results = await asyncio.gather(
+            *(stripe.finish() for stripe in self._stripes), return_exceptions=True
+        )
+        for result in results:
+            if result is not None:
+                raise result
+        checksums = bytes(self._checksums)
+        return Segment(self.id, len(self._stripes), self.units, self._last, checksums)
+
+    async def abandon(self) -> None:
+        """Stop, and remove what was written."""
+        await asyncio.gather(*(stripe.abandon() for stripe in self._stripes))
+        await self._store.remove_tree(segment_directory(self.id))
+
+    async def _begin(self, number: int) -> _Stripe:
+        if self._places is None:
+            self._places = list(await self._store.places())
+            random.shuffle(self._places)
+        place = self._places[number % len(self._places)] if self._places else None
+        path = stripe_path(self.id, number)
+        return _Stripe(self._store, path, place, self._striping.queue)

@@ -1,0 +1,1 @@
+"""The FUSE edge of a mount, and what puts a mount together."""

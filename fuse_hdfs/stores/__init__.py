@@ -1,0 +1,1 @@
+"""Places that hold the files which a mount consists of: a directory, HDFS."""

@@ -1,0 +1,192 @@
+"""Files below a directory of this machine, which may be a shared file system.
+
+Concurrency: nothing is kept between calls. Every call works in a thread; one that hangs in the
+kernel (a dead NFS server) is given up after `patience`, and its thread is lost until the kernel
+lets it go.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import errno
+import os
+import shutil
+import stat
+import time
+from collections.abc import AsyncIterable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from bootseer.atomic import sync_directory
+from fuse_hdfs.stores.store import Space, Status
+
+T = TypeVar("T")
+
+_AT_FDCWD: Final = -100
+_NOREPLACE: Final = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryStore:
+    """A `Store` in a directory."""
+
+    root: Path
+    patience: float = 60.0
+    """Seconds that one access may take."""
+
+    async def stat(self, path: str) -> Status:
+        """See `Store.stat`."""
+        return await self._within(_stat, self._path(path), path.rpartition("/")[2])
+
+    async def list(self, path: str) -> list[Status]:
+        """See `Store.list`."""
+        return await self._within(_list, self._path(path))
+
+    async def read(self, path: str, offset: int, length: int) -> bytes:
+        """See `Store.read`."""
+        return await self._within(_read, self._path(path), offset, length)
+
+    async def write(
+        self, path: str, content: AsyncIterable[bytes], *, place: str | None = None
+    ) -> None:
+        """See `Store.write`. `place` means nothing here."""
+        del place
+        target = self._path(path)
+        descriptor = await self._within(_create, target)
+        try:
+            async for piece in content:
+                await self._within(_write, descriptor, piece)
+            await self._within(_sync, descriptor)
+        finally:
+            os.close(descriptor)
+        await self._within(sync_directory, target.parent)
+
+    async def places(self) -> tuple[str, ...]:
+        """See `Store.places`: there is no choice."""
+        return ()
+
+    async def rename(self, old: str, new: str, *, replace: bool) -> None:
+        """See `Store.rename`."""
+        await self._within(_rename, self._path(old), self._path(new), replace)
+
+    async def make_directory(self, path: str, mode: int) -> None:
+        """See `Store.make_directory`."""
+        await self._within(_make_directory, self._path(path), mode)
+
+    async def remove(self, path: str) -> None:
+        """See `Store.remove`."""
+        await self._within(os.unlink, self._path(path))
+
+    async def remove_directory(self, path: str) -> None:
+        """See `Store.remove_directory`."""
+        await self._within(os.rmdir, self._path(path))
+
+    async def remove_tree(self, path: str) -> None:
+        """See `Store.remove_tree`."""
+        with contextlib.suppress(FileNotFoundError):
+            await self._within(shutil.rmtree, self._path(path))
+
+    async def set_mode(self, path: str, mode: int) -> None:
+        """See `Store.set_mode`."""
+        await self._within(os.chmod, self._path(path), mode)
+
+    async def set_owner(self, path: str, uid: int | None, gid: int | None) -> None:
+        """See `Store.set_owner`."""
+        numbers = (-1 if number is None else number for number in (uid, gid))
+        await self._within(os.chown, self._path(path), *numbers)
+
+    async def set_modified(self, path: str, modified_ns: int) -> None:
+        """See `Store.set_modified`."""
+        await self._within(_set_modified, self._path(path), modified_ns)
+
+    async def space(self) -> Space:
+        """See `Store.space`."""
+        found = await self._within(os.statvfs, self.root)
+        return Space(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
+
+    def _path(self, path: str) -> Path:
+        return self.root / path
+
+    async def _within(self, work: Callable[..., T], *arguments: object) -> T:
+        try:
+            async with asyncio.timeout(self.patience):
+                return await asyncio.to_thread(work, *arguments)
+        except TimeoutError as error:
+            raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), str(self.root)) from error
+
+
+def _stat(path: Path, name: str) -> Status:
+    return _status(name, path.lstat())
+
+
+def _status(name: str, found: os.stat_result) -> Status:
+    directory = stat.S_ISDIR(found.st_mode)
+    if not directory and not stat.S_ISREG(found.st_mode):
+        raise FileNotFoundError(errno.ENOENT, "neither a file nor a directory", name)
+    return Status(
+        name,
+        directory,
+        0 if directory else found.st_size,
+        stat.S_IMODE(found.st_mode),
+        found.st_uid,
+        found.st_gid,
+        found.st_mtime_ns,
+        f"{found.st_dev}:{found.st_ino}:{found.st_ctime_ns}:{found.st_size}",
+    )
+
+
+def _list(path: Path) -> list[Status]:
+    found = []
+    with os.scandir(path) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile, or a device
+                found.append(_status(entry.name, entry.stat(follow_symlinks=False)))
+    return found
+
+
+def _read(path: Path, offset: int, length: int) -> bytes:
+    with path.open("rb", 0) as file:
+        parts = []
+        while length and (part := os.pread(file.fileno(), length, offset)):
+            parts.append(part)
+            offset, length = offset + len(part), length - len(part)
+        return b"".join(parts) if len(parts) != 1 else parts[0]
+
+
+def _create(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _sync(descriptor: int) -> None:
+    # The kernel's own clock ticks too slowly to tell two files apart that were made in a row.
+    now = time.time_ns()
+    os.utime(descriptor, ns=(now, now))
+    os.fsync(descriptor)
+
+
+def _rename(old: Path, new: Path, replace: bool) -> None:
+    flags = 0 if replace else _NOREPLACE
+    names = os.fsencode(old), os.fsencode(new)
+    if _libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], flags):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(old), None, str(new))
+    for directory in {old.parent, new.parent}:
+        sync_directory(directory)
+
+
+def _make_directory(path: Path, mode: int) -> None:
+    path.mkdir()
+    path.chmod(mode)  # mkdir(2) would take the umask of this process from it
+
+
+def _set_modified(path: Path, modified_ns: int) -> None:
+    os.utime(path, ns=(path.stat().st_atime_ns, modified_ns))

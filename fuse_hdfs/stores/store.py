@@ -1,0 +1,106 @@
+"""What a place for files does, whichever it is."""
+
+from collections.abc import AsyncIterable
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A file or directory, as the place has it."""
+
+    name: str
+    """Last word of its path; empty for the root."""
+    directory: bool
+    size: int
+    """Bytes; 0 for a directory."""
+    mode: int
+    """Permission bits."""
+    uid: int
+    gid: int
+    modified_ns: int
+    identity: str
+    """Differs whenever the contents may differ: of two files, and of one file before and after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """How much a place holds. Bytes."""
+
+    total: int
+    free: int
+
+
+class Store(Protocol):
+    """Files in directories, by path: words separated by slashes, empty for the root.
+
+    Files are written whole and never change after that, so that a place needs neither to append
+    nor to overwrite. All methods raise `OSError` with an errno that says what is wrong, as the
+    system calls of the same names do; ETIMEDOUT and EIO where the place does not answer or fails.
+    None waits for ever. Any number of calls may be under way; cancelling one leaves nothing
+    behind but, of a `write`, a part of a file.
+    """
+
+    async def stat(self, path: str) -> Status:
+        """Return what is at a path."""
+        ...
+
+    async def list(self, path: str) -> list[Status]:
+        """Return what a directory holds, in any order."""
+        ...
+
+    async def read(self, path: str, offset: int, length: int) -> bytes:
+        """Return bytes of a file; fewer only where it ends."""
+        ...
+
+    async def write(
+        self, path: str, content: AsyncIterable[bytes], *, place: str | None = None
+    ) -> None:
+        """Write a new file, which survives a crash once this returns; EEXIST if there is one.
+
+        Directories above it are made. `place` is one of `places()`, and a wish.
+        """
+        ...
+
+    async def places(self) -> tuple[str, ...]:
+        """Return the machines a file can be put on; none where there is no choice."""
+        ...
+
+    async def rename(self, old: str, new: str, *, replace: bool) -> None:
+        """Move a file or directory in one step; EEXIST if `new` exists and is not to be replaced.
+
+        What is replaced is a file, or an empty directory by a directory.
+        """
+        ...
+
+    async def make_directory(self, path: str, mode: int) -> None:
+        """Make a directory; EEXIST, ENOENT as mkdir(2)."""
+        ...
+
+    async def remove(self, path: str) -> None:
+        """Remove a file."""
+        ...
+
+    async def remove_directory(self, path: str) -> None:
+        """Remove a directory; ENOTEMPTY unless it is empty."""
+        ...
+
+    async def remove_tree(self, path: str) -> None:
+        """Remove a directory and all that is in it, if it is there."""
+        ...
+
+    async def set_mode(self, path: str, mode: int) -> None:
+        """Set permission bits."""
+        ...
+
+    async def set_owner(self, path: str, uid: int | None, gid: int | None) -> None:
+        """Set owner and group; None leaves one as it is."""
+        ...
+
+    async def set_modified(self, path: str, modified_ns: int) -> None:
+        """Set the time of modification, as exactly as the place can."""
+        ...
+
+    async def space(self) -> Space:
+        """Return how much there is and how much is free."""
+        ...

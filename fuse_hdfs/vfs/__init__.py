@@ -1,0 +1,1 @@
+"""What a mount looks like: names, numbers, attributes, handles. No FUSE in it."""
