@@ -56,7 +56,7 @@ from snapshotter.serving.upkeep import Upkeep
 from snapshotter.serving.workers import Workers
 from snapshotter.snapshots.core import Settings, Snapshotter
 from snapshotter.snapshots.lazy import Patience
-from snapshotter.starts.assembly import Around, open_blocks, open_starts
+from snapshotter.starts.assembly import Around, Blocks, open_blocks, open_starts
 from snapshotter.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -108,8 +108,8 @@ async def run(config: Config, handover: Handover) -> None:
             executor, tasks.spawn, Filler(config.fetch.idle, tasks.spawn), fetch_policy(config)
         )
         files = LayerFiles(layout, blobs, services, new_cache())
-        blocks = open_blocks(layout, files, config.hot, handover.session)
-        await stack.enter_async_context(serve_fuse(blocks.files, handover, group))
+        blocks = open_blocks(layout, files, config.hot)
+        await stack.enter_async_context(serve_blocks(blocks, handover, group))
         set_fuse_read_ahead(layout, config.fuse.read_ahead_kb)
         poisoned = Poisoned(config.root)
         provider = Provider(
@@ -160,6 +160,19 @@ def stop_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
+
+
+@asynccontextmanager
+async def serve_blocks(
+    blocks: Blocks, handover: Handover, group: asyncio.TaskGroup
+) -> AsyncIterator[None]:
+    """Serve block files, and have them read ahead if that is wanted, while the context is open."""
+    async with serve_fuse(blocks.files, handover, group):
+        if blocks.page_cache is None:
+            yield
+            return
+        async with blocks.page_cache.running():
+            yield
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from typing import Final, Protocol, TypeVar
 import pyfuse3
 
 from bootseer.errors import BootseerError, NotFoundError
-from snapshotter.blocks.names import ROOT_INODE, BlockName, Inode, Role
+from snapshotter.blocks.names import ROOT_INODE, BlockName, Inode
 from snapshotter.blocks.takeover import Handover
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,10 @@ class BlockFile(Protocol):
 
     async def read(self, offset: int, length: int) -> bytes | bytearray:
         """Return verified bytes, or raise a `BootseerError`."""
+        ...
+
+    def is_known(self) -> bool:
+        """Say, when it is opened, whether what the kernel may have of it is of this very file."""
         ...
 
 
@@ -90,8 +94,11 @@ class BlockFilesystem(pyfuse3.Operations):
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise pyfuse3.FUSEError(errno.EROFS)
         name = _name(inode)
-        # A number of a hot area may come back with other contents after the layer was removed.
-        return pyfuse3.FileInfo(fh=inode, keep_cache=name.variant.role is not Role.HOT)
+
+        async def is_known() -> bool:
+            return (await self._files.open(name)).is_known()
+
+        return pyfuse3.FileInfo(fh=inode, keep_cache=await _guarded(is_known, name, 0))
 
     async def read(  # type: ignore[override]  # it takes any buffer
         self, fh: int, off: int, size: int

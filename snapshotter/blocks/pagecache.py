@@ -1,79 +1,89 @@
-"""Puts bytes of block files into the kernel's page cache before anybody asks for them.
+"""Has block files read into the kernel's page cache before anybody asks for them.
 
-FUSE_NOTIFY_STORE (Linux `include/uapi/linux/fuse.h`): an unsolicited message with bytes of a file
-that the kernel knows. It waits while a page is being read, so it is for worker threads: the event
-loop has to answer that read.
+A process of its own does it (`readahead`), like any other reader of the FUSE mount: it asks the
+kernel to read ahead, and the kernel asks the server. The server could put the bytes there itself
+(FUSE_NOTIFY_STORE), but that waits, uninterruptibly, for every page that somebody reads just then:
+for a read that may be waiting for these very bytes, or, when the server was killed, for the answer
+of the next server, which starts once this one is gone.
 
-Race-free: what `/proc/meminfo` said last and when may be stale, which costs nothing; the counters
-are changed under a lock, for worker threads store side by side.
+Race-free: the event loop's thread only. What `/proc/meminfo` said last may be stale, which costs
+nothing.
 """
 
-import errno
+import asyncio
 import os
-import struct
-import threading
+import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-_STORE: Final = 4
-_HEADER: Final = struct.Struct("<IiQQQII")
-"""fuse_out_header (length, code, unique 0), fuse_notify_store_out (node, offset, size, padding)."""
-_PIECE: Final = 1 << 20
 _LOOK_S: Final = 0.5
 _LEFT: Final = 1 << 30
 """Memory that is left to programs: with less available nothing is put into the page cache."""
-_GONE: Final = frozenset({errno.ENOENT, errno.EINVAL, errno.ENOMEM, errno.ENODEV, errno.EOPNOTSUPP})
-"""The kernel does not know the file (yet), or won't: the bytes are read when they are needed."""
+_BACKLOG: Final = 64 << 10
+"""Bytes of requests that the process may be behind, before it is asked for nothing more."""
 
 
 @dataclass(slots=True)
 class PageCacheCounters:
-    """What became of bytes that were to be put into the page cache."""
+    """What became of bytes that were to be read into the page cache."""
 
     stored_bytes: int = 0
+    """The kernel was asked to read them."""
     refused_bytes: int = 0
-    """Memory was short, or the kernel does not have the file open."""
+    """Memory was short, or the process too slow or gone."""
 
 
 class PageCache:
-    """The page cache behind one FUSE connection."""
+    """The page cache of the block files in one directory. Used inside `running`."""
 
-    def __init__(self, device: int, meminfo: Path = Path("/proc/meminfo")) -> None:
-        """`device`: the descriptor of the connection, open as long as this is used."""
-        self._device = device
+    def __init__(self, blocks: Path, meminfo: Path = Path("/proc/meminfo")) -> None:
+        """`blocks`: the FUSE mount. Nothing below it is touched by this process."""
+        self._blocks = blocks
         self._meminfo = meminfo
         self._looked = float("-inf")
         self._room = False
-        self._lock = threading.Lock()
+        self._process: asyncio.subprocess.Process | None = None
         self.counters = PageCacheCounters()
 
-    def store(self, inode: int, offset: int, data: bytes | bytearray | memoryview) -> bool:
-        """Put bytes of a block file into the page cache (blocking).
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Have the process while the context is open."""
+        process = self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "snapshotter.blocks.readahead",
+            stdin=asyncio.subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        try:
+            yield
+        finally:
+            self._process = None
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
 
-        False if there is not enough memory, or the kernel does not have the file open.
-        """
-        view = memoryview(data)
-        stored = self._store(inode, offset, view) if self._has_room() else 0
-        with self._lock:
-            self.counters.stored_bytes += stored
-            self.counters.refused_bytes += len(view) - stored
-        return stored == len(view)
+    def read_soon(self, name: str, offset: int, length: int) -> bool:
+        """Have bytes of a block file read into the page cache; False if they will not be."""
+        asked = self._has_room() and self._ask(f"{self._blocks / name} {offset} {length}\n")
+        if asked:
+            self.counters.stored_bytes += length
+        else:
+            self.counters.refused_bytes += length
+        return asked
 
-    def _store(self, inode: int, offset: int, view: memoryview) -> int:
-        """Return how many bytes were stored."""
-        for start in range(0, len(view), _PIECE):
-            piece = view[start : start + _PIECE]
-            length = _HEADER.size + len(piece)
-            head = _HEADER.pack(length, _STORE, 0, inode, offset + start, len(piece), 0)
-            try:
-                os.writev(self._device, (head, piece))
-            except OSError as error:
-                if error.errno in _GONE:
-                    return start
-                raise
-        return len(view)
+    def _ask(self, line: str) -> bool:
+        process = self._process
+        if process is None or process.stdin is None or process.returncode is not None:
+            return False
+        if process.stdin.transport.get_write_buffer_size() > _BACKLOG:
+            return False
+        process.stdin.write(os.fsencode(line))
+        return True
 
     def _has_room(self) -> bool:
         now = time.monotonic()

@@ -46,6 +46,10 @@ class OpenLayer:
         """Bytes of the data area."""
         return self.reader.size
 
+    def is_known(self) -> bool:
+        """See `BlockFile`: a data area never changes."""
+        return True
+
     async def read(self, offset: int, length: int) -> bytes | bytearray:
         """Return verified bytes of the data area, as the kernel asks for them."""
         return await self.reads.count(self.fetch(offset, length))

@@ -69,8 +69,8 @@ class Feed(Protocol):
 _PATIENCE_S: Final = 3.0
 """A read waits no longer for a feed, whatever that expects: a connection may have stalled."""
 
-KeepHot: TypeAlias = Callable[[int, bytes | bytearray | memoryview], object]
-"""(offset, bytes): puts bytes of a hot area into the kernel's page cache (blocking)."""
+KeepHot: TypeAlias = Callable[[int, int], object]
+"""(offset, length): has bytes that are here read into the kernel's page cache soon."""
 
 
 class DataArea(Protocol):
@@ -107,9 +107,12 @@ class HotArea:
         self.unused: int | None = None
         """Blocks that the first start did not read (a count); None while that is not known."""
         self.feed: Feed | None = None
+        self._late: Feed | None = None
+        """One that did not keep a promise in time: it is not waited for again."""
         self._blocks = blocks
         self._data = data
         self._keep_hot = keep_hot
+        self._is_known = False
         self._patience = patience
 
     @property
@@ -155,13 +158,16 @@ class HotArea:
         return self.cache.presence.first_missing(positions.start, positions.stop) >= 0
 
     async def _wait_for_feed(self, positions: range) -> Source:
-        if self.feed is None:
+        if self.feed is None or self.feed is self._late:
             return Source.CACHE
         missing = self.missing_of(positions)
         waiting = {f for part in missing for f in self.feed.expect(self.name, part)}
         if not waiting:
             return Source.CACHE
-        await asyncio.wait(waiting, timeout=self._patience)
+        feed = self.feed
+        _, pending = await asyncio.wait(waiting, timeout=self._patience)
+        if pending:
+            self._late = feed
         return Source.JOINED
 
     async def _with_data_area(self, positions: range) -> tuple[bytes, Source]:
@@ -193,6 +199,11 @@ class HotArea:
             await self.put(position, data)
         return source
 
+    def is_known(self) -> bool:
+        """See `BlockFile`: a number may come back, with other blocks, after a layer was removed."""
+        known, self._is_known = self._is_known, True
+        return known
+
     def close(self) -> None:
         """Close the files and stop the feed: nobody can read this any more."""
         if self.feed is not None:
@@ -210,12 +221,12 @@ class HotArea:
         OSError if the disk will not take them.
         """
         self.cache.write(position * BLOCK, data)
-        if self._keep_hot:
-            self._keep_hot(position * BLOCK, data)
 
     def mark(self, position: int, length: int) -> None:
         """Say that `length` bytes were written. Event loop only."""
         self.cache.mark(range(position, position + length // BLOCK))
+        if self._keep_hot:
+            self._keep_hot(position * BLOCK, length)
 
     def missing_of(self, positions: range) -> list[range]:
         """Return the runs of positions that are not at hand."""

@@ -216,7 +216,7 @@ class Areas:
     async def _load(self, name: BlockName) -> HotArea:
         layer = await self._files.open(name.layer)
         blocks, cache = await asyncio.to_thread(self._read, name, layer.size)
-        keep_hot = partial(self._page_cache.store, name.inode) if self._page_cache else None
+        keep_hot = partial(self._page_cache.read_soon, str(name)) if self._page_cache else None
         return HotArea(layer.record.layer_digest, blocks, cache, layer, keep_hot)
 
     def _read(self, name: BlockName, data_size: int) -> tuple[I64, CacheFile]:

@@ -37,13 +37,10 @@ class Blocks:
     """None where hot blocks are not put there."""
 
 
-def open_blocks(layout: Layout, files: LayerFiles, config: Hot, device: int) -> Blocks:
-    """Return the block files below a root; recordings of an earlier server go on.
-
-    `device`: the descriptor of the FUSE connection.
-    """
+def open_blocks(layout: Layout, files: LayerFiles, config: Hot) -> Blocks:
+    """Return the block files below a root; recordings of an earlier server go on."""
     numbers = Numbers(layout.hot / "numbers", numbers_on_disk(layout.layers))
-    page_cache = PageCache(device) if config.page_cache else None
+    page_cache = PageCache(layout.blocks) if config.page_cache else None
     areas = Areas(layout, files, numbers, page_cache)
     rules = RecordingRules(window=config.window, quiet=config.quiet)
     recordings = Recordings(layout.hot / "recordings", numbers, rules)

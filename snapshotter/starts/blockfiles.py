@@ -27,6 +27,10 @@ class RecordedLayer:
         """Bytes of the data area."""
         return self._layer.size
 
+    def is_known(self) -> bool:
+        """See `BlockFile`: a data area never changes."""
+        return True
+
     async def read(self, offset: int, length: int) -> bytes | bytearray:
         """Note the touch, then read like everybody."""
         self._recordings.touch(self._name, offset, length)

@@ -135,9 +135,11 @@ class Promising:
 
     def __init__(self) -> None:
         self.counters = FeedCounters()
+        self.asked = 0
         self.promise = asyncio.get_running_loop().create_future()
 
     def expect(self, layer: str, positions: range) -> Sequence[asyncio.Future[None]]:
+        self.asked += 1
         return [self.promise]
 
     def cancel(self) -> None:
@@ -149,6 +151,8 @@ async def test_a_read_waits_for_a_promise_for_a_while_only(tmp_path: Path) -> No
         feed = world.area.feed = Promising()
         assert await world.area.read(0, BLOCK) == world.right[:BLOCK]
         assert not feed.promise.done(), "others may still wait for it"
+        assert await world.area.read(BLOCK, BLOCK) == world.right[BLOCK : 2 * BLOCK]
+        assert feed.asked == 1, "it is not waited for again"
 
 
 async def test_a_read_that_is_cancelled_leaves_those_that_wait_with_it(tmp_path: Path) -> None:
