@@ -74,6 +74,8 @@ class HotImage:
     source: str = ""
     good_until: float = float("inf")
     failure: str = ""
+    spoiled: bool = False
+    """One of its hot layouts could not be mounted."""
     missed_before: int = 0
     """Bytes that were missed in the layers' data areas before the feed began."""
 
@@ -124,14 +126,13 @@ class HotImages:
     def _is_over(self, hot: HotImage) -> bool:
         """Say whether nothing is known of an image any more: time went by, or its areas went."""
         gone = not all(area in self._with.areas for area in hot.areas.values())
-        return not hot.going_on and (gone or hot.good_until < self._clock())
+        return not hot.going_on and (gone or hot.spoiled or hot.good_until < self._clock())
 
     def mend(self, mount: MountId) -> None:
         """Let the next start write the metadata of a hot layout anew: it cannot be mounted."""
         self._with.layout.metadata(mount).unlink(missing_ok=True)
         for hot in self._images.values():
-            if BlockName(mount.name, mount.variant) in hot.areas.values() and not hot.going_on:
-                hot.good_until = float("-inf")
+            hot.spoiled |= BlockName(mount.name, mount.variant) in hot.areas.values()
 
     def forget(self, image: ImageKey) -> None:
         """Look again at the next start: there is a new record, or a pack."""

@@ -24,7 +24,7 @@ class RegistryProxy:
         self.answer: Answer = honest
         """How requests for blobs are answered."""
         self.answers: dict[str, Answer] = {}
-        """By repository, where that differs from `answer`."""
+        """By repository or by the blob's digest, where that differs from `answer`."""
         self.host = ""
         self.asked: list[str] = []
         """Paths of the blobs that were asked for."""
@@ -37,19 +37,25 @@ class RegistryProxy:
         """Answer a GET of a blob; let the registry answer everything else."""
         if request.method == "GET" and "/blobs/sha256:" in request.path:
             self.asked.append(request.path)
-            data = self.registry.blob_file(request.path.rsplit("/", 1)[1]).read_bytes()
+            digest = request.path.rsplit("/", 1)[1]
+            data = self.registry.blob_file(digest).read_bytes()
             first, _, last = request.headers.get("Range", "bytes=0-")[6:].partition("-")
-            answer = self.answers.get(request.path.split("/")[2], self.answer)
+            repository = request.path.split("/")[2]
+            answer = self.answers.get(digest) or self.answers.get(repository, self.answer)
             return await answer(
                 request, data, int(first), min(int(last or len(data)), len(data) - 1)
             )
         url = f"http://{self.registry.host}{request.path_qs}"
         headers = {"Accept": ", ".join(request.headers.getall("Accept", []))}
+        if "Content-Type" in request.headers:
+            headers["Content-Type"] = request.headers["Content-Type"]
+        body = await request.read()
         async with (
             ClientSession() as session,
-            session.request(request.method, url, headers=headers) as found,
+            session.request(request.method, url, headers=headers, data=body) as found,
         ):
-            kept = {k: v for k, v in found.headers.items() if k.startswith(("Content-T", "Docker"))}
+            told = ("Content-T", "Docker", "Location", "OCI")
+            kept = {k: v for k, v in found.headers.items() if k.startswith(told)}
             return web.Response(status=found.status, headers=kept, body=await found.read())
 
 
@@ -106,6 +112,26 @@ async def stalled(request: web.Request, data: bytes, first: int, last: int) -> w
     response = await _begin(request, data, first, last)
     await response.write(data[first : (first + last) // 2])
     await asyncio.Event().wait()
+    return response
+
+
+async def trickling(request: web.Request, data: bytes, first: int, last: int) -> web.StreamResponse:
+    """Send everything, a little at a time."""
+    response = await _begin(request, data, first, last)
+    for at in range(first, last + 1, 16 << 10):
+        await response.write(data[at : min(at + (16 << 10), last + 1)])
+        await asyncio.sleep(0.02)
+    return response
+
+
+async def lingering(request: web.Request, data: bytes, first: int, last: int) -> web.StreamResponse:
+    """Send half, then a byte now and then: no time-out sees it."""
+    response = await _begin(request, data, first, last)
+    middle = (first + last) // 2
+    await response.write(data[first:middle])
+    for at in range(middle, last + 1):
+        await asyncio.sleep(0.1)
+        await response.write(data[at : at + 1])
     return response
 
 
