@@ -141,9 +141,9 @@ def test_a_bad_pack_is_told_of_and_every_byte_is_right(node: Whole, proxy: Regis
         told += lines(node, "hot.pack_failed", image.reference)
         assert told or name == "longer", name
         assert len(lines(node, "hot.pack_unusable", image.reference)) <= 1
-        # The next start is as good as one without the pack.
-        drop_caches()
-        assert start(node, image, SUMS, record="never") == image.sums
+    drop_caches()
+    for name in ("flipped-frame", "cut-in-frames"):
+        assert start(node, images[name], SUMS) == images[name].sums
 
 
 def past_the_end(record: Record) -> Record:
@@ -317,11 +317,12 @@ def test_damaged_files_of_hot_areas_are_replaced_and_every_byte_is_right(
             DAMAGE[name](area)
     node.kill_server()
     for name, image in images.items():
-        start(node, image, "true")
-        assert wait_prefetched(node, image)["blocks_missing"] == 0, name
-        drop_caches()
+        if name == "empty-metadata":  # seen when it is mounted
+            start(node, image, "true")
+            wait_prefetched(node, image)
         assert start(node, image, SUMS) == image.sums, name
         assert stand_ins(node, image)[-1] == 2, name
+        assert wait_prefetched(node, image)["blocks_missing"] == 0, name
 
 
 def test_after_a_reboot_containers_start_on_hot_blocks_from_disk(
