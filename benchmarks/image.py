@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -21,6 +22,7 @@ from benchmarks.lab.netns import DEFAULT_RATE, Network, network
 from benchmarks.lab.registry import Registry, registry
 from benchmarks.lab.workdir import work_directory
 from benchmarks.measure import cold_starts, indexes, inflate, memory, trees
+from benchmarks.parts import measured
 from bootseer.errors import BootseerError
 from tooling.progress import doing, say
 
@@ -169,16 +171,8 @@ def run(runs: int, parts: tuple[str, ...]) -> list[Figure]:
         server = stack.enter_context(registry(net, directory / "registry"))
         reference = demo.publish(job, net, server.host)
         bench = Bench(directory, net, server, reference, job, blobs, runs)
-        return [figure for part in parts for figure in measured(part, bench)]
-
-
-def measured(part: str, bench: Bench) -> list[Figure]:
-    """Run one part; if it fails say why, and go on with the others."""
-    try:
-        return PARTS[part](bench)
-    except BootseerError as error:
-        say(f"error: {part}: {error}")
-        return [Figure(f"{part}: failed", None, "", 0.0)]
+        found = [measured(part, partial(PARTS[part], bench)) for part in parts]
+        return [figure for figures in found for figure in figures]
 
 
 if __name__ == "__main__":

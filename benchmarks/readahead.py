@@ -5,7 +5,6 @@ round. Bytes and requests hardly depend on how busy the machine is; seconds do.
 """
 
 import itertools
-import os
 import statistics
 import sys
 from collections.abc import Sequence
@@ -22,13 +21,13 @@ from benchmarks.images.demo import demo_image
 from benchmarks.lab import demo, starts
 from benchmarks.lab.cleanup import undo_stack
 from benchmarks.lab.netns import DEFAULT_RATE, Network, network
+from benchmarks.lab.processes import processor_seconds
 from benchmarks.lab.registry import Registry, registry
 from benchmarks.lab.workdir import work_directory
 from bootseer.config import Config
 from bootseer.errors import BootseerError
 from tooling.progress import doing, say
 
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 _NOW: Final = Config()
 
 
@@ -79,15 +78,9 @@ def measure(
             seconds=started.seconds("work"),
             megabytes=started.bytes / 1e6,
             requests=started.requests,
-            blocks=sum(layer["reads"] for layer in status["layers"]),
+            blocks=sum(status["reads"]["layers"]["reads"].values()),
             processor=processor_seconds(status["pid"]),
         )
-
-
-def processor_seconds(pid: int) -> float:
-    """Return the processor time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def sweep(settings: Sequence[Setting], runs: int, rate: float) -> dict[Setting, list[Cost]]:

@@ -34,4 +34,4 @@ def delayed(network: Network, registry: Registry, milliseconds: float) -> Iterat
     environment = {"PYTHONPATH": str(REPOSITORY)}
     with service("delay", network.in_registry(argv), log, env=environment) as running:
         running.wait_until(lambda: "listening on" in log.read_text(errors="replace"))
-        yield Registry(host, running)
+        yield Registry(host, running, registry.storage)

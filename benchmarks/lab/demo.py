@@ -105,7 +105,7 @@ def compare(
         results.append(measured(node, starts.LAZY, "lazy"))
         with doing("publishing what that start touched"):
             hotblocks.end_recordings(node)
-    if not hotblocks.recorded_starts(net, reference):
+    if not hotblocks.published(net, reference).records:
         say("That start touches too little to be recorded, so there is no third run.")
         return results
     with doing("packing these hot blocks (bootseer hot pack)"):

@@ -1,10 +1,14 @@
 """Hot blocks in the laboratory: a start that was recorded, and the pack that is made of it."""
 
 import json
+from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.lab.cli import bootseer
 from benchmarks.lab.netns import Network
+from benchmarks.lab.registry import Registry
 from benchmarks.lab.starts import Node, status
+from bootseer.errors import HostError
 
 _HANDED_ON_S = 60.0
 
@@ -18,10 +22,35 @@ def end_recordings(node: Node) -> None:
     node.snapshotter.wait_until(lambda: not status(node)["hot"]["recordings"], seconds=_HANDED_ON_S)
 
 
-def recorded_starts(network: Network, reference: str) -> int:
-    """Return how many records of an image its registry has. Raises `HostError`."""
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What an image's registry has of its hot blocks."""
+
+    manifest_digest: str
+    records: tuple[str, ...]
+    """Digests of their artifacts."""
+    packs: tuple[str, ...]
+    """Likewise, newest first."""
+
+
+def published(network: Network, reference: str) -> Published:
+    """Ask an image's registry for what it has of its hot blocks. Raises `HostError`."""
     listed = bootseer(network.in_registry(), "hot", "ls", reference, "--plain-http", "--json")
-    return sum(one["runs"] for one in json.loads(listed)["stored"] if one["kind"] == "records")
+    document = json.loads(listed)
+    stored = document["stored"]
+    records, packs = (
+        tuple(one["digest"] for one in stored if one["kind"] == kind)
+        for kind in ("records", "pack")
+    )
+    return Published(document["manifest"], records, packs)
+
+
+def pack_file(registry: Registry, published: Published) -> Path:
+    """Return the file in which a registry keeps the newest pack. Raises `HostError`."""
+    if not published.packs:
+        raise HostError("no pack was published")
+    artifact = json.loads(registry.blob(published.packs[0]).read_text())
+    return registry.blob(artifact["layers"][0]["digest"])
 
 
 def make_pack(network: Network, reference: str) -> None:

@@ -22,6 +22,7 @@ class Registry:
 
     host: str
     running: Service
+    storage: Path
     _seen: int = 0
 
     def requests(self) -> list[Request]:
@@ -33,6 +34,12 @@ class Registry:
         every = self.requests()
         seen, self._seen = self._seen, len(every)
         return every[seen:]
+
+    def blob(self, digest: str) -> Path:
+        """Return the file that holds a blob."""
+        algorithm, hexadecimal = digest.split(":")
+        blobs = self.storage / "docker" / "registry" / "v2" / "blobs"
+        return blobs / algorithm / hexadecimal[:2] / hexadecimal / "data"
 
 
 def registry_config(storage: Path, address: str) -> dict[str, Any]:
@@ -62,4 +69,4 @@ def registry(network: Network, root: Path, *, storage: Path | None = None) -> It
     env = {"OTEL_TRACES_EXPORTER": "none"}
     with service("docker-registry", argv, root / "registry.log", env=env) as running:
         running.wait_until(lambda: "listening on" in running.log.read_text(errors="replace"))
-        yield Registry(host, running)
+        yield Registry(host, running, storage or root / "storage")

@@ -17,6 +17,8 @@ from benchmarks.lab.netns import Network
 from benchmarks.lab.starts import Node
 from benchmarks.measure.trees import alternate, mounted, read_everything
 from bootseer.errors import HostError
+from snapshotter.blocks.names import Role
+from snapshotter.serving.layout import MountId
 from tooling.progress import doing
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ class LocalStarts:
 
     bootseer: Sequence[float]
     overlayfs: Sequence[float]
+    layout: str
+    """From which layout Bootseer's read: `hot` or `natural`."""
 
     @property
     def limit(self) -> float:
@@ -41,15 +45,16 @@ class LocalStarts:
 
     def figures(self) -> list[Figure]:
         """Return them compared, and each with its spread."""
+        cold = f"all local ({self.layout} layout), page cache cold"
         return [
             Figure(
-                "all local, page cache cold: ours / overlayfs on ext4",
+                f"{cold}: ours / overlayfs on ext4",
                 median_ratio(self.bootseer, self.overlayfs),
                 "x",
                 _GOAL,
             ),
-            *spread("all local, page cache cold: ours", self.bootseer, "s"),
-            *spread("all local, page cache cold: overlayfs on ext4", self.overlayfs, "s"),
+            *spread(f"{cold}: ours", self.bootseer, "s"),
+            *spread(f"{cold}: overlayfs on ext4", self.overlayfs, "s"),
         ]
 
 
@@ -71,7 +76,9 @@ def measure(
                 lambda: seconds(node, reference, starts.EAGER, command),
                 runs,
             )
-    return LocalStarts(ours, theirs)
+            mounts = [MountId.parse(mount) for mount in starts.status(node)["mounted"]]
+    hot = any(mount.variant.role is Role.HOT for mount in mounts)
+    return LocalStarts(ours, theirs, "hot" if hot else "natural")
 
 
 @contextlib.contextmanager

@@ -1,1 +1,0 @@
-"""WebHDFS: addresses, calls and answers, for whoever keeps things in HDFS."""
