@@ -1,4 +1,4 @@
-"""A real HDFS on loopback ports: one NameNode and one DataNode, each a JVM."""
+"""A real HDFS on loopback ports: one NameNode and some DataNodes, each a JVM."""
 
 import contextlib
 import json
@@ -33,7 +33,12 @@ class RunningHdfs:
 
     host: str
     """`127.0.0.1:<port>` of the NameNode, for HTTP."""
-    data_node: "subprocess.Popen[bytes]"
+    data_nodes: "list[subprocess.Popen[bytes]]"
+
+    @property
+    def data_node(self) -> "subprocess.Popen[bytes]":
+        """The first DataNode."""
+        return self.data_nodes[0]
 
     def address(self, path: str, user: str = "tester") -> str:
         """Return the address of a directory."""
@@ -41,21 +46,17 @@ class RunningHdfs:
 
 
 @contextlib.contextmanager
-def running_hdfs(root: Path) -> Iterator[RunningHdfs]:
+def running_hdfs(root: Path, data_nodes: int = 1) -> Iterator[RunningHdfs]:
     """Run a cluster that keeps its things under `root`."""
     jars = hadoop.ensure()
     root.mkdir(parents=True)
-    rpc, http, data, ipc, data_http = (free_port() for _ in range(5))
+    rpc, http = free_port(), free_port()
     _write(root / "core-site.xml", {"fs.defaultFS": f"hdfs://127.0.0.1:{rpc}"})
     _write(
         root / "hdfs-site.xml",
         {
             "dfs.namenode.name.dir": f"file://{root}/name",
-            "dfs.datanode.data.dir": f"file://{root}/data",
             "dfs.namenode.http-address": f"127.0.0.1:{http}",
-            "dfs.datanode.address": f"127.0.0.1:{data}",
-            "dfs.datanode.ipc.address": f"127.0.0.1:{ipc}",
-            "dfs.datanode.http.address": f"127.0.0.1:{data_http}",
             "dfs.datanode.hostname": "127.0.0.1",
             "dfs.namenode.datanode.registration.ip-hostname-check": "false",
             "dfs.replication": "1",
@@ -70,13 +71,24 @@ def running_hdfs(root: Path) -> Iterator[RunningHdfs]:
     with (root / "format.log").open("wb") as log:
         subprocess.run(format_, stdout=log, stderr=log, check=True)
     with contextlib.ExitStack() as stack:
-        name_node, data_node = (
-            stack.enter_context(_running([*java, f"{_SERVER}.{place}"], root / f"{place}.log"))
-            for place in ("namenode.NameNode", "datanode.DataNode")
-        )
+        name_node = [*java, f"{_SERVER}.namenode.NameNode"]
+        servers = [stack.enter_context(_running(name_node, root / "namenode.log"))]
+        for number in range(data_nodes):
+            argv = [*java, f"{_SERVER}.datanode.DataNode", *_data_node_options(root, number)]
+            servers.append(stack.enter_context(_running(argv, root / f"datanode{number}.log")))
         host = f"127.0.0.1:{http}"
-        _wait_until_usable([name_node, data_node], host, root)
-        yield RunningHdfs(host, data_node)
+        _wait_until_usable(servers, host, root)
+        yield RunningHdfs(host, servers[1:])
+
+
+def _data_node_options(root: Path, number: int) -> list[str]:
+    properties = {
+        "dfs.datanode.data.dir": f"file://{root}/data{number}",
+        "dfs.datanode.address": f"127.0.0.1:{free_port()}",
+        "dfs.datanode.ipc.address": f"127.0.0.1:{free_port()}",
+        "dfs.datanode.http.address": f"127.0.0.1:{free_port()}",
+    }
+    return [word for pair in properties.items() for word in ("-D", "=".join(pair))]
 
 
 def _write(path: Path, properties: dict[str, str]) -> None:
@@ -99,7 +111,7 @@ def _running(argv: list[str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def _wait_until_usable(processes: list["subprocess.Popen[bytes]"], host: str, root: Path) -> None:
-    """Wait for a DataNode to be there, and make the root writable for everybody."""
+    """Wait for all DataNodes to be there, and make the root writable for everybody."""
     beans = f"http://{host}/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState"
     opened = f"http://{host}/webhdfs/v1/?op=SETPERMISSION&permission=777&user.name=root"
     deadline = time.monotonic() + 120
@@ -107,7 +119,7 @@ def _wait_until_usable(processes: list["subprocess.Popen[bytes]"], host: str, ro
         with contextlib.suppress(OSError, urllib.error.URLError, ValueError, LookupError):
             with urllib.request.urlopen(beans, timeout=5) as answer:
                 live = json.load(answer)["beans"][0]["NumLiveDataNodes"]
-            if live == 1:
+            if live == len(processes) - 1:
                 urllib.request.urlopen(
                     urllib.request.Request(opened, method="PUT"), timeout=5
                 ).close()

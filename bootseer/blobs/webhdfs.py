@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Final
 
 import aiohttp
-from yarl import URL
 
 from bootseer.blobs.store import PIECE, BlobInfo, below, check_name
-from bootseer.blobs.webhdfs_address import HdfsAddress
-from bootseer.blobs.webhdfs_answers import Status, parse_batch, parse_boolean, parse_status
-from bootseer.blobs.webhdfs_calls import DEFAULT_PATIENCE, Calls, ExistsError, Patience
 from bootseer.errors import BootseerError, CorruptError, NotFoundError, RemoteError
+from bootseer.webhdfs.address import HdfsAddress
+from bootseer.webhdfs.answers import Status, parse_batch, parse_boolean, parse_status
+from bootseer.webhdfs.calls import DEFAULT_PATIENCE, Calls, ExistsError, Patience, redirected
 
 _SMALL: Final = 64 << 10
 _BATCH: Final = 16 << 20
@@ -142,7 +141,7 @@ class WebHdfsBlobs:
             asyncio.timeout(self._patience.call),
             self._calls.opened("PUT", url, redirect=False) as response,
         ):
-            place = _redirected(response, name)
+            place = redirected(response, name)
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
         async with (
             asyncio.timeout(self._patience.transfer(size)),
@@ -210,18 +209,6 @@ class WebHdfsBlobs:
             unfinished = status.name.startswith(".") and status.name.endswith(".new")
             if unfinished and status.modified < time.time() - _STALE_S:
                 await self._delete(f"{below(directory)}{status.name}")
-
-
-def _redirected(response: aiohttp.ClientResponse, name: str) -> URL:
-    location = response.headers.get("Location", "")
-    try:
-        url = URL(location, encoded=True)
-        usable = response.status == 307 and url.scheme == "http" and bool(url.host)
-    except ValueError:
-        usable = False
-    if not usable:
-        raise RemoteError(f"{name}: the NameNode names no DataNode to write to")
-    return url
 
 
 async def _pieces_of(content: bytes | Path) -> AsyncGenerator[bytes]:

@@ -18,5 +18,5 @@ from bootseer.cli.lazy import LazyGroup, Place
 def group() -> None:
     """Mount directories whose files are striped over many files of a store.
 
-    A store is `file:///directory`.
+    A store is `file:///directory` or `webhdfs://[user@]namenode:9870/directory`.
     """

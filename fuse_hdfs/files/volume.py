@@ -6,6 +6,7 @@ name, on any machine, the last one's file stays, whole: the store renames in one
 """
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -125,7 +126,9 @@ class Volume:
     async def create(self, path: str, mode: int, owner: tuple[int, int] | None = None) -> Version:
         """Make an empty file, of this process' user or of `owner`; EEXIST if there is one."""
         visible(path)
-        await self._put(path, b"", mode, replace=False, owner=owner)
+        await self._put(path, b"", mode, replace=False)
+        if owner is not None:
+            await self.store.give(path, *owner)
         return await self.load(path)
 
     async def publish(self, path: str, content: bytes | Manifest, like: Status) -> Version:
@@ -250,7 +253,8 @@ class Volume:
             if made.mode != mode:
                 await self.store.set_mode(unfinished, mode)
             if owner is not None and owner != (made.uid, made.gid):
-                await self.store.set_owner(unfinished, *owner)
+                with contextlib.suppress(PermissionError):  # then it is ours, as its writer's
+                    await self.store.set_owner(unfinished, *owner)
             await self.store.rename(unfinished, path, replace=replace)
         except BaseException:
             await _try_to(self.store.remove(unfinished))

@@ -1,22 +1,29 @@
 """Addresses to stores: which kind, and opened."""
 
 import contextlib
+import getpass
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bootseer.errors import NotFoundError, UsageError
+from bootseer.webhdfs.address import parse_address
+from bootseer.webhdfs.calls import Patience
 from fuse_hdfs.stores.directory import DirectoryStore
 from fuse_hdfs.stores.store import Store
+from fuse_hdfs.stores.webhdfs import open_webhdfs
 
 
 @contextlib.asynccontextmanager
 async def open_store(address: str, patience: float = 60.0) -> AsyncIterator[Store]:
-    """Open the store at `file:///directory`; a call may take `patience` seconds.
+    """Open the store at an address; a call may take about `patience` seconds.
+
+    `file:///directory`, or `webhdfs://[user@]namenode:9870/directory`.
 
     Raises:
         UsageError: it is no such address.
         NotFoundError: there is no such directory.
+        RemoteError: HDFS does not answer, or refuses.
     """
     parts = urlsplit(address)
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
@@ -24,5 +31,17 @@ async def open_store(address: str, patience: float = 60.0) -> AsyncIterator[Stor
         if not root.is_dir():
             raise NotFoundError(f"{root} is no directory")
         yield DirectoryStore(root, patience)
+    elif parts.scheme == "webhdfs":
+        where = parse_address(address, user=getpass.getuser())
+        async with open_webhdfs(where, _patience(patience)) as store:
+            yield store
     else:
-        raise UsageError(f"{address!r} is no address of a store", hint="file:///directory")
+        raise UsageError(
+            f"{address!r} is no address of a store",
+            hint="file:///directory or webhdfs://[user@]namenode:9870/directory",
+        )
+
+
+def _patience(seconds: float) -> Patience:
+    """Return how long to wait so that two attempts that get no answer end in about `seconds`."""
+    return Patience(min(10.0, seconds / 2), stall=seconds / 2, call=seconds, attempts=2)

@@ -97,6 +97,10 @@ class Store(Protocol):
         """Set owner and group; None leaves one as it is."""
         ...
 
+    async def give(self, path: str, uid: int, gid: int) -> None:
+        """Let what we just made belong to its maker, as far as the place has such users."""
+        ...
+
     async def set_modified(self, path: str, modified_ns: int) -> None:
         """Set the time of modification, as exactly as the place can."""
         ...

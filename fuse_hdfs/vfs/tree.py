@@ -117,9 +117,7 @@ class Tree:
         """Make a directory."""
         path = self._path(self._node(parent), name)
         await self._volume.store.make_directory(path, stat.S_IMODE(mode))
-        made = await self._volume.store.stat(path)
-        if (made.uid, made.gid) != owner:
-            await self._volume.store.set_owner(path, *owner)
+        await self._volume.store.give(path, *owner)
         return await self.lookup(parent, name)
 
     async def remove_directory(self, parent: int, name: str) -> None:

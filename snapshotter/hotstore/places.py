@@ -9,8 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 from bootseer.blobs.directory import DirectoryBlobs
 from bootseer.blobs.webhdfs import open_webhdfs
-from bootseer.blobs.webhdfs_address import parse_address
 from bootseer.errors import UsageError
+from bootseer.webhdfs.address import parse_address
 from snapshotter.hotstore.blobs import BlobHotStore
 from snapshotter.hotstore.registry import RegistryHotStore
 from snapshotter.ports import HotStore

@@ -13,9 +13,9 @@ from conformance import *  # noqa: F403  (every test there)
 from conformance import DATA
 
 from bootseer.blobs.webhdfs import WebHdfsBlobs, open_webhdfs
-from bootseer.blobs.webhdfs_address import parse_address
-from bootseer.blobs.webhdfs_calls import Patience
 from bootseer.errors import RemoteError
+from bootseer.webhdfs.address import parse_address
+from bootseer.webhdfs.calls import Patience
 from snapshotter.hot.merge import merge
 from snapshotter.hot.ranges import make_ranges
 from snapshotter.hot.record import Ended, HotLayer, Record

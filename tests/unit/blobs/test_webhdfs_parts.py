@@ -7,16 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootseer.blobs.webhdfs_address import HdfsAddress, parse_address
-from bootseer.blobs.webhdfs_answers import (
+from bootseer.errors import CorruptError, UsageError
+from bootseer.webhdfs.address import HdfsAddress, parse_address
+from bootseer.webhdfs.answers import (
+    DataNode,
     Fault,
+    Room,
     Status,
     parse_batch,
     parse_boolean,
+    parse_data_nodes,
     parse_fault,
+    parse_room,
     parse_status,
 )
-from bootseer.errors import CorruptError, UsageError
 
 
 @pytest.mark.parametrize(
@@ -54,7 +58,16 @@ def test_what_is_no_address_is_a_mistake(text: str) -> None:
         parse_address(text, "me")
 
 
-FILE = {"type": "FILE", "pathSuffix": "a", "length": 5, "modificationTime": 1_700_000_000_500}
+FILE = {
+    "type": "FILE",
+    "pathSuffix": "a",
+    "length": 5,
+    "modificationTime": 1_700_000_000_500,
+    "permission": "640",
+    "owner": "me",
+    "group": "us",
+    "fileId": 16_386,
+}
 
 
 def listing(*files: Any, left: Any = 0) -> bytes:
@@ -65,12 +78,36 @@ def listing(*files: Any, left: Any = 0) -> bytes:
 
 
 def test_answers_are_read() -> None:
-    status = Status("a", directory=False, size=5, modified=1_700_000_000.5)
+    status = Status(
+        "a",
+        directory=False,
+        size=5,
+        modified_ms=1_700_000_000_500,
+        mode=0o640,
+        owner="me",
+        group="us",
+        number=16_386,
+    )
+    assert status.modified == 1_700_000_000.5
     assert parse_status(json.dumps({"FileStatus": FILE}).encode()) == status
     batch = parse_batch(listing(FILE, left=3))
     assert (batch.entries, batch.more) == ((status,), True)
     assert not parse_batch(listing()).more
     assert parse_boolean(b'{"boolean": true}')
+
+
+def test_room_and_nodes_are_read() -> None:
+    room = {"FsStatus": {"used": 1, "capacity": 30, "remaining": 20}}
+    assert parse_room(json.dumps(room).encode()) == Room(30, 20)
+    nodes = {
+        "b:9866": {"infoAddr": "10.0.0.2:9864", "lastContact": 1, "adminState": "In Service"},
+        "a:9866": {"infoAddr": "10.0.0.1:9864", "lastContact": 0, "adminState": "In Service"},
+        "c:9866": {"infoAddr": "10.0.0.3:9864", "lastContact": 0, "adminState": "Decommissioned"},
+    }
+    bean = json.dumps({"beans": [{"LiveNodes": json.dumps(nodes)}]}).encode()
+    assert parse_data_nodes(bean) == (DataNode("10.0.0.1:9864", 0), DataNode("10.0.0.2:9864", 1))
+    with pytest.raises(CorruptError):
+        parse_data_nodes(b'{"beans": []}')
 
 
 @pytest.mark.parametrize(
@@ -83,6 +120,10 @@ def test_answers_are_read() -> None:
         {"length": True},
         {"length": 1 << 70},
         {"modificationTime": "now"},
+        {"permission": "rwx"},
+        {"permission": 420},
+        {"owner": None},
+        {"fileId": "1"},
     ],
 )
 def test_a_status_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
@@ -120,6 +161,12 @@ JSON = st.recursive(
                     "boolean",
                     "length",
                     "type",
+                    "FsStatus",
+                    "capacity",
+                    "remaining",
+                    "infoAddr",
+                    "lastContact",
+                    "adminState",
                 ]
             ),
             inner,
@@ -131,9 +178,17 @@ JSON = st.recursive(
 
 @given(st.binary(max_size=100) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_an_answer_or_refused(data: bytes) -> None:
-    for parse in (parse_status, parse_batch, parse_boolean):
+    beans = json.dumps({"beans": [{"LiveNodes": data.decode(errors="replace")}]}).encode()
+    for parse, answer in (
+        (parse_status, data),
+        (parse_batch, data),
+        (parse_boolean, data),
+        (parse_room, data),
+        (parse_data_nodes, data),
+        (parse_data_nodes, beans),
+    ):
         try:
-            parse(data)
+            parse(answer)
         except CorruptError:
             continue
     assert parse_fault(data).message.isprintable()

@@ -8,17 +8,19 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import aiohttp
 from yarl import URL
 
-from bootseer.blobs.store import PIECE
-from bootseer.blobs.webhdfs_address import HdfsAddress
-from bootseer.blobs.webhdfs_answers import Fault, parse_fault
 from bootseer.errors import CorruptError, NotFoundError, RemoteError
+from bootseer.webhdfs.address import HdfsAddress
+from bootseer.webhdfs.answers import Fault, parse_fault
 
 T = TypeVar("T")
+
+PIECE: Final = 1 << 20
+"""Bytes of an answer that are in memory at once."""
 
 _TEMPORARY: Final = frozenset({"StandbyException", "SafeModeException", "RetriableException"})
 _ABSENT: Final = frozenset({"FileNotFoundException", "ParentNotDirectoryException"})
@@ -26,6 +28,10 @@ _REFUSED: Final = frozenset({"AccessControlException", "SecurityException"})
 _QUOTA: Final = "QuotaExceededException"
 _BELOW_A_FILE: Final = "(is not a directory)"
 _PAST_END: Final = "out of the range"
+
+
+Errors: TypeAlias = Callable[[str, int, Fault], Exception]
+"""What an answer amounts to: who was asked for what, the HTTP status, and what it says."""
 
 
 class ExistsError(Exception):
@@ -59,11 +65,22 @@ class Calls:
     """Sends requests to one cluster."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, address: HdfsAddress, patience: Patience
+        self,
+        session: aiohttp.ClientSession,
+        address: HdfsAddress,
+        patience: Patience,
+        errors: Errors | None = None,
     ) -> None:
+        """`errors` chooses what is raised for an answer that is an error; see `error_of`."""
         self._session = session
         self._address = address
+        self._errors = errors or error_of
         self.patience = patience
+
+    @property
+    def user(self) -> str:
+        """Who we are there."""
+        return self._address.user
 
     def url(self, path: str, op: str, **query: str) -> URL:
         """Return the address of an operation on a path below the root (empty: the root)."""
@@ -114,7 +131,7 @@ class Calls:
             ) as response:
                 if response.status >= 400:
                     fault = parse_fault(await _at_most(response, 64 << 10))
-                    raise _error(f"{what} at {url.host}", response.status, fault)
+                    raise self._errors(f"{what} at {url.host}", response.status, fault)
                 yield response
         except TimeoutError as error:
             message = f"{what}: {url.host} did not answer in time"
@@ -143,6 +160,19 @@ class Calls:
         await asyncio.sleep(self.patience.pause * 2 ** (attempt - 1) * (0.5 + chance))
 
 
+def redirected(response: aiohttp.ClientResponse, what: str) -> URL:
+    """Return the address of the DataNode that a NameNode names. RemoteError if it names none."""
+    location = response.headers.get("Location", "")
+    try:
+        url = URL(location, encoded=True)
+        usable = response.status == 307 and url.scheme == "http" and bool(url.host)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise RemoteError(f"{what}: the NameNode names no DataNode to write to")
+    return url
+
+
 async def _at_most(response: aiohttp.ClientResponse, most: int) -> bytes:
     body = bytearray()
     while piece := await response.content.read(PIECE):
@@ -152,7 +182,7 @@ async def _at_most(response: aiohttp.ClientResponse, most: int) -> bytes:
     return bytes(body)
 
 
-def _error(what: str, status: int, fault: Fault) -> Exception:
+def error_of(what: str, status: int, fault: Fault) -> Exception:
     """Return the error that an answer amounts to."""
     name = fault.exception
     message = f"{what}: {name or status}{f': {fault.message}' if fault.message else ''}"

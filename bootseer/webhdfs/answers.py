@@ -4,6 +4,7 @@ Shapes as in Hadoop's documentation, "WebHDFS REST API", JSON schemas.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from bootseer.errors import CorruptError
 
 _LONGEST_TEXT: Final = 300
 _LARGEST: Final = 1 << 63
+_OCTAL: Final = re.compile("[0-7]{1,4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,37 @@ class Status:
     """Last word of the path; empty for the path that was asked for."""
     directory: bool
     size: int
-    modified: float
-    """Seconds since 1970."""
+    modified_ms: int
+    """Since 1970."""
+    mode: int
+    """Permission bits."""
+    owner: str
+    group: str
+    number: int
+    """HDFS' inode number: no other file has it or will ever have it."""
+
+    @property
+    def modified(self) -> float:
+        """Seconds since 1970."""
+        return self.modified_ms / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Bytes of a file system."""
+
+    total: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
+class DataNode:
+    """A DataNode that the NameNode hears of."""
+
+    address: str
+    """`host:port` of its HTTP server."""
+    silent_s: int
+    """Seconds since it was heard last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +110,32 @@ def parse_boolean(data: bytes) -> bool:
     return found
 
 
-def _document(data: bytes) -> Any:
+def parse_room(data: bytes) -> Room:
+    """Return the answer to GETSTATUS."""
+    found = _member(_document(data), "FsStatus")
+    return Room(_number(found, "capacity"), _number(found, "remaining"))
+
+
+def parse_data_nodes(data: bytes) -> tuple[DataNode, ...]:
+    """Return the DataNodes in service, of a NameNode's bean `NameNodeInfo` (from its `/jmx`)."""
+    beans = _member(_document(data), "beans")
+    if not isinstance(beans, list) or not beans:
+        raise _wrong("no beans")
+    text = _member(beans[0], "LiveNodes")
+    if not isinstance(text, str):
+        raise _wrong("LiveNodes is no text")
+    nodes = _document(text)
+    if not isinstance(nodes, dict):
+        raise _wrong("LiveNodes are none")
+    found = [
+        DataNode(_name(node, "infoAddr"), _number(node, "lastContact"))
+        for node in nodes.values()
+        if _member(node, "adminState") == "In Service"
+    ]
+    return tuple(sorted(found, key=lambda node: node.address))
+
+
+def _document(data: bytes | str) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -93,7 +149,26 @@ def _status(found: Any) -> Status:
     if not isinstance(name, str) or "/" in name:
         raise _wrong("pathSuffix is no name")
     size, modified = _number(found, "length"), _number(found, "modificationTime")
-    return Status(name, kind == "DIRECTORY", size, modified / 1000)
+    permission = _member(found, "permission")
+    if not isinstance(permission, str) or _OCTAL.fullmatch(permission) is None:
+        raise _wrong("permission is none")
+    return Status(
+        name,
+        kind == "DIRECTORY",
+        size,
+        modified,
+        int(permission, 8),
+        _name(found, "owner"),
+        _name(found, "group"),
+        _number(found, "fileId"),
+    )
+
+
+def _name(found: Any, member: str) -> str:
+    name = _member(found, member)
+    if not isinstance(name, str) or len(name) > _LONGEST_TEXT:
+        raise _wrong(f"{member} is no name")
+    return name
 
 
 def _member(found: Any, name: str) -> Any:

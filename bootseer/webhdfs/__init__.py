@@ -1,0 +1,1 @@
+"""WebHDFS: addresses, calls and answers, for whoever keeps things in HDFS."""
