@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bootseer.errors import BootseerError, RemoteError
-from snapshotter.snapshots.ports import LayerMount, LayerRequest
+from snapshotter.snapshots.ports import LayerMount, LayerRequest, StartRequest
 
 SIZE, INODES = 12345, 67
 """What every layer says that it takes."""
@@ -46,6 +46,10 @@ class DirectoryLayers:
         async with self._lock:
             await asyncio.to_thread(self._unmount, layer)
         self.released.append(layer)
+
+    async def stand_ins(self, start: StartRequest) -> Mapping[str, str]:
+        """Return none: there is only one form of these layers."""
+        return {}
 
     def path(self, layer: str) -> Path:
         return self.root / layer

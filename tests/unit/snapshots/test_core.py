@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from snapshotter.snapshots.core import Settings, Snapshotter
 from snapshotter.snapshots.errors import ExistsError, StateError
 from snapshotter.snapshots.labels import TARGET
 from snapshotter.snapshots.lazy import Patience
-from snapshotter.snapshots.ports import LayerMount, LayerRequest
+from snapshotter.snapshots.ports import LayerMount, LayerRequest, StartRequest
 from snapshotter.snapshots.records import Kind, Usage
 
 SN = "plugin"
@@ -43,6 +43,9 @@ class PlainLayers:
         self.log.append(f"release {layer}")
         self.held.discard(layer)
         await asyncio.sleep(0)
+
+    async def stand_ins(self, start: StartRequest) -> Mapping[str, str]:
+        return {}
 
     def path(self, layer: str) -> Path:
         return self.root / layer
