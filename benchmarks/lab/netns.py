@@ -50,10 +50,10 @@ class Network:
         """Limit the direction registry -> node to `megabits` a second; None: no limit."""
         device = ["dev", _LINK, "root"]
         if megabits is None:
-            _run(["tc", "-n", self.registry, "qdisc", "replace", *device, "pfifo"])
+            run_tool(["tc", "-n", self.registry, "qdisc", "replace", *device, "pfifo"])
             return
         tbf = tbf_arguments(megabits)
-        _run(["tc", "-n", self.registry, "qdisc", "replace", *device, "tbf", *tbf])
+        run_tool(["tc", "-n", self.registry, "qdisc", "replace", *device, "tbf", *tbf])
 
     def bytes_to_node(self) -> int:
         """Return the bytes that went from registry to node so far, headers included."""
@@ -64,7 +64,7 @@ class Network:
         return self._counter(self.node)
 
     def _counter(self, namespace: str) -> int:
-        answer = _run(["ip", "-n", namespace, "-json", "-statistics", "link", "show", _LINK])
+        answer = run_tool(["ip", "-n", namespace, "-json", "-statistics", "link", "show", _LINK])
         return int(json.loads(answer)[0]["stats64"]["tx"]["bytes"])
 
     def processes(self) -> list[int]:
@@ -72,27 +72,27 @@ class Network:
         found: list[int] = []
         for namespace in (self.registry, self.node):
             with contextlib.suppress(HostError):
-                found += [int(pid) for pid in _run(["ip", "netns", "pids", namespace]).split()]
+                found += [int(pid) for pid in run_tool(["ip", "netns", "pids", namespace]).split()]
         return found
 
     def make(self) -> None:
         """Make namespaces and link. Raises `HostError` without leaving anything out of `remove`."""
         for namespace in (self.registry, self.node):
-            _run(["ip", "netns", "add", namespace])
-            _run(["ip", "-n", namespace, "link", "set", "lo", "up"])
+            run_tool(["ip", "netns", "add", namespace])
+            run_tool(["ip", "-n", namespace, "link", "set", "lo", "up"])
         peer = ["peer", "name", _LINK, "netns", self.registry]
-        _run(["ip", "-n", self.node, "link", "add", _LINK, "type", "veth", *peer])
+        run_tool(["ip", "-n", self.node, "link", "add", _LINK, "type", "veth", *peer])
         addresses = {self.registry: REGISTRY_ADDRESS, self.node: NODE_ADDRESS}
         for namespace, address in addresses.items():
-            _run(["ip", "-n", namespace, "address", "add", f"{address}/24", "dev", _LINK])
-            _run(["ip", "-n", namespace, "link", "set", _LINK, "up"])
+            run_tool(["ip", "-n", namespace, "address", "add", f"{address}/24", "dev", _LINK])
+            run_tool(["ip", "-n", namespace, "link", "set", _LINK, "up"])
 
     def remove(self) -> None:
         """Kill what runs inside, and the lab's containers; remove both namespaces. Never raises."""
         kill_all(lambda: [*self.processes(), *in_cgroup(self.name)])
         for namespace in (self.registry, self.node):
             with contextlib.suppress(HostError):
-                _run(["ip", "netns", "delete", namespace])
+                run_tool(["ip", "netns", "delete", namespace])
 
 
 def tbf_arguments(megabits: float) -> list[str]:
@@ -130,7 +130,8 @@ def sweep() -> None:
             Network(name).remove()
 
 
-def _run(argv: list[str]) -> str:
+def run_tool(argv: list[str]) -> str:
+    """Run ip(8) or tc(8) and return what it prints. HostError if it fails."""
     try:
         result = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bootseer import kernel
@@ -26,8 +26,9 @@ hdfs:
 class Mount:
     """A running mount."""
 
-    def __init__(self, store: str, directory: Path, text: str) -> None:
+    def __init__(self, store: str, directory: Path, text: str, enter: Sequence[str]) -> None:
         self.store = store
+        self.enter = enter
         self.path = directory / "mnt"
         self.log = directory / "mount.log"
         self.spool = directory / "spool"
@@ -41,7 +42,7 @@ class Mount:
         """Mount, and wait until it can be used."""
         command = [sys.executable, "-m", "bootseer", "hdfs", "mount", self.store, str(self.path)]
         with self.log.open("ab") as log:
-            argv = [*command, "--config", str(self.config)]
+            argv = [*self.enter, *command, "--config", str(self.config)]
             self.process = subprocess.Popen(argv, stdout=log, stderr=log)
         deadline = time.monotonic() + 30
         while not os.path.ismount(self.path):
@@ -64,9 +65,11 @@ class Mount:
 
 
 @contextlib.contextmanager
-def checkpoint_mount(store: str, directory: Path, text: str = CONFIG) -> Iterator[Mount]:
+def checkpoint_mount(
+    store: str, directory: Path, text: str = CONFIG, enter: Sequence[str] = ()
+) -> Iterator[Mount]:
     """Mount a store for the length of the block; nothing that it logged is a bug."""
-    mount = Mount(store, directory, text)
+    mount = Mount(store, directory, text, enter)
     mount.start()
     try:
         yield mount
