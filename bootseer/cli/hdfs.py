@@ -9,6 +9,7 @@ from bootseer.cli.lazy import LazyGroup, Place
     "hdfs",
     cls=LazyGroup,
     places={
+        "fsck": Place("bootseer.cli.hdfs_fsck:command", "Find damage and what writers left."),
         "mount": Place("bootseer.cli.hdfs_mount:mount", "Mount a store, until stopped."),
         "stat": Place("bootseer.cli.hdfs_stat:command", "Show how a file is stored."),
         "umount": Place("bootseer.cli.hdfs_mount:umount", "Unmount a store, also a busy one."),
