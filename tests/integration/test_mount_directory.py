@@ -165,6 +165,29 @@ def test_a_killed_mount_leaves_what_was_synced_and_nothing_half(
     shutil.rmtree(store / ".bootseer")
 
 
+def write_here_and_there(descriptor: int) -> None:
+    for offset in range(len(DATA) - 10, 0, -70_000):
+        os.pwrite(descriptor, b"change", offset)
+
+
+def test_a_full_spool_is_enospc_and_the_file_stays_as_it_was(store: Path, tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "spool", spool], check=True)
+    try:
+        with checkpoint_mount(f"file://{store}", tmp_path) as mount:
+            file = mount.path / "spooled"
+            file.write_bytes(DATA)
+            with file.open("r+b", 0) as opened, pytest.raises(OSError, match="No space"):
+                write_here_and_there(opened.fileno())
+            assert file.stat().st_size == len(DATA)
+            file.write_bytes(DATA[::-1])  # in order: needs no spool
+            assert file.read_bytes() == DATA[::-1]
+            file.unlink()
+    finally:
+        subprocess.run(["umount", "-l", spool], check=True)
+
+
 def test_a_mistake_is_said_before_anything_is_mounted(tmp_path: Path) -> None:
     (tmp_path / "mnt").mkdir()
     for store, code in (("ftp://a", 2), ("file:///none", 3), ("file://host/a", 2)):

@@ -1,7 +1,9 @@
 """Striped files in a real HDFS, through a real mount."""
 
+import os
 import shutil
 import signal
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,3 +49,24 @@ def test_a_data_node_that_hangs_is_an_error_in_time_and_works_again_later(
     assert (mnt / "read").read_bytes() == DATA
     (mnt / "written").write_bytes(DATA)
     assert (mnt / "written").read_bytes() == DATA
+
+
+def test_a_quota_that_is_used_up_reaches_the_writer(mnt: Path, hdfs: RunningHdfs) -> None:
+    (mnt / "limited").mkdir()
+    (mnt / "limited/first").write_bytes(DATA)
+    url = f"http://{hdfs.host}/webhdfs/v1/test/limited?op=SETQUOTA&namespacequota=2&user.name=root"
+    urllib.request.urlopen(urllib.request.Request(url, method="PUT")).close()
+    with pytest.raises(OSError, match="quota"):
+        (mnt / "limited/second").write_bytes(DATA)
+    with pytest.raises(OSError, match="quota"):
+        (mnt / "limited/third").mkdir()
+    (mnt / "limited/first").write_bytes(DATA[::-1])
+    assert (mnt / "limited/first").read_bytes() == DATA[::-1]
+    assert [path.name for path in (mnt / "limited").iterdir()] == ["first"]
+
+
+def test_names_that_hdfs_has_not_are_refused(mnt: Path) -> None:
+    with pytest.raises(OSError, match="Invalid argument"):
+        (mnt / "a:b").write_bytes(b"")
+    with pytest.raises(OSError, match="Invalid or incomplete"):
+        Path(os.fsdecode(bytes(mnt) + b"/a\xff")).write_bytes(b"")

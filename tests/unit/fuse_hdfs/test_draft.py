@@ -1,0 +1,124 @@
+"""Drafts: what a publication writes, and what a store that fails does to one."""
+
+import os
+import random
+from collections.abc import AsyncIterable
+from pathlib import Path
+
+import pytest
+
+from fuse_hdfs.files.draft import COMPACT
+from fuse_hdfs.files.volume import Settings, Volume
+from fuse_hdfs.files.writing import Striping
+from fuse_hdfs.stores.directory import DirectoryStore
+from fuse_hdfs.vfs.nodes import ROOT
+from fuse_hdfs.vfs.tree import Tree
+
+UNIT = 4096
+DATA = random.Random(4).randbytes(40 * UNIT)
+
+
+class FullStore(DirectoryStore):
+    """A directory on a disk that is full after so many stripes."""
+
+    __slots__ = ()
+    left = 1_000_000
+
+    async def write(
+        self, path: str, content: AsyncIterable[bytes], *, place: str | None = None
+    ) -> None:
+        FullStore.left -= 1
+        if FullStore.left < 0:
+            raise OSError(28, "No space left on device", path)
+        await super().write(path, content, place=place)
+
+
+class Opened:
+    """A new file of a tree."""
+
+    def __init__(self, root: Path) -> None:
+        FullStore.left = 1_000_000
+        (root / "store").mkdir()
+        self.root = root / "store"
+        self.volume = Volume(FullStore(self.root), Settings(Striping(UNIT, 3), small=1000))
+        self.tree = Tree(self.volume, root)
+
+    async def open(self) -> int:
+        owner = (os.getuid(), os.getgid())
+        opened, _ = await self.tree.create(ROOT, "file", 0o600, owner, os.O_RDWR)
+        return opened.handle
+
+    async def content(self) -> bytes:
+        fresh = Tree(self.volume, self.root)
+        opened = await fresh.open((await fresh.lookup(ROOT, "file")).inode, os.O_RDONLY)
+        found = await fresh.read(opened.handle, 0, 1 << 20)
+        await fresh.release(opened.handle)
+        return found
+
+    def segments(self) -> int:
+        return len(list((self.root / ".bootseer/segments").glob("*/*")))
+
+
+async def test_only_changed_units_are_written_and_many_segments_become_one(tmp_path: Path) -> None:
+    opened = Opened(tmp_path)
+    handle = await opened.open()
+    await opened.tree.write(handle, 0, DATA)
+    await opened.tree.flush(handle)
+    model = bytearray(DATA)
+    most = 0
+    for number in range(COMPACT + 5):
+        offset = (number * 7919) % (len(DATA) - 10)
+        await opened.tree.write(handle, offset, b"changed")
+        model[offset : offset + 7] = b"changed"
+        await opened.tree.flush(handle)
+        most = max(most, opened.segments())
+        manifest = (await opened.volume.load("file")).manifest
+        assert manifest is not None
+        assert opened.segments() == len(manifest.segments)
+        if number == 0:
+            assert [one.units for one in manifest.segments] == [40, 1]
+    assert most < COMPACT
+    assert await opened.content() == model
+
+
+async def test_a_stream_that_broke_never_becomes_a_file(tmp_path: Path) -> None:
+    opened = Opened(tmp_path)
+    handle = await opened.open()
+    await opened.tree.write(handle, 0, DATA)
+    await opened.tree.flush(handle)
+    FullStore.left = 2
+
+    async def write_backwards() -> None:
+        for start in range(0, len(DATA), UNIT):
+            await opened.tree.write(handle, start, DATA[::-1][start : start + UNIT])
+        await opened.tree.flush(handle)
+
+    with pytest.raises(OSError, match="No space"):
+        await write_backwards()
+    FullStore.left = 1_000_000
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space"):
+            await opened.tree.flush(handle)
+    await opened.tree.release(handle)
+    assert await opened.content() == DATA
+    assert opened.segments() == 1
+
+
+async def test_what_could_not_be_published_is_published_later(tmp_path: Path) -> None:
+    opened = Opened(tmp_path)
+    handle = await opened.open()
+    await opened.tree.write(handle, 0, DATA)
+    await opened.tree.flush(handle)
+    await opened.tree.write(handle, 5 * UNIT + 3, b"changed")
+    await opened.tree.write(handle, 3, b"changed")
+    FullStore.left = 0
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space"):
+            await opened.tree.flush(handle)
+    assert await opened.content() == DATA
+    FullStore.left = 1_000_000
+    await opened.tree.flush(handle)
+    model = bytearray(DATA)
+    model[3:10] = model[5 * UNIT + 3 : 5 * UNIT + 10] = b"changed"
+    assert await opened.content() == model
+    assert opened.segments() == 2
