@@ -133,6 +133,13 @@ class OpenFile:
             if self._removed and self._version.manifest is not None:
                 await self._volume.discard(self._version.manifest.segments)
 
+    async def abandon(self) -> None:
+        """Give up what was not published."""
+        async with self._lock:
+            draft, self._draft = self._draft, None
+            if draft is not None:
+                await draft.abandon()
+
     async def _publish_at_last(self, draft: Draft) -> None:
         """Publish what no flush published; nobody is there any more to be told that it failed."""
         try:
