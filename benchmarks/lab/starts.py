@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ LAZY: Final = "bootseer"
 UNRECORDED: Final = "hot:\n  record: never\n"
 """Settings of a node that leaves containers' reads alone, unless hot blocks of them are known."""
 _SERVING: Final = "daemon.serving"
+_LONGEST_S: Final = 300.0
+"""A container that takes longer is given up: what is measured next needs the machine."""
 _SAID_BY_CTR: Final = 'time="'
 """How lines of the log of `ctr` begin, which come between those of the container."""
 PLAN: Final = (
@@ -155,12 +158,17 @@ def _run(node: Node, name: str, events: list[Event]) -> list[str]:
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith(_SAID_BY_CTR):
-                continue
-            if not lines:
-                events.append(Event("output", time.time()))
-            lines.append(line.rstrip("\n"))
+        late = threading.Timer(_LONGEST_S, process.kill)
+        late.start()
+        try:
+            for line in process.stdout:
+                if line.startswith(_SAID_BY_CTR):
+                    continue
+                if not lines:
+                    events.append(Event("output", time.time()))
+                lines.append(line.rstrip("\n"))
+        finally:
+            late.cancel()
     if not lines:
         events.append(Event("output", time.time()))
     events.append(Event("done", time.time()))
