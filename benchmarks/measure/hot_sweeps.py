@@ -1,4 +1,4 @@
-"""Sweeps from which the defaults for hot blocks follow (docs/decisions/0003-hot-blocks.md)."""
+"""Sweeps from which the defaults for hot blocks follow (docs/decisions/0004-hot-blocks.md)."""
 
 import os
 import statistics
