@@ -139,8 +139,9 @@ def show(job: Job, results: Sequence[starts.Start], rate: float, console: Consol
 def summary(full: starts.Start, best: starts.Start) -> str:
     """Return what a full pull and the best start compare to, in one sentence."""
     times = full.seconds("work") / best.seconds("work")
+    compared = f"[bold]{times:.1f}x[/] sooner" if times >= 1 else f"{1 / times:.1f}x later"
     return (
-        f"Done [bold]{times:.1f}x[/] sooner, with {best.bytes / 1e6:.0f} MB instead of"
+        f"Done {compared}, with {best.bytes / 1e6:.0f} MB instead of"
         f" {full.bytes / 1e6:.0f} MB over the link."
     )
 

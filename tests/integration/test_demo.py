@@ -33,10 +33,10 @@ def test_third_start_has_the_hot_blocks_that_the_second_was_seen_to_touch() -> N
     lines = shown(READS_ALL)
     titles = next(line for line in lines if "full pull" in line)
     assert "lazy, hot blocks" in titles
-    assert "sooner" in lines[-1]
+    assert "over the link." in lines[-1]
 
 
 def test_start_that_touches_hardly_anything_has_no_third_run() -> None:
     lines = shown(READS_NOTHING)
     assert not any("hot blocks" in line for line in lines)
-    assert "sooner" in lines[-1]
+    assert "over the link." in lines[-1]
