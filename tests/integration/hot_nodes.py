@@ -1,6 +1,8 @@
 """Nodes that record starts and use what others recorded, and ways to look at what they did."""
 
 import asyncio
+import json
+import os
 import re
 import subprocess
 import uuid
@@ -12,6 +14,7 @@ from small_image import manifest_digest
 from trouble_image import TroubleImage, publish_indexes, trouble_image
 from whole import PLUGIN, Whole, bootseer, wait_for
 
+from snapshotter.erofs.cachestat import pages_seen
 from snapshotter.hot.record import Record
 from snapshotter.hotstore.registry import RegistryHotStore
 from snapshotter.ports import ImageKey, PublishedPack
@@ -161,6 +164,27 @@ def wait_prefetched(node: Whole, image: TroubleImage, workload: str = "") -> dic
     """Wait until the prefetch of an image is over; return what became of it, if that is known."""
     wait_for(lambda: not hot(node, image, workload).get("going_on"), "the prefetch to end")
     return hot(node, image, workload)
+
+
+def hot_directories(node: Whole, image: TroubleImage) -> list[Path]:
+    """Return the directories of an image's hot areas."""
+    layers = node.daemon.root / "l"
+    found = []
+    for path in layers.glob("*/h*/area.json"):
+        if json.loads(path.read_bytes()).get("reference") == image.reference:
+            found.append(path.parent)
+    return found
+
+
+def in_page_cache(node: Whole, area: Path) -> bool:
+    """Say whether all of a hot area's block file is in the page cache."""
+    path = node.daemon.root / "blocks" / (area.parent.name + area.name)
+    number = os.open(path, os.O_RDONLY)
+    try:
+        size = os.fstat(number).st_size
+        return pages_seen(number, 0, size) == -(-size // 4096)
+    finally:
+        os.close(number)
 
 
 def drop_caches() -> None:

@@ -12,7 +12,9 @@ from hot_nodes import (
     courses,
     drop_caches,
     hot,
+    hot_directories,
     hot_image,
+    in_page_cache,
     make_pack,
     record_start,
     records,
@@ -23,7 +25,7 @@ from hot_nodes import (
 )
 from made_hot import big_file, layer_of, layers_of, pack_of, publish, record_of
 from trouble_image import SUMS, TroubleImage
-from whole import LocalRegistry, Whole, local_registry, node_of
+from whole import LocalRegistry, Whole, local_registry, node_of, wait_for
 
 from benchmarks.lab.workdir import work_directory
 from snapshotter.hot.artifact import HotKind
@@ -76,7 +78,9 @@ def test_what_a_first_start_touches_is_recorded_by_itself_and_comes_first_on_the
     assert len(records(image)) == 1, "what is known is not recorded again"
 
 
-def test_with_a_pack_hot_reads_fetch_no_chunk_and_the_pack_comes_once(site: Site) -> None:
+def test_a_pack_comes_once_and_into_the_page_cache_and_hot_reads_fetch_no_chunk(
+    site: Site,
+) -> None:
     image = hot_image(site.first, "packed")
     site.first.pull(image.reference)
     record_start(site.first, image)
@@ -85,6 +89,8 @@ def test_with_a_pack_hot_reads_fetch_no_chunk_and_the_pack_comes_once(site: Site
 
     site.second.pull(image.reference)
     wait_prefetched(site.second, image)
+    for area in hot_directories(site.second, image):
+        wait_for(lambda area=area: in_page_cache(site.second, area), "it to be read ahead")  # type: ignore[misc]
     start(site.second, image, FIRST_HALF)
     found = hot(site.second, image)
     assert courses(site.second, image) == ["pack"]

@@ -3,7 +3,6 @@
 Whatever happens, containers start, and read what was built.
 """
 
-import json
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from hot_nodes import (
     courses,
     drop_caches,
     hot,
+    hot_directories,
     hot_image,
     lines,
     records,
@@ -273,16 +273,6 @@ def test_an_image_that_is_removed_during_its_prefetch_leaves_nothing_and_may_com
     assert wait_prefetched(node, image)["blocks_missing"] == 0
     assert start(node, image, SUMS) == image.sums
     assert stand_ins(node, image)[-1] == 2
-
-
-def hot_directories(node: Whole, image: TroubleImage) -> list[Path]:
-    """Return the directories of an image's hot areas."""
-    layers = node.daemon.root / "l"
-    found = []
-    for path in layers.glob("*/h*/area.json"):
-        if json.loads(path.read_bytes()).get("reference") == image.reference:
-            found.append(path.parent)
-    return found
 
 
 def cut(path: Path) -> None:
