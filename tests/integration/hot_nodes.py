@@ -99,7 +99,7 @@ def wait_recorded(node: Whole, image: TroubleImage) -> None:
         going_on = node.daemon.status()["hot"]["recordings"]
         return all(one["image"] != image.reference for one in going_on)
 
-    wait_for(is_over, "the recording to end")
+    wait_for(is_over, "the recording to end", 60)
 
 
 def make_pack(node: Whole, image: TroubleImage) -> PublishedPack:
