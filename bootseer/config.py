@@ -155,7 +155,7 @@ class Metrics:
 class Hdfs:
     """Mounts whose files are striped (`bootseer hdfs mount`)."""
 
-    stripe_unit: Annotated[Bytes, Range(4 << 10, 64 << 20)] = Bytes(1 << 20)
+    stripe_unit: Annotated[Bytes, Range(4 << 10, 64 << 20)] = Bytes(4 << 20)
     """Bytes that lie together in one stripe; a power of two."""
     stripe_count: Annotated[int, Range(1, 256)] = 8
     """Stripes of a new file."""

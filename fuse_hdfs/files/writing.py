@@ -20,10 +20,10 @@ from fuse_hdfs.striping.layout import Segment, SegmentId
 class Striping:
     """How new segments are written."""
 
-    unit: int = 1 << 20
+    unit: int = 4 << 20
     """Bytes."""
     stripes: int = 8
-    queue: int = 3
+    queue: int = 2
     """Units that may wait for a stripe's writer, which is what a slow one can lag behind."""
 
 
