@@ -130,7 +130,9 @@ async def run(config: Config, handover: Handover) -> None:
         stack.push_async_callback(core.close)
         await provider.drop(provider.adopt(fresh=handover.fresh))
         pace = (config.cache.flush_interval, config.cache.check_after)
-        upkeep = Upkeep(layout, files, workers, provider.collect, job, poisoned, *pace)
+        upkeep = Upkeep(
+            layout, files, workers, provider.collect, provider.remount, job, poisoned, *pace
+        )
         fill = Fill(files, config.root, fill_rules(config), starts.is_prefetching)
         counted = Counted(
             files, starts, fill, upkeep, poisoned, blocks.page_cache, client.statistics

@@ -40,17 +40,20 @@ def mount_layer(job: MountJob) -> None:
 
 
 def unmount_layer(target: Path, *, lazy: bool) -> bool:
-    """Unmount a layer; False if it is in use. Nothing mounted there is as good as unmounted."""
-    try:
-        umount(target, lazy=lazy)
-    except HostError as error:
-        cause = error.__cause__
-        if isinstance(cause, OSError) and cause.errno == errno.EINVAL:
-            return True
-        if isinstance(cause, OSError) and cause.errno == errno.EBUSY:
-            return False
-        raise
-    return True
+    """Unmount a layer, as often as it is mounted there; False if it is in use.
+
+    Nothing mounted there is as good as unmounted.
+    """
+    while True:
+        try:
+            umount(target, lazy=lazy)
+        except HostError as error:
+            cause = error.__cause__
+            if isinstance(cause, OSError) and cause.errno == errno.EINVAL:
+                return True
+            if isinstance(cause, OSError) and cause.errno == errno.EBUSY:
+                return False
+            raise
 
 
 def change_read_ahead(target: Path, kilobytes: int) -> None:

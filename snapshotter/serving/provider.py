@@ -304,12 +304,30 @@ class Provider:
             self._touch(mount.name)
 
     async def _mount(self, mount: MountId, record: LayerRecord) -> None:
-        if str(mount) in self._mounted:
-            return
+        if str(mount) not in self._mounted:
+            await self._workers.quick(mount_layer, await self._job(mount, record))
+            self._mounted.add(str(mount))
+
+    async def remount(self, name: LayerName) -> None:
+        """Mount a layer that became local once more, from its cache file, over what is mounted.
+
+        Who starts from now on reads past us; who runs keeps what he has. There is no moment at
+        which the directory is empty, as there would be between an unmount and a mount.
+
+        Raises:
+            BootseerError: it is not on this node any more, or the kernel refuses.
+        """
+        async with self._lock(name):
+            record = read_record(self._layout, name)
+            for mount in map(MountId.parse, sorted(self._mounted)):
+                if mount.name == name and mount.variant.role is not Role.RECORD:
+                    await self._workers.quick(mount_layer, await self._job(mount, record))
+
+    async def _job(self, mount: MountId, record: LayerRecord) -> MountJob:
         devices = await self._devices(mount, record)
         local = self._layout.blocks not in {device.parent for device in devices}
         role = mount.variant.role
-        job = MountJob(
+        return MountJob(
             metadata=self._layout.metadata(mount),
             target=self._layout.mount_point(mount),
             devices=devices,
@@ -318,8 +336,6 @@ class Provider:
             # What a start touches is recorded exactly, and lies in a hot area in its order.
             read_ahead_kb=self._policy.erofs_read_ahead_kb if role is Role.DATA else 0,
         )
-        await self._workers.quick(mount_layer, job)
-        self._mounted.add(str(mount))
 
     async def _devices(self, mount: MountId, record: LayerRecord) -> tuple[Path, ...]:
         """Return the extra devices of a mount, in the order of its device table."""

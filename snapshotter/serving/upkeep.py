@@ -64,6 +64,7 @@ class Upkeep:
         files: LayerFiles,
         workers: Workers,
         collect: Callable[[], Awaitable[None]],
+        remount: Callable[[LayerName], Awaitable[None]],
         ingest_job: Callable[[str], IngestJob],
         poisoned: Poisoned,
         interval_s: float,
@@ -72,6 +73,7 @@ class Upkeep:
         """Tie it together.
 
         Args:
+            remount: mounts a layer anew that became local.
             interval_s: seconds between rounds, hence what a power cut may cost the cache.
             quiet_s: seconds without a read before a layer that came in whole is checked.
         """
@@ -79,6 +81,7 @@ class Upkeep:
         self._files = files
         self._workers = workers
         self._collect = collect
+        self._remount = remount
         self._ingest_job = ingest_job
         self._poisoned = poisoned
         self._interval_s = interval_s
@@ -128,6 +131,7 @@ class Upkeep:
             self._poison(name, layer, verdict)
         else:
             self._pass(name, layer)
+            await self._guarded("remount", self._remount(name))
 
     async def _verdict(self, name: LayerName, layer: OpenLayer) -> str:
         """Check what is on disk; if that fails, check what the registry has now.

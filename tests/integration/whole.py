@@ -73,9 +73,10 @@ class Bootseer:
         return dict(json.loads(bootseer("status", "--config", str(self.config), "--json")))
 
     def mounts(self) -> list[str]:
-        """Return what is mounted below the root."""
+        """Return what is mounted below the root, each place once."""
         info = Path("/proc/self/mountinfo").read_text()
-        return [str(mount.path) for mount in mounts_below(info, self.root.resolve())]
+        below = mounts_below(info, self.root.resolve())
+        return list(dict.fromkeys(str(mount.path) for mount in below))
 
 
 @dataclass
