@@ -11,6 +11,7 @@ import pickle
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, ParamSpec, TypeVar
 
 from bootseer.errors import HostError
@@ -66,7 +67,7 @@ def main() -> None:
         outcome = (True, work(*args, **kwargs))
     except Exception as error:  # noqa: BLE001  handed to whoever asked
         outcome = (False, error)
-    with answers:
+    with suppress(BrokenPipeError), answers:  # who asked was killed, and we are about to be
         pickle.dump(outcome, answers)
 
 
