@@ -86,7 +86,7 @@ async def run(config: Config, handover: Handover) -> None:
     via_loop = await asyncio.to_thread(needs_loop, config)
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         executor = stack.enter_context(ThreadPoolExecutor(os.cpu_count(), "chunk"))
-        workers = Workers()
+        workers = Workers(quick=2)
         stack.callback(workers.close)
         tasks = Tasks(group)
         stack.callback(tasks.cancel)
@@ -124,7 +124,7 @@ async def run(config: Config, handover: Handover) -> None:
             poisoned,
         )
         store = await stack.enter_async_context(open_hot_store(config.hot.store, client))
-        around = Around(layout, files, workers, executor, tasks.spawn)
+        around = Around(layout, files, workers, tasks.spawn)
         starts = open_starts(around, blocks, provider, store, config.hot)
         core = await Snapshotter.open(config.root, starts, settings(config))
         stack.push_async_callback(core.close)

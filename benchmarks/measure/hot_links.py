@@ -210,7 +210,8 @@ def _downloads(found: Found) -> list[Figure]:
 def _pack_speed(one: ColdStart) -> float:
     """Return megabits a second; 0 if no pack was fetched to its end."""
     feed = one.hot["feed"] if one.hot else None
-    return feed["bytes"] * 8 / 1e6 / feed["seconds"] if feed and feed["seconds"] else 0.0
+    seconds = feed["received_seconds"] if feed else 0.0
+    return feed["bytes"] * 8 / 1e6 / seconds if feed and seconds else 0.0
 
 
 def _peers(found: Found) -> list[Figure]:

@@ -118,6 +118,8 @@ class Provider:
         self._poisoned = poisoned
         self._locks: dict[LayerName, asyncio.Lock] = {}
         self._provided: dict[LayerName, float] = {}
+        self._materialising = asyncio.Semaphore(1)
+        """Of two workers one is left to mounts, while all layers of an image are made ready."""
         self._mounted: set[str] = set()
         self.limits: Limits = DEFAULT
 
@@ -219,7 +221,8 @@ class Provider:
             with self._building() as directory:
                 data = await self._fetch_index(reference, index)
                 write_atomic(directory / INDEX, data, durable=False)
-                made = await self._workers.quick(materialise, directory / INDEX, self.limits)
+                async with self._materialising:
+                    made = await self._workers.quick(materialise, directory / INDEX, self.limits)
                 if made.layer_digest != layer_digest:
                     raise CorruptError(
                         f"index {index.digest} is of layer {made.layer_digest}, "

@@ -12,6 +12,7 @@ Worker threads write blocks of their own; that two of them write the same block 
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
@@ -38,6 +39,8 @@ class FeedCounters:
     """Frames that were fetched out of turn."""
     seconds: float = 0.0
     """From when it was asked for until something came last."""
+    received_seconds: float = 0.0
+    """Likewise, until bytes of a pack were received last; they were not unpacked yet."""
 
 
 class Feed(Protocol):
@@ -106,6 +109,8 @@ class HotArea:
         """Of its block file."""
         self.unused: int | None = None
         """Blocks that the first start did not read (a count); None while that is not known."""
+        self.changed = float("-inf")
+        """When blocks came in last, in seconds of `time.monotonic`."""
         self.feed: Feed | None = None
         self._late: Feed | None = None
         """One that did not keep a promise in time: it is not waited for again."""
@@ -225,6 +230,7 @@ class HotArea:
     def mark(self, position: int, length: int) -> None:
         """Say that `length` bytes were written. Event loop only."""
         self.cache.mark(range(position, position + length // BLOCK))
+        self.changed = time.monotonic()
         if self._keep_hot:
             self._keep_hot(position * BLOCK, length)
 

@@ -15,6 +15,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -252,9 +253,11 @@ class Areas:
             self.reads.leave(area.reads)
             area.close()
 
-    async def flush(self) -> None:
-        """Make what all areas hold survive a crash."""
+    async def flush(self, *, calm: float = 0.0) -> None:
+        """Make what all areas hold survive a crash; not of those that changed `calm` s ago."""
         for name, area in self.opened().items():
+            if time.monotonic() - area.changed < calm:
+                continue
             try:
                 await area.cache.flush()
             except OSError as error:

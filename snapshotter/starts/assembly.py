@@ -1,9 +1,11 @@
 """Builds the graph of what makes starts fast; no logic of its own."""
 
+import os
+import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from bootseer.config import Hot
 from snapshotter.blocks.pagecache import PageCache
@@ -24,6 +26,8 @@ from snapshotter.starts.packing import Packing
 from snapshotter.starts.recordings import Recordings
 from snapshotter.starts.service import StartRules, Starts
 from snapshotter.starts.usage import Usage
+
+_NICE: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,12 @@ class Around:
     layout: Layout
     files: LayerFiles
     workers: Workers
-    executor: Executor
     spawn: Callable[[Coroutine[Any, Any, None]], object]
+
+
+def _yield_to_others() -> None:
+    """Let a thread that unpacks ahead of need come after those that somebody waits for."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 def open_starts(
@@ -76,7 +84,7 @@ def open_starts(
         areas=blocks.areas,
         stores=(own, shared),
         workers=around.workers,
-        executor=around.executor,
+        executor=ThreadPoolExecutor(os.cpu_count(), "hot", initializer=_yield_to_others),
         spawn=around.spawn,
         policy=rules.policy,
         rules=FeedRules(),

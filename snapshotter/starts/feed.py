@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 _SKIP: Final = 4 << 20
 """Bytes of frames that are there already, past which a download starts anew."""
+_WAITING: Final = 256
+"""Frames that were received and wait for that: the link does not idle while they are unpacked."""
 _DECODING: Final = 3
 """Frames of one pack that are unpacked at once: enough to keep two cores busy."""
 
@@ -132,6 +134,7 @@ class PackFeed:
         download = begun
         try:
             self.counters.bytes += begun.stream.received if begun else 0
+            self.counters.received_seconds = time.monotonic() - self._began
             self._skip_what_is_there()
             while (frame := self._landed.find(0)) >= 0:
                 download = download or self._resume(frame)
@@ -171,14 +174,14 @@ class PackFeed:
         Say whether it came to its end.
         """
         stream, pieces = download.stream, download.pieces
-        places = asyncio.Semaphore(_DECODING)
+        places, room = asyncio.Semaphore(_DECODING), asyncio.Semaphore(_WAITING)
         began, start = time.monotonic(), stream.resume_at
         async with aclosing(pieces), asyncio.TaskGroup() as group:
             while True:
                 while (stored := stream.next_stored()) is not None:
                     if not self._landed[stored[0]]:
-                        await places.acquire()
-                        group.create_task(self._land_and_free(*stored, places))
+                        await room.acquire()
+                        group.create_task(self._land_in_turn(*stored, places, room))
                 if self._is_useless_from(stream.next_number):
                     return False
                 piece = await anext(pieces, None)
@@ -186,6 +189,7 @@ class PackFeed:
                     return True
                 stream.receive(piece)
                 self.counters.bytes += len(piece)
+                self.counters.received_seconds = time.monotonic() - self._began
                 self._at = stream.resume_at
                 self._rate = max(self._at - start, 1) / max(time.monotonic() - began, 1e-3)
 
@@ -196,11 +200,15 @@ class PackFeed:
             return True
         return self._opened.place(useful)[0] - self._opened.place(frame)[0] > _SKIP
 
-    async def _land_and_free(self, frame: int, stored: bytes, places: asyncio.Semaphore) -> None:
+    async def _land_in_turn(
+        self, frame: int, stored: bytes, places: asyncio.Semaphore, room: asyncio.Semaphore
+    ) -> None:
+        """Unpack a frame when one of `places` is free, then let go of its `room`."""
         try:
-            await self._land(frame, stored)
+            async with places:
+                await self._land(frame, stored)
         finally:
-            places.release()
+            room.release()
 
     async def _land(self, frame: int, stored: bytes) -> None:
         loop = asyncio.get_running_loop()

@@ -46,6 +46,9 @@ _LOOK_S: Final = 10.0
 _FOUND_S: Final = 600.0
 _MISSED_S: Final = 5.0
 """How long it is believed that there is a record, or none: somebody may publish one."""
+_MOST_BEFORE: Final = 4 << 20
+"""Bytes of a pack that are received before the layers are known that it is for: what the kernel
+holds of it besides is enough that the link does not idle, and the pull has the processor."""
 RECORD_SOURCE: Final = "record:"
 """Prefix of a source that is no pack."""
 
@@ -110,6 +113,8 @@ class HotImages:
         self._with = services
         self._clock = clock
         self._images: dict[tuple[str, str], HotImage] = {}
+        self._building = asyncio.Semaphore(1)
+        """Leaves a worker to those who wait for a mount."""
         self.feeds = Tally(FeedCounters)
         """Of all feeds, those that are over included."""
 
@@ -304,16 +309,19 @@ class HotImages:
         """
         began = time.monotonic()
         pieces = source.stream(pack.digest, 0)
-        first = asyncio.ensure_future(anext(pieces, b""))
+        enough = asyncio.Event()
+        arriving = asyncio.create_task(_receive_until(pieces, enough))
         try:
             present = await self._with.layers.present(hot.image)
+            enough.set()
             stream = PackStream(_expected(present))
-            stream.receive(await first)
+            for piece in await arriving:
+                stream.receive(piece)
             opened = await _read_front(stream, pieces, pack.digest)
             _check_useful(opened, present, pack.digest)
         except BaseException:
-            first.cancel()
-            await asyncio.gather(first, return_exceptions=True)
+            arriving.cancel()
+            await asyncio.gather(arriving, return_exceptions=True)
             await pieces.aclose()
             raise
         return Download(stream, pieces, began), opened, present
@@ -394,14 +402,15 @@ class HotImages:
 
     async def _write_metadata(self, hot: HotImage, name: LayerName) -> None:
         directory = self._with.layout.variant(name, hot.areas[name].variant)
-        if not (directory / "meta.erofs").exists():
-            await self._with.workers.quick(
-                materialise_hot,
-                self._with.layout.index(name),
-                directory / BLOCKS,
-                directory,
-                DEFAULT,
-            )
+        async with self._building:
+            if not (directory / "meta.erofs").exists():
+                await self._with.workers.quick(
+                    materialise_hot,
+                    self._with.layout.index(name),
+                    directory / BLOCKS,
+                    directory,
+                    DEFAULT,
+                )
         hot.ready[name].set()
 
 
@@ -429,6 +438,19 @@ def _attach(hot: HotImage, areas: Mapping[LayerName, HotArea], feed: Feed) -> No
 def _warn_of_pack(hot: HotImage, error: Exception) -> None:
     fields = {"image": hot.image.reference, "pack": hot.source, "reason": str(error)}
     log.warning("hot.pack_failed", extra={"fields": fields})
+
+
+async def _receive_until(pieces: AsyncGenerator[bytes], enough: asyncio.Event) -> list[bytes]:
+    """Receive a pack until somebody can make something of it, or it takes too much memory."""
+    received: list[bytes] = []
+    size = 0
+    while not (enough.is_set() and received) and size < _MOST_BEFORE:
+        piece = await anext(pieces, b"")
+        if not piece:
+            break
+        received.append(piece)
+        size += len(piece)
+    return received
 
 
 async def _read_front(stream: PackStream, pieces: AsyncGenerator[bytes], digest: str) -> OpenedPack:

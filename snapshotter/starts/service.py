@@ -39,6 +39,8 @@ from snapshotter.tally import add
 log = logging.getLogger(__name__)
 
 _ROUND_S: Final = 1.0
+_CALM_S: Final = 3.0
+"""Hot areas are synced once nothing came for so long: the disk is for the start until then."""
 _REMEMBERED: Final = 32
 """Recordings that are over and still described."""
 _PUBLISHED: Final = "published"
@@ -310,7 +312,7 @@ class Starts:
         self._calm_at = [pair for pair in self._calm_at if pair[0] > now]
         for mount in due:
             await self._provider.raise_read_ahead(mount)
-        await self._areas.flush()
+        await self._areas.flush(calm=_CALM_S)
         self._spawn(self._usage.measure_due(now))
         if self._packing:
             self._spawn(self._pack(self._packing))
