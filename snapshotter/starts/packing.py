@@ -3,6 +3,7 @@
 Race-free: the event loop's thread only; one pack at a time.
 """
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Mapping
@@ -77,7 +78,7 @@ class Packing:
         there = await store.pack(wanted.image, wanted.workload)
         if not records or (there is not None and there.runs >= len(records)):
             return False
-        merged = merge(records)
+        merged = await asyncio.to_thread(merge, records)
         areas = self._areas(wanted, merged)
         if not areas:
             return False

@@ -16,6 +16,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from cachetools import LRUCache
+
 from bootseer.errors import BootseerError, UsageError
 from snapshotter.blocks.names import BlockName, Role
 from snapshotter.chunks.reads import ReadCounters
@@ -41,6 +43,7 @@ log = logging.getLogger(__name__)
 _ROUND_S: Final = 1.0
 _CALM_S: Final = 3.0
 """Hot areas are synced once nothing came for so long: the disk is for the start until then."""
+_TINY: Final = 1024
 _REMEMBERED: Final = 32
 """Recordings that are over and still described."""
 _PUBLISHED: Final = "published"
@@ -131,6 +134,8 @@ class Starts:
         self._usage = usage
         self._calm_at: list[tuple[float, MountId]] = []
         self._finishing: set[int] = set()
+        self._tiny: LRUCache[tuple[str, str], bool] = LRUCache(_TINY)
+        """Images and workloads that touch too little: not recorded again and again."""
         self._recorded: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
         self.counters = StartCounters()
 
@@ -171,6 +176,7 @@ class Starts:
         deadline = asyncio.get_running_loop().time() + self._rules.patience
         settled = await _until(hot.settled, deadline)
         recording = self._recordings.is_recorded(image, workload)
+        recording |= policy.record == "auto" and (image.manifest_digest, workload) in self._tiny
         course = choose(policy, hot.known if settled else None, recording=recording)
         mounts = tuple(map(MountId.parse, start.layers))
         if course is Course.RECORD:
@@ -323,6 +329,7 @@ class Starts:
         published = False
         if record.ranges.blocks < self._rules.least_blocks:
             outcome = "too little to be worth keeping"
+            self._tiny[recording.image.manifest_digest, recording.workload] = True
             self.counters.records[Outcome.SMALL] += 1
         else:
             outcome = await self._publish(recording, record)

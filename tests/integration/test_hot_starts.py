@@ -78,6 +78,16 @@ def test_what_a_first_start_touches_is_recorded_by_itself_and_comes_first_on_the
     assert len(records(image)) == 1, "what is known is not recorded again"
 
 
+def test_a_start_that_touches_next_to_nothing_is_not_recorded_again(site: Site) -> None:
+    image = hot_image(site.first, "tiny")
+    site.first.pull(image.reference)
+    start(site.first, image, "true")
+    wait_recorded(site.first, image)
+    start(site.first, image, "true")
+    assert courses(site.first, image) == ["record", "natural"]
+    assert not records(image)
+
+
 def test_a_pack_comes_once_and_into_the_page_cache_and_hot_reads_fetch_no_chunk(
     site: Site,
 ) -> None:
