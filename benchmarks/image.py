@@ -21,7 +21,7 @@ from benchmarks.lab.cleanup import undo_stack
 from benchmarks.lab.netns import DEFAULT_RATE, Network, network
 from benchmarks.lab.registry import Registry, registry
 from benchmarks.lab.workdir import work_directory
-from benchmarks.measure import cold_starts, indexes, inflate, memory, trees
+from benchmarks.measure import cold_starts, indexes, inflate, local_start, memory, trees
 from benchmarks.parts import measured
 from bootseer.errors import BootseerError
 from tooling.progress import doing, say
@@ -79,7 +79,20 @@ def measure_trees(bench: Bench) -> list[Figure]:
             trees.mounted(node, bench.reference, starts.EAGER, node.root.parent / "m2") as theirs,
         ):
             figures = trees.measure_find(ours, theirs, bench.runs)
-            return figures + trees.measure_large_file(ours, theirs, bench.runs)
+            return figures + trees.measure_large_file(
+                ours, theirs, bench.runs, "its chunks cached, its layer not whole"
+            )
+
+
+def measure_local(bench: Bench) -> list[Figure]:
+    """Read a large file of a layer that is whole and checked: mounted past the daemon."""
+    home = bench.directory / "l"
+    with local_start.local_node(bench.net, home, bench.server.host, bench.reference) as node:
+        with (
+            trees.mounted(node, bench.reference, starts.LAZY, home / "m1") as ours,
+            trees.mounted(node, bench.reference, starts.EAGER, home / "m2") as theirs,
+        ):
+            return trees.measure_large_file(ours, theirs, bench.runs, "all chunks cached")
 
 
 def measure_cold_read(bench: Bench) -> list[Figure]:
@@ -137,6 +150,7 @@ def fresh_node(bench: Bench, name: str) -> AbstractContextManager[starts.Node]:
 PARTS: dict[str, Callable[[Bench], list[Figure]]] = {
     "starts": measure_starts,
     "trees": measure_trees,
+    "local": measure_local,
     "cold-read": measure_cold_read,
     "indexes": measure_indexes,
     "memory": measure_memory,
