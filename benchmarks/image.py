@@ -87,12 +87,12 @@ def measure_trees(bench: Bench) -> list[Figure]:
 def measure_local(bench: Bench) -> list[Figure]:
     """Read a large file of a layer that is whole and checked: mounted past the daemon."""
     home = bench.directory / "l"
-    with local_start.local_node(bench.net, home, bench.server.host, bench.reference) as node:
-        with (
-            trees.mounted(node, bench.reference, starts.LAZY, home / "m1") as ours,
-            trees.mounted(node, bench.reference, starts.EAGER, home / "m2") as theirs,
-        ):
-            return trees.measure_large_file(ours, theirs, bench.runs, "all chunks cached")
+    with (
+        local_start.local_node(bench.net, home, bench.server.host, bench.reference) as node,
+        trees.mounted(node, bench.reference, starts.LAZY, home / "m1") as ours,
+        trees.mounted(node, bench.reference, starts.EAGER, home / "m2") as theirs,
+    ):
+        return trees.measure_large_file(ours, theirs, bench.runs, "all chunks cached")
 
 
 def measure_cold_read(bench: Bench) -> list[Figure]:
