@@ -57,13 +57,14 @@ from snapshotter.serving.workers import Workers
 from snapshotter.snapshots.core import Settings, Snapshotter
 from snapshotter.snapshots.lazy import Patience
 from snapshotter.starts.assembly import Around, Blocks, open_blocks, open_starts
-from snapshotter.tasks import Tasks
+from snapshotter.tasks import Tasks, contained
 
 log = logging.getLogger(__name__)
 
 FUSE_GONE: Final = os.EX_UNAVAILABLE
 """Exit code: the FUSE connection was aborted or unmounted; the keeper opens a new one."""
 _CONNECT_S: Final = 10.0
+_WARM_S: Final = 10.0
 _PROVIDE_EXTRA_S: Final = 5.0
 
 
@@ -90,7 +91,7 @@ async def run(config: Config, handover: Handover) -> None:
         stack.callback(workers.close)
         tasks = Tasks(group)
         stack.callback(tasks.cancel)
-        tasks.spawn(workers.warm())
+        warming = asyncio.create_task(contained(workers.warm()))
         registry = client_settings(config.registry)
         client = await stack.enter_async_context(RegistryClient(registry))
         images = PublishedImages(client)
@@ -146,14 +147,21 @@ async def run(config: Config, handover: Handover) -> None:
         await core.restore()
         await starts.restore(await core.layers_in_use())
         health.set_ready()
-        notify("READY=1")
-        log.info("daemon.serving", extra={"fields": {"address": str(config.address)}})
+        # Whoever waits for us gets a first pull that does not wait for programs to be loaded.
+        await asyncio.wait([warming], timeout=_WARM_S)
+        announce(config)
         await stop.wait()
         notify("STOPPING=1")
         tasks.cancel()
         await files.flush()
         await starts.close()
         await stack.aclose()
+
+
+def announce(config: Config) -> None:
+    """Tell the service manager, and the log, that we serve."""
+    notify("READY=1")
+    log.info("daemon.serving", extra={"fields": {"address": str(config.address)}})
 
 
 def stop_signal() -> asyncio.Event:
