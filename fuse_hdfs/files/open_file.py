@@ -6,11 +6,12 @@ drops the draft without an await between.
 """
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,16 +112,23 @@ class OpenFile:
             if self._draft is not None and not self._removed:
                 await self._publish(self._draft)
 
-    async def pin(self) -> None:
-        """Get ready for the removal of the name: what only the name leads to is kept in memory."""
+    @contextlib.asynccontextmanager
+    async def leaving(self, *, keep: bool = True) -> AsyncIterator[None]:
+        """Hold the file; inside, its name is taken away. If that fails it stays as it was.
+
+        `keep`: what only the name leads to is kept in memory. Nothing is published meanwhile: it
+        would bring the name back, or differ from what is kept.
+        """
         async with self._lock:
             plain = self._version.manifest is None
-            if plain and self._version.size <= self._volume.settings.small:
+            if keep and plain and self._version.size <= self._volume.settings.small:
                 self._pinned = await self._reader.read(0, self._version.size)
-
-    def removed(self) -> None:
-        """Take note that no name leads to this file any more."""
-        self._removed = True
+            try:
+                yield
+            except BaseException:
+                self._pinned = None
+                raise
+            self._removed = True
 
     async def close(self) -> None:
         """Let go of the file: publish what was not, or remove what nobody can reach any more."""

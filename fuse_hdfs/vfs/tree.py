@@ -5,9 +5,10 @@ while it changes a name in it, so no two calls change the same name. It does not
 stat(2) from names that are changing: a node's lock is held from before the store is told that its
 name goes or changes until the node knows, and while the version that the name leads to is loaded;
 so an open file has the version that its node's name led to. Renames are one at a time, and take
-the locks of both nodes; whoever holds one of these waits for no other. A call that looks at a path
-below a directory that is being renamed looks again when that is over (`_settled`). An open file's
-own state is `OpenFile`'s.
+the locks of both nodes; whoever holds one of these waits for no other. An open file is held too
+while its name is taken away (`OpenFile.leaving`), always after its node: publishing waits. A call
+that looks at a path below a directory that is being renamed looks again when that is over
+(`_settled`). An open file's own state is `OpenFile`'s.
 """
 
 import asyncio
@@ -130,11 +131,9 @@ class Tree:
         """Remove a file; who has it open keeps it."""
         directory = self._node(parent)
         path = self._path(directory, name)
-        async with self._held(directory, name) as node:
-            version = await self._leaving(node, path)
+        async with self._held(directory, name) as node, self._leaving(node, path):
             await self._volume.remove(path)
             self._nodes.unlink(node)
-            await self._left(node, version)
 
     async def rename(
         self, parent: int, name: str, new_parent: int, new_name: str, *, replace: bool
@@ -150,10 +149,9 @@ class Tree:
             self._held(old_directory, name) as node,
             self._held(new_directory, new_name) as target,
         ):
-            version = await self._leaving(target, new) if replace else None
-            await self._volume.store.rename(old, new, replace=replace)
-            self._nodes.move(node, new_directory, new_name)
-            await self._left(target, version)
+            async with self._leaving(target, new, present=replace):
+                await self._volume.store.rename(old, new, replace=replace)
+                self._nodes.move(node, new_directory, new_name)
             if node.file is not None:
                 await node.file.refresh()
 
@@ -349,11 +347,23 @@ class Tree:
         finally:
             await self._closed(node)
 
-    async def _leaving(self, node: Node, path: str) -> Version | None:
-        """Return what the name of a held node is about to lead to no more, if it is a file."""
+    @contextlib.asynccontextmanager
+    async def _leaving(self, node: Node, path: str, *, present: bool = True) -> AsyncIterator[None]:
+        """Take a held node's name away inside; if that fails the node's file stays as it was.
+
+        `present`: there may be a file of that name.
+        """
         if node.file is not None:
-            await node.file.pin()
-            return node.file.version
+            async with node.file.leaving(keep=present):
+                yield
+            return
+        version = await self._present(path) if present else None
+        yield
+        if version is not None and version.manifest is not None:
+            await self._volume.discard(version.manifest.segments)
+
+    async def _present(self, path: str) -> Version | None:
+        """Return what a path leads to, if it is a file that can be read."""
         try:
             return await self._volume.load(path)
         except (FileNotFoundError, IsADirectoryError):
@@ -362,13 +372,6 @@ class Tree:
             if error.errno != errno.EIO:
                 raise
             return None  # damaged: it can be removed, and its stripes are orphans
-
-    async def _left(self, node: Node, version: Version | None) -> None:
-        """Take note that no name leads to a held node any more."""
-        if node.file is not None:
-            node.file.removed()
-        elif version is not None and version.manifest is not None:
-            await self._volume.discard(version.manifest.segments)
 
     def _gone(self, directory: Node, name: str) -> None:
         node = directory.children.get(name)

@@ -1,6 +1,7 @@
 """Random calls on a tree do what they do to ordinary files: a state machine against a model."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import random
@@ -163,10 +164,13 @@ class Files(RuleBasedStateMachine):
         if old != new:
             del self.files[old]
 
-    @rule()
-    def remount(self):
+    def unmount(self):
         self.do(self.tree.close())
         self.do(self.volume.close())
+
+    @rule()
+    def remount(self):
+        self.unmount()
         self.handles.clear()
         self.mount()
 
@@ -178,6 +182,14 @@ class Files(RuleBasedStateMachine):
             assert self.do(self.tree.lookup(ROOT, name)).size == len(model)
 
     def teardown(self):
+        # What a failed example left open would make tests fail that have nothing to do with it.
+        with contextlib.ExitStack() as finally_:
+            finally_.callback(shutil.rmtree, self.directory)
+            finally_.callback(self.runner.close)
+            finally_.callback(self.unmount)
+            self.agrees_after_a_remount()
+
+    def agrees_after_a_remount(self):
         self.remount()
         self.names_and_sizes_agree()
         for name, model in self.files.items():
@@ -187,9 +199,6 @@ class Files(RuleBasedStateMachine):
         for handle, model in self.handles.items():
             assert self.do(self.tree.read(handle, 0, 1 << 20)) == model
         self.no_orphans()
-        self.do(self.volume.close())
-        self.runner.close()
-        shutil.rmtree(self.directory)
 
     def no_orphans(self):
         """Whatever was not removed on the way is named by a manifest."""
