@@ -29,6 +29,7 @@ from bootseer.errors import BootseerError, RemoteError, first_error
 from snapshotter.hot.unpack import HotBlocks, OpenedPack, PackStream
 from snapshotter.layers.records import I64
 from snapshotter.ports import BlobSource
+from snapshotter.starts.ahead import ReceivedAhead
 from snapshotter.starts.area import FeedCounters, HotArea
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class Download:
     """A download of a pack that is under way."""
 
     stream: PackStream
-    pieces: AsyncGenerator[bytes]
+    pieces: AsyncGenerator[bytes] | ReceivedAhead
     began: float
     """When it was asked for (`time.monotonic`)."""
 

@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -31,6 +31,7 @@ from snapshotter.serving.files import LayerFiles
 from snapshotter.serving.layout import LayerRecord, Layout, MountId
 from snapshotter.serving.materialise import materialise_hot
 from snapshotter.serving.workers import Workers
+from snapshotter.starts.ahead import ReceivedAhead
 from snapshotter.starts.area import Feed, FeedCounters, HotArea
 from snapshotter.starts.areas import BLOCKS, Areas, Origin
 from snapshotter.starts.chunkfeed import ChunkFeed, Source
@@ -46,9 +47,6 @@ _LOOK_S: Final = 10.0
 _FOUND_S: Final = 600.0
 _MISSED_S: Final = 5.0
 """How long it is believed that there is a record, or none: somebody may publish one."""
-_MOST_BEFORE: Final = 4 << 20
-"""Bytes of a pack that are received before the layers are known that it is for: what the kernel
-holds of it besides is enough that the link does not idle, and the pull has the processor."""
 RECORD_SOURCE: Final = "record:"
 """Prefix of a source that is no pack."""
 
@@ -308,20 +306,13 @@ class HotImages:
             CorruptError: it is damaged, or of other layers than those of the image.
         """
         began = time.monotonic()
-        pieces = source.stream(pack.digest, 0)
-        enough = asyncio.Event()
-        arriving = asyncio.create_task(_receive_until(pieces, enough))
+        pieces = ReceivedAhead(source.stream(pack.digest, 0))
         try:
             present = await self._with.layers.present(hot.image)
-            enough.set()
             stream = PackStream(_expected(present))
-            for piece in await arriving:
-                stream.receive(piece)
             opened = await _read_front(stream, pieces, pack.digest)
             _check_useful(opened, present, pack.digest)
         except BaseException:
-            arriving.cancel()
-            await asyncio.gather(arriving, return_exceptions=True)
             await pieces.aclose()
             raise
         return Download(stream, pieces, began), opened, present
@@ -440,20 +431,7 @@ def _warn_of_pack(hot: HotImage, error: Exception) -> None:
     log.warning("hot.pack_failed", extra={"fields": fields})
 
 
-async def _receive_until(pieces: AsyncGenerator[bytes], enough: asyncio.Event) -> list[bytes]:
-    """Receive a pack until somebody can make something of it, or it takes too much memory."""
-    received: list[bytes] = []
-    size = 0
-    while not (enough.is_set() and received) and size < _MOST_BEFORE:
-        piece = await anext(pieces, b"")
-        if not piece:
-            break
-        received.append(piece)
-        size += len(piece)
-    return received
-
-
-async def _read_front(stream: PackStream, pieces: AsyncGenerator[bytes], digest: str) -> OpenedPack:
+async def _read_front(stream: PackStream, pieces: ReceivedAhead, digest: str) -> OpenedPack:
     while (opened := stream.open()) is None:
         piece = await anext(pieces, b"")
         if not piece:
