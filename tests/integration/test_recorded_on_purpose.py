@@ -54,8 +54,10 @@ def is_kept(node: Whole) -> bool:
     """Say whether the hot areas are whole, and a server that is killed now leaves them so."""
     missing = sum(image["blocks_missing"] for image in node.daemon.status()["hot"]["images"])
     areas = list((node.daemon.root / "l").glob("*/h*"))
+    if missing or not areas or not all((area / "present").exists() for area in areas):
+        return False
     times = [[(area / name).stat().st_mtime_ns for name in ("data", "present")] for area in areas]
-    return not missing and bool(areas) and all(data < present for data, present in times)
+    return all(data < present for data, present in times)
 
 
 def test_a_start_is_recorded_on_purpose_and_the_commands_exit_code_passed_on(
