@@ -323,7 +323,8 @@ class Provider:
         async with self._lock(name):
             record = read_record(self._layout, name)
             for mount in map(MountId.parse, sorted(self._mounted)):
-                if mount.name == name and mount.variant.role is not Role.RECORD:
+                # Not hot layouts: what their page cache holds tells what a start used.
+                if mount.name == name and mount == mount.natural:
                     await self._workers.quick(mount_layer, await self._job(mount, record))
 
     async def _job(self, mount: MountId, record: LayerRecord) -> MountJob:
