@@ -60,7 +60,7 @@ class Packing:
         self._wanted.remove(due)
         fields = {"image": due.image.reference, "workload": due.workload}
         try:
-            made = await self._make(due, self._store)
+            made = await self._make(due)
         except (BootseerError, OSError) as error:
             log.warning("hot.not_packed", extra={"fields": fields | {"reason": str(error)}})
             return None
@@ -72,10 +72,10 @@ class Packing:
         opened = self._files.opened()
         return all(name in opened and opened[name].record.local for name in wanted.layers)
 
-    async def _make(self, wanted: Wanted, store: HotStore) -> bool:
-        """Make the pack of what a store has; False if it has no record, or a pack already."""
-        records = await store.records(wanted.image, wanted.workload)
-        there = await store.pack(wanted.image, wanted.workload)
+    async def _make(self, wanted: Wanted) -> bool:
+        """Make the pack of what the store has; False if it has no record, or a pack already."""
+        records = await self._store.records(wanted.image, wanted.workload)
+        there = await self._store.pack(wanted.image, wanted.workload)
         if not records or (there is not None and there.runs >= len(records)):
             return False
         merged = await asyncio.to_thread(merge, records)
@@ -85,7 +85,7 @@ class Packing:
         target = self._layout.hot / f"pack-{secrets.token_hex(8)}"
         try:
             made = await self._workers.bulk(make_pack, merged, areas, target)
-            await store.publish_pack(wanted.image, merged, target)
+            await self._store.publish_pack(wanted.image, merged, target)
         finally:
             target.unlink(missing_ok=True)
         fields = {

@@ -46,7 +46,6 @@ _CALM_S: Final = 3.0
 _TINY: Final = 1024
 _REMEMBERED: Final = 32
 """Recordings that are over and still described."""
-_PUBLISHED: Final = "published"
 
 
 class Outcome(StrEnum):
@@ -333,7 +332,7 @@ class Starts:
             self.counters.records[Outcome.SMALL] += 1
         else:
             outcome = await self._publish(recording, record)
-            published = outcome == _PUBLISHED
+            published = outcome == Outcome.PUBLISHED
             self.counters.records[Outcome.PUBLISHED if published else Outcome.LOST] += 1
         fields: dict[str, Any] = {
             "image": recording.image.reference,
@@ -377,7 +376,7 @@ class Starts:
                     "do": "allow this node to push to the repository, or set hot.store",
                 }
                 log.warning("hot.record_not_published", extra={"fields": fields})
-        return reasons[0] if len(reasons) == len(self._stores) else _PUBLISHED
+        return reasons[0] if len(reasons) == len(self._stores) else Outcome.PUBLISHED.value
 
     def is_prefetching(self) -> bool:
         """Say whether hot blocks are being fetched."""
