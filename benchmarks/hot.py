@@ -5,14 +5,12 @@ new node for every start, so page cache and chunk cache are empty. One start is 
 packed; every later one finds that in the registry.
 """
 
-import sys
 from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
 
-import click
-
-from benchmarks.figures import Figure, emit
+from benchmarks.command import bench_command
+from benchmarks.figures import Figure
 from benchmarks.images.demo import DemoImage, demo_image
 from benchmarks.images.oci_layout import layout_manifest
 from benchmarks.lab import demo, hotblocks
@@ -31,7 +29,6 @@ from benchmarks.measure import (
 from benchmarks.measure.hot_place import Place
 from benchmarks.measure.local_start import LocalStarts
 from benchmarks.parts import attempt, measured
-from bootseer.errors import BootseerError
 from snapshotter.hot.record import Record
 from tooling.progress import doing, say
 
@@ -126,20 +123,6 @@ PARTS: dict[str, Callable[[Bench], list[Figure]]] = {
 }
 
 
-@click.command()
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write figures here.")
-@click.option("--runs", default=3, show_default=True, help="Runs of everything compared.")
-@click.option("--only", type=click.Choice(list(PARTS)), multiple=True, help="Only these parts.")
-def main(json_file: Path | None, runs: int, only: tuple[str, ...]) -> None:
-    """Measure starts with hot blocks: bytes, seconds, what is prefetched in vain, what it costs."""
-    try:
-        figures = run(runs, only or tuple(PARTS))
-    except BootseerError as error:
-        say(f"error: {error}")
-        sys.exit(error.exit_code)
-    emit("hot blocks", figures, json_file)
-
-
 def run(runs: int, parts: tuple[str, ...]) -> list[Figure]:
     """Set the laboratory up, record and pack a start, measure, take it down."""
     with doing("the demo image"):
@@ -165,6 +148,13 @@ def record_and_pack(place: Place) -> Published:
         hotblocks.make_pack(place.net, place.reference)
     return hotblocks.published(place.net, place.reference)
 
+
+main = bench_command(
+    "hot blocks",
+    "Measure starts with hot blocks: bytes, seconds, what is prefetched in vain, what it costs.",
+    PARTS,
+    run,
+)
 
 if __name__ == "__main__":
     main()

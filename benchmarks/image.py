@@ -4,16 +4,14 @@ Everything on one machine, in one run, compared in turn: a registry and a node i
 namespaces, a link of limited speed where it says so, caches dropped before every cold measurement.
 """
 
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import click
-
-from benchmarks.figures import Figure, emit, median_ratio, spread
+from benchmarks.command import bench_command
+from benchmarks.figures import Figure, median_ratio, spread
 from benchmarks.images.demo import demo_image
 from benchmarks.images.oci_layout import layout_manifest
 from benchmarks.lab import demo, starts
@@ -23,7 +21,6 @@ from benchmarks.lab.registry import Registry, registry
 from benchmarks.lab.workdir import work_directory
 from benchmarks.measure import cold_starts, indexes, inflate, local_start, memory, trees
 from benchmarks.parts import measured
-from bootseer.errors import BootseerError
 from tooling.progress import doing, say
 
 _LAYERS = 50
@@ -157,20 +154,6 @@ PARTS: dict[str, Callable[[Bench], list[Figure]]] = {
 }
 
 
-@click.command()
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write figures here.")
-@click.option("--runs", default=3, show_default=True, help="Runs of everything compared.")
-@click.option("--only", type=click.Choice(list(PARTS)), multiple=True, help="Only these parts.")
-def main(json_file: Path | None, runs: int, only: tuple[str, ...]) -> None:
-    """Measure lazy layers against a full pull and plain ext4."""
-    try:
-        figures = run(runs, only or tuple(PARTS))
-    except BootseerError as error:
-        say(f"error: {error}")
-        sys.exit(error.exit_code)
-    emit("image", figures, json_file)
-
-
 def run(runs: int, parts: tuple[str, ...]) -> list[Figure]:
     """Set the laboratory up, measure, take it down."""
     with doing("the demo image"):
@@ -188,6 +171,13 @@ def run(runs: int, parts: tuple[str, ...]) -> list[Figure]:
         found = [measured(part, partial(PARTS[part], bench)) for part in parts]
         return [figure for figures in found for figure in figures]
 
+
+main = bench_command(
+    "image",
+    "Measure lazy layers against a full pull and plain ext4.",
+    PARTS,
+    run,
+)
 
 if __name__ == "__main__":
     main()
