@@ -21,7 +21,7 @@ SLOW = Link(200.0, 0.0)
 def cold_start(seconds: float, *, demand: int = 0, rushed: int = 0) -> ColdStart:
     """A start whose pull took a second."""
     stages = (Stage("pull", 0, 1), Stage("work", 1, seconds))
-    feed = {"rushed": rushed, "bytes": 25_000_000, "seconds": 1.0}
+    feed = {"rushed": rushed, "bytes": 25_000_000, "received_seconds": 1.0}
     reads = {"hot": {"cache": 5, "joined": 2, "demand": demand}, "layers": {"demand": 0}}
     hot = {"blocks": BLOCKS, "feed": feed}
     return ColdStart(Start(Run("x", stages), [], 30_000_000, 14), hot, reads, 0.5)
