@@ -1,11 +1,39 @@
-"""For every test: how Hypothesis behaves on busy machines and on the integration machine."""
+"""For every test: how Hypothesis behaves on busy machines, and one HDFS for the whole session.
+
+The fixtures with an HDFS are here and nowhere else: one that a module imports is a fixture of its
+own to pytest, which would start a cluster for each module.
+"""
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
+
+from benchmarks.lab.hdfs import Hdfs, running_hdfs
+from benchmarks.lab.hdfs_network import hdfs_network
+from tests.hdfs_lab import HdfsLab
 
 # A deadline would be an assertion about time, which says more of the machine than of the code.
 settings.register_profile("here", deadline=None)
 # On the integration machine a failure must be the change's, not a new random example's.
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+@pytest.fixture(scope="session")
+def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hdfs]:
+    """A cluster on loopback with one DataNode: every test uses a directory of its own."""
+    with running_hdfs(tmp_path_factory.mktemp("hdfs") / "cluster") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def hdfs_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsLab]:
+    """A cluster with four DataNodes in namespaces of their own: needs root.
+
+    Every test uses a directory of its own, and leaves all DataNodes running.
+    """
+    place = tmp_path_factory.mktemp("hdfs-lab") / "cluster"
+    with hdfs_network(4) as net, running_hdfs(place, net.hub, net.data_nodes) as running:
+        yield HdfsLab(running, net)

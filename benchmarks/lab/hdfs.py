@@ -1,7 +1,7 @@
 """A real HDFS: one NameNode and some DataNodes, each a JVM, on loopback or in namespaces.
 
 `python -m benchmarks.lab.hdfs HOST NODES` waits until a cluster can be used (it is started where
-that can be reached from).
+that can be reached from); `... HOST ADDRESS` until a DataNode answers that was started again.
 """
 
 import contextlib
@@ -34,33 +34,85 @@ _JAVA: Final = [
 _SERVER: Final = "org.apache.hadoop.hdfs.server"
 
 
+class Server:
+    """A JVM that can be killed and started again."""
+
+    def __init__(self, argv: list[str], log: Path) -> None:
+        """Nothing runs before `start`."""
+        self._argv = argv
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def process(self) -> "subprocess.Popen[bytes]":
+        """The one that runs now, or ran last."""
+        if self._process is None:
+            raise AssertionError("never started")
+        return self._process
+
+    def start(self) -> None:
+        """Start it; its log goes on."""
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(self._argv, stdout=output, stderr=subprocess.STDOUT)
+
+    def kill(self) -> None:
+        """Kill it, also while it is stopped; it is gone then."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(timeout=20)
+
+
 @dataclass(frozen=True, slots=True)
 class Hdfs:
     """Where it listens, and its processes."""
 
     host: str
     """`host:port` of the NameNode, for HTTP."""
-    data_nodes: "list[subprocess.Popen[bytes]]"
+    hub: Machine
+    """Where the NameNode runs."""
+    name_node: Server
+    servers: list[Server]
+    """The DataNodes."""
+    addresses: list[str]
+    """`host:port` of each DataNode, for HTTP."""
     data: list[Path]
     """Where each DataNode keeps its blocks."""
 
     @property
     def data_node(self) -> "subprocess.Popen[bytes]":
         """The first DataNode."""
-        return self.data_nodes[0]
+        return self.servers[0].process
 
     def address(self, path: str, user: str = "tester") -> str:
         """Return the address of a directory."""
         return f"webhdfs://{user}@{self.host}/{path}"
 
+    def start_name_node(self) -> None:
+        """Start the NameNode again, and wait until it can be used."""
+        self.name_node.start()
+        self._wait(str(len(self.servers)))
+
+    def start_data_node(self, number: int) -> None:
+        """Start a DataNode again, and wait until it answers."""
+        self.servers[number].start()
+        self._wait(self.addresses[number])
+
+    def _wait(self, what: str) -> None:
+        argv = [*self.hub.enter, sys.executable, "-m", "benchmarks.lab.hdfs", self.host, what]
+        subprocess.run(argv, cwd=Path(__file__).parents[2], check=True, timeout=_START_S)
+
 
 @contextlib.contextmanager
 def running_hdfs(
-    root: Path, hub: Machine = LOOPBACK, data_nodes: Sequence[Machine] = (LOOPBACK,)
+    root: Path,
+    hub: Machine = LOOPBACK,
+    data_nodes: Sequence[Machine] = (LOOPBACK,),
+    replication: int = 1,
 ) -> Iterator[Hdfs]:
     """Run a cluster that keeps its things under `root`. HostError if it does not start.
 
-    The NameNode runs on `hub`. Everybody may write to the root directory.
+    The NameNode runs on `hub`. Everybody may write to the root directory. A DataNode that is gone
+    counts as dead after 12 seconds, and gets no new files after 3.
     """
     jars = hadoop.ensure()
     root.mkdir(parents=True)
@@ -72,9 +124,13 @@ def running_hdfs(
             "dfs.namenode.name.dir": f"file://{root}/name",
             "dfs.namenode.http-address": f"{hub.address}:{http}",
             "dfs.namenode.datanode.registration.ip-hostname-check": "false",
-            "dfs.replication": "1",
+            "dfs.replication": str(replication),
             "dfs.ls.limit": "5",
             "dfs.heartbeat.interval": "1",
+            "dfs.namenode.heartbeat.recheck-interval": "1000",
+            "dfs.namenode.stale.datanode.interval": "3000",
+            "dfs.namenode.avoid.read.stale.datanode": "true",
+            "dfs.namenode.avoid.write.stale.datanode": "true",
             "dfs.namenode.safemode.extension": "0",
             "dfs.namenode.edits.noeditlogchannelflush": "true",
         },
@@ -83,26 +139,31 @@ def running_hdfs(
     format_ = [*java, f"{_SERVER}.namenode.NameNode", "-format", "-force", "-nonInteractive"]
     with (root / "format.log").open("wb") as log:
         subprocess.run(format_, stdout=log, stderr=log, check=True)
+    name_node = Server([*hub.enter, *java, f"{_SERVER}.namenode.NameNode"], root / "namenode.log")
+    servers, addresses, places = [], [], []
+    for number, machine in enumerate(data_nodes):
+        place, address = root / f"data{number}", f"{machine.address}:{_free_port()}"
+        options = _data_node_options(machine, place, address)
+        argv = [*machine.enter, *java, f"{_SERVER}.datanode.DataNode", *options]
+        servers.append(Server(argv, root / f"datanode{number}.log"))
+        addresses.append(address)
+        places.append(place)
     with contextlib.ExitStack() as stack:
-        name_node = [*hub.enter, *java, f"{_SERVER}.namenode.NameNode"]
-        servers = [stack.enter_context(_running(name_node, root / "namenode.log"))]
-        places = [root / f"data{number}" for number in range(len(data_nodes))]
-        for number, (machine, place) in enumerate(zip(data_nodes, places, strict=True)):
-            options = _data_node_options(machine, place)
-            argv = [*machine.enter, *java, f"{_SERVER}.datanode.DataNode", *options]
-            servers.append(stack.enter_context(_running(argv, root / f"datanode{number}.log")))
+        for server in (name_node, *servers):
+            stack.callback(server.kill)
+            server.start()
         host = f"{hub.address}:{http}"
-        _wait_for(hub, host, servers, root)
-        yield Hdfs(host, servers[1:], places)
+        _wait_for(hub, host, [one.process for one in (name_node, *servers)], root)
+        yield Hdfs(host, hub, name_node, servers, addresses, places)
 
 
-def _data_node_options(machine: Machine, place: Path) -> list[str]:
+def _data_node_options(machine: Machine, place: Path, address: str) -> list[str]:
     properties = {
         "dfs.datanode.data.dir": f"file://{place}",
         "dfs.datanode.hostname": machine.address,
         "dfs.datanode.address": f"{machine.address}:{_free_port()}",
         "dfs.datanode.ipc.address": f"{machine.address}:{_free_port()}",
-        "dfs.datanode.http.address": f"{machine.address}:{_free_port()}",
+        "dfs.datanode.http.address": address,
     }
     return [word for pair in properties.items() for word in ("-D", "=".join(pair))]
 
@@ -119,17 +180,6 @@ def _write(path: Path, properties: dict[str, str]) -> None:
         for name, value in properties.items()
     )
     path.write_text(f"<configuration>\n{rows}</configuration>\n")
-
-
-@contextlib.contextmanager
-def _running(argv: list[str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait(timeout=20)
 
 
 def _wait_for(
@@ -164,5 +214,17 @@ def wait_until_usable(host: str, data_nodes: int) -> None:
         time.sleep(0.2)
 
 
+def wait_until_answering(address: str) -> None:
+    """Wait for a DataNode's HTTP server."""
+    while True:
+        with contextlib.suppress(OSError, urllib.error.URLError):
+            urllib.request.urlopen(f"http://{address}/jmx?qry=none", timeout=5).close()
+            return
+        time.sleep(0.2)
+
+
 if __name__ == "__main__":
-    wait_until_usable(sys.argv[1], int(sys.argv[2]))
+    if ":" in sys.argv[2]:
+        wait_until_answering(sys.argv[2])
+    else:
+        wait_until_usable(sys.argv[1], int(sys.argv[2]))

@@ -12,15 +12,13 @@ from checkpoint_mount import Mount, checkpoint_mount
 from mount_conformance import *  # noqa: F403  (every test there)
 from mount_conformance import DATA
 
-from tests.hdfs_fixture import RunningHdfs, hdfs
-
-__all__ = ["hdfs"]
+from benchmarks.lab.hdfs import Hdfs
 
 pytestmark = pytest.mark.containers
 
 
 @pytest.fixture(scope="module")
-def mounted(hdfs: RunningHdfs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
+def mounted(hdfs: Hdfs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
     # root is HDFS' superuser here, as it runs the NameNode: cp and tar want to give files away.
     with checkpoint_mount(hdfs.address("", "root"), tmp_path_factory.mktemp("mount")) as mount:
         yield mount
@@ -35,7 +33,7 @@ def mnt(mounted: Mount) -> Iterator[Path]:
 
 
 def test_a_data_node_that_hangs_is_an_error_in_time_and_works_again_later(
-    mnt: Path, hdfs: RunningHdfs
+    mnt: Path, hdfs: Hdfs
 ) -> None:
     (mnt / "file").write_bytes(DATA)
     (mnt / "file").replace(mnt / "read")
@@ -51,7 +49,7 @@ def test_a_data_node_that_hangs_is_an_error_in_time_and_works_again_later(
     assert (mnt / "written").read_bytes() == DATA
 
 
-def test_a_quota_that_is_used_up_reaches_the_writer(mnt: Path, hdfs: RunningHdfs) -> None:
+def test_a_quota_that_is_used_up_reaches_the_writer(mnt: Path, hdfs: Hdfs) -> None:
     (mnt / "limited").mkdir()
     (mnt / "limited/first").write_bytes(DATA)
     url = f"http://{hdfs.host}/webhdfs/v1/test/limited?op=SETQUOTA&namespacequota=2&user.name=root"

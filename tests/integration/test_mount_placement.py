@@ -6,23 +6,28 @@ import pytest
 from checkpoint_mount import checkpoint_mount
 from mount_conformance import DATA
 
-from benchmarks.lab.hdfs import running_hdfs
-from benchmarks.lab.hdfs_network import hdfs_network
+from tests.hdfs_lab import HdfsLab
 
 pytestmark = pytest.mark.containers
 
 
-def test_the_stripes_of_a_file_are_spread_evenly_over_the_data_nodes(tmp_path: Path) -> None:
-    with (
-        hdfs_network(2) as network,
-        running_hdfs(tmp_path / "cluster", network.hub, network.data_nodes) as hdfs,
-        checkpoint_mount(hdfs.address("", "root"), tmp_path, enter=network.hub.enter) as mount,
-    ):
-        for number in range(4):
-            (mount.path / f"file{number}").write_bytes(DATA)
-            assert (mount.path / f"file{number}").read_bytes() == DATA
-        stripes = [
+def test_the_stripes_of_a_file_are_spread_evenly_over_the_data_nodes(
+    hdfs_lab: HdfsLab, tmp_path: Path
+) -> None:
+    hdfs = hdfs_lab.hdfs
+    enter = hdfs_lab.net.hub.enter
+
+    def stripes() -> list[int]:
+        return [
             sum(block.stat().st_size > 600_000 for block in place.rglob("blk_*"))
             for place in hdfs.data
         ]
-    assert stripes == [8, 8]
+
+    before = stripes()
+    with checkpoint_mount(hdfs.address("", "root"), tmp_path, enter=enter) as mount:
+        for number in range(4):
+            (mount.path / f"even{number}").write_bytes(DATA)
+            assert (mount.path / f"even{number}").read_bytes() == DATA
+        assert [after - old for after, old in zip(stripes(), before, strict=True)] == [4] * 4
+        for number in range(4):
+            (mount.path / f"even{number}").unlink()

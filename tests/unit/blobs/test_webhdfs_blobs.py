@@ -12,6 +12,7 @@ import pytest
 from conformance import *  # noqa: F403  (every test there)
 from conformance import DATA
 
+from benchmarks.lab.hdfs import Hdfs
 from bootseer.blobs.webhdfs import WebHdfsBlobs, open_webhdfs
 from bootseer.errors import RemoteError
 from bootseer.webhdfs.address import parse_address
@@ -25,14 +26,13 @@ from snapshotter.layers.records import BLOCK
 from snapshotter.ports import ImageKey
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.digests import digest_of
-from tests.hdfs_fixture import RunningHdfs, hdfs
 from tests.registry_fixture import RunningRegistry, free_port, registry
 
-__all__ = ["hdfs", "registry"]
+__all__ = ["registry"]
 
 
 @pytest.fixture
-async def store(hdfs: RunningHdfs, request: pytest.FixtureRequest) -> AsyncIterator[WebHdfsBlobs]:
+async def store(hdfs: Hdfs, request: pytest.FixtureRequest) -> AsyncIterator[WebHdfsBlobs]:
     name = "".join(c if c.isalnum() else "-" for c in request.node.name)
     async with open_webhdfs(parse_address(hdfs.address(f"{name}/not there"), "x")) as store:
         yield store
@@ -45,7 +45,7 @@ async def impatient(address: str) -> AsyncIterator[WebHdfsBlobs]:
         yield store
 
 
-async def test_who_may_not_is_told_what_to_do(store: WebHdfsBlobs, hdfs: RunningHdfs) -> None:
+async def test_who_may_not_is_told_what_to_do(store: WebHdfsBlobs, hdfs: Hdfs) -> None:
     await store.put("a", b"data")
     # HDFS makes directories with the mode of those above, which is everybody's here.
     await store._calls.small("PUT", "", "SETPERMISSION", 1000, permission="755")
@@ -74,7 +74,7 @@ async def test_something_else_than_a_name_node_is_found_out(registry: RunningReg
 
 
 async def test_a_data_node_that_hangs_is_given_up_and_used_again_later(
-    store: WebHdfsBlobs, hdfs: RunningHdfs
+    store: WebHdfsBlobs, hdfs: Hdfs
 ) -> None:
     await store.put("a", b"data")
     async with impatient(hdfs.address(store._calls.absolute("").lstrip("/"))) as impatient_store:
@@ -112,7 +112,7 @@ async def test_what_a_killed_writer_left_is_removed_after_a_day(store: WebHdfsBl
     assert await store._status("a/.x.young.new") is not None
 
 
-async def test_records_and_packs_are_kept_there(hdfs: RunningHdfs, tmp_path: Path) -> None:
+async def test_records_and_packs_are_kept_there(hdfs: Hdfs, tmp_path: Path) -> None:
     image = ImageKey("r.example/a:1", digest_of(b"manifest"))
     layer = HotLayer(digest_of(b"layer"), digest_of(b"index"), 9 * BLOCK)
     made = Record(

@@ -11,19 +11,17 @@ import pytest
 from store_conformance import *  # noqa: F403  (every test there)
 from store_conformance import DATA, number_of, pieces, put
 
+from benchmarks.lab.hdfs import Hdfs
 from bootseer.errors import NotFoundError, RemoteError
 from bootseer.webhdfs.address import parse_address
 from bootseer.webhdfs.calls import Patience
 from fuse_hdfs.stores.places import open_store
 from fuse_hdfs.stores.webhdfs import WebHdfsStore, open_webhdfs
-from tests.hdfs_fixture import RunningHdfs, hdfs
 from tests.registry_fixture import free_port
-
-__all__ = ["hdfs"]
 
 
 @pytest.fixture
-async def store(hdfs: RunningHdfs, request: pytest.FixtureRequest) -> AsyncIterator[WebHdfsStore]:
+async def store(hdfs: Hdfs, request: pytest.FixtureRequest) -> AsyncIterator[WebHdfsStore]:
     name = "".join(c if c.isalnum() else "-" for c in request.node.name)
     async with open_webhdfs(parse_address(hdfs.address(""), "x"), Patience()) as root:
         await root.make_directory(name, 0o777)
@@ -31,7 +29,7 @@ async def store(hdfs: RunningHdfs, request: pytest.FixtureRequest) -> AsyncItera
         yield store
 
 
-async def test_who_may_not_is_refused_with_eacces(store: WebHdfsStore, hdfs: RunningHdfs) -> None:
+async def test_who_may_not_is_refused_with_eacces(store: WebHdfsStore, hdfs: Hdfs) -> None:
     await put(store, "file")
     await store.set_mode("", 0o755)
     root = store._calls.absolute("").lstrip("/")
@@ -43,7 +41,7 @@ async def test_who_may_not_is_refused_with_eacces(store: WebHdfsStore, hdfs: Run
         await other.give("file", os.getuid() + 1, 0)
 
 
-async def test_a_quota_that_is_used_up_is_edquot(store: WebHdfsStore, hdfs: RunningHdfs) -> None:
+async def test_a_quota_that_is_used_up_is_edquot(store: WebHdfsStore, hdfs: Hdfs) -> None:
     url = f"http://{hdfs.host}/webhdfs/v1{store._calls.absolute('')}"
     query = "op=SETQUOTA&namespacequota=2&user.name=root"
     urllib.request.urlopen(urllib.request.Request(f"{url}?{query}", method="PUT")).close()
@@ -67,7 +65,7 @@ async def test_a_list_of_many_names_is_whole(store: WebHdfsStore) -> None:
     assert sorted(status.name for status in await store.list("")) == names
 
 
-async def test_an_address_is_tried_when_it_is_opened(hdfs: RunningHdfs) -> None:
+async def test_an_address_is_tried_when_it_is_opened(hdfs: Hdfs) -> None:
     with pytest.raises(NotFoundError):
         async with open_store(hdfs.address("none")):
             pass
@@ -76,9 +74,7 @@ async def test_an_address_is_tried_when_it_is_opened(hdfs: RunningHdfs) -> None:
             pass
 
 
-async def test_a_data_node_that_hangs_is_given_up_in_time(
-    store: WebHdfsStore, hdfs: RunningHdfs
-) -> None:
+async def test_a_data_node_that_hangs_is_given_up_in_time(store: WebHdfsStore, hdfs: Hdfs) -> None:
     await put(store, "file", DATA)
     (place,) = await store.places()
     root = store._calls.absolute("").lstrip("/")
