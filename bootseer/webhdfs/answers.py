@@ -62,8 +62,22 @@ class DataNode:
 
     address: str
     """`host:port` of its HTTP server."""
+    transfer: str
+    """`host:port` of its data transfer, by which it is named elsewhere."""
     silent_s: int
     """Seconds since it was heard last."""
+    serves: bool
+    """In service: neither being retired nor in maintenance."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockPlace:
+    """A block of a file."""
+
+    offset: int
+    length: int
+    names: tuple[str, ...]
+    """`host:port` of the data transfer of each DataNode that has a copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +131,7 @@ def parse_room(data: bytes) -> Room:
 
 
 def parse_data_nodes(data: bytes) -> tuple[DataNode, ...]:
-    """Return the DataNodes in service, of a NameNode's bean `NameNodeInfo` (from its `/jmx`)."""
+    """Return the live DataNodes, of a NameNode's bean `NameNodeInfo` (from its `/jmx`)."""
     beans = _member(_document(data), "beans")
     if not isinstance(beans, list) or not beans:
         raise _wrong("no beans")
@@ -128,11 +142,30 @@ def parse_data_nodes(data: bytes) -> tuple[DataNode, ...]:
     if not isinstance(nodes, dict):
         raise _wrong("LiveNodes are none")
     found = [
-        DataNode(_name(node, "infoAddr"), _number(node, "lastContact"))
+        DataNode(
+            _name(node, "infoAddr"),
+            _name(node, "xferaddr"),
+            _number(node, "lastContact"),
+            _member(node, "adminState") == "In Service",
+        )
         for node in nodes.values()
-        if _member(node, "adminState") == "In Service"
     ]
     return tuple(sorted(found, key=lambda node: node.address))
+
+
+def parse_blocks(data: bytes) -> tuple[BlockPlace, ...]:
+    """Return the answer to GETFILEBLOCKLOCATIONS."""
+    found = _member(_member(_document(data), "BlockLocations"), "BlockLocation")
+    if not isinstance(found, list):
+        raise _wrong("BlockLocation is no list")
+    return tuple(map(_block, found))
+
+
+def _block(found: Any) -> BlockPlace:
+    names = _member(found, "names")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise _wrong("names are none")
+    return BlockPlace(_number(found, "offset"), _number(found, "length"), tuple(names))
 
 
 def _document(data: bytes | str) -> Any:

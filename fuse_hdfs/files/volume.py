@@ -21,6 +21,7 @@ from bootseer.errors import CorruptError
 from bootseer.together import together
 from fuse_hdfs import limits
 from fuse_hdfs.checksums import crc32c
+from fuse_hdfs.files.copies import Copies
 from fuse_hdfs.files.names import HIDDEN, UNFINISHED, segment_directory, stripe_path
 from fuse_hdfs.files.units import Key, UnitCache
 from fuse_hdfs.files.writing import SegmentWriter, Striping
@@ -82,11 +83,13 @@ class Volume:
         self.store = store
         self.settings = settings
         self.units = UnitCache(settings.cache)
+        self._copies = Copies(store)
         self._sizes: LRUCache[str, int | None] = LRUCache(_FRONTS)
 
     async def close(self) -> None:
         """Stop what is under way."""
         await self.units.close()
+        await self._copies.close()
 
     async def stat(self, path: str) -> Entry:
         """Return what is at a path. OSError: as stat(2); EIO: its manifest is damaged."""
@@ -196,7 +199,10 @@ class Volume:
 
     async def _fetch_plain(self, path: str, version: Version, number: int) -> bytes:
         (identity, _), size = self._plain(version, number)
-        data = await self.store.read(path, number * self.settings.striping.unit, size)
+        offset = number * self.settings.striping.unit
+        several = version.size > self.settings.striping.unit
+        place = await self._copies.place(path, identity, offset, number) if several else None
+        data = await self.store.read(path, offset, size, place=place)
         # Nothing but its path names a plain file: somebody may have put another one there.
         now = await self.store.stat(path)
         if now.identity != identity:

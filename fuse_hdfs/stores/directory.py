@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from bootseer.atomic import sync_directory
-from fuse_hdfs.stores.store import Space, Status
+from fuse_hdfs.stores.store import Block, Space, Status
 
 T = TypeVar("T")
 
@@ -44,8 +44,9 @@ class DirectoryStore:
         """See `Store.list`."""
         return await self._within(_list, self._path(path))
 
-    async def read(self, path: str, offset: int, length: int) -> bytes:
-        """See `Store.read`."""
+    async def read(self, path: str, offset: int, length: int, *, place: str | None = None) -> bytes:
+        """See `Store.read`. `place` means nothing here."""
+        del place
         return await self._within(_read, self._path(path), offset, length)
 
     async def write(
@@ -65,6 +66,11 @@ class DirectoryStore:
 
     async def places(self) -> tuple[str, ...]:
         """See `Store.places`: there is no choice."""
+        return ()
+
+    async def blocks(self, path: str) -> tuple[Block, ...]:
+        """See `Store.blocks`: nothing is known."""
+        del path
         return ()
 
     async def rename(self, old: str, new: str, *, replace: bool) -> None:

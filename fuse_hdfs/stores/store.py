@@ -31,6 +31,16 @@ class Space:
     free: int
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Consecutive bytes of a file that lie together."""
+
+    offset: int
+    length: int
+    places: tuple[str, ...]
+    """Machines with a copy, each as in `Store.places`."""
+
+
 class Store(Protocol):
     """Files in directories, by path: words separated by slashes, empty for the root.
 
@@ -49,8 +59,11 @@ class Store(Protocol):
         """Return what a directory holds, in any order."""
         ...
 
-    async def read(self, path: str, offset: int, length: int) -> bytes:
-        """Return bytes of a file; fewer only where it ends."""
+    async def read(self, path: str, offset: int, length: int, *, place: str | None = None) -> bytes:
+        """Return bytes of a file; fewer only where it ends.
+
+        `place` is where to read them from, one of a block's, and a wish.
+        """
         ...
 
     async def write(
@@ -64,6 +77,10 @@ class Store(Protocol):
 
     async def places(self) -> tuple[str, ...]:
         """Return the machines a file can be put on; none where there is no choice."""
+        ...
+
+    async def blocks(self, path: str) -> tuple[Block, ...]:
+        """Return where the bytes of a file are, in order; none where the place does not say."""
         ...
 
     async def rename(self, old: str, new: str, *, replace: bool) -> None:

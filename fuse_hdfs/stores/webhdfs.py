@@ -28,7 +28,7 @@ from bootseer.errors import BootseerError, NotFoundError
 from bootseer.webhdfs import answers
 from bootseer.webhdfs.address import HdfsAddress
 from bootseer.webhdfs.calls import PIECE, Calls, Patience, redirected
-from fuse_hdfs.stores.store import Space, Status
+from fuse_hdfs.stores.store import Block, Space, Status
 from fuse_hdfs.stores.webhdfs_errors import AnswerError, PastEndError, errno_error
 
 T = TypeVar("T")
@@ -37,6 +37,7 @@ _SMALL: Final = 64 << 10
 _BATCH: Final = 16 << 20
 """Most bytes of one part of a list; NameNodes send 1000 entries at a time."""
 _NODES: Final = 4 << 20
+_BLOCKS: Final = 32 << 20
 _NODES_S: Final = 5.0
 """How long a list of DataNodes is believed."""
 _SILENT_S: Final = 10
@@ -74,7 +75,7 @@ class WebHdfsStore:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
         self._served_by: LRUCache[str, URL] = LRUCache(_SERVED_BY)
-        self._nodes: tuple[str, ...] = ()
+        self._nodes: tuple[answers.DataNode, ...] = ()
         self._nodes_known = float("-inf")
 
     async def stat(self, path: str) -> Status:
@@ -97,12 +98,12 @@ class WebHdfsStore:
             raise _error(errno.ENOTDIR, path)
         return [self._status(status, status.name) for status in found]
 
-    async def read(self, path: str, offset: int, length: int) -> bytes:
+    async def read(self, path: str, offset: int, length: int, *, place: str | None = None) -> bytes:
         """See `Store.read`."""
         if not length:
             return b""
         try:
-            return await self._try(self._read, _checked(path), offset, length)
+            return await self._try(self._read, _checked(path), offset, length, place)
         except PastEndError:
             return b""
 
@@ -112,17 +113,22 @@ class WebHdfsStore:
         """See `Store.write`."""
         url = await self._try(self._place, _checked(path))
         if place is not None:
-            host, _, port = place.rpartition(":")
-            url = url.with_host(host.strip("[]")).with_port(int(port))
+            url = _at(url, place)
         await self._once(partial(self._send, url, content), path)
 
     async def places(self) -> tuple[str, ...]:
         """See `Store.places`: the DataNodes that the NameNode hears of."""
-        if time.monotonic() - self._nodes_known > _NODES_S:
-            nodes = await self._try(self._data_nodes)
-            self._nodes = tuple(one.address for one in nodes if one.silent_s <= _SILENT_S)
-            self._nodes_known = time.monotonic()
-        return self._nodes
+        nodes = await self._known_nodes()
+        return tuple(one.address for one in nodes if one.serves and one.silent_s <= _SILENT_S)
+
+    async def blocks(self, path: str) -> tuple[Block, ...]:
+        """See `Store.blocks`."""
+        data = await self._small("GET", path, "GETFILEBLOCKLOCATIONS", _BLOCKS)
+        http = {one.transfer: one.address for one in await self._known_nodes()}
+        return tuple(
+            Block(one.offset, one.length, tuple(http[name] for name in one.names if name in http))
+            for one in answers.parse_blocks(data)
+        )
 
     async def rename(self, old: str, new: str, *, replace: bool) -> None:
         """See `Store.rename`."""
@@ -218,18 +224,33 @@ class WebHdfsStore:
         except KeyError:
             return _NOBODY
 
-    async def _read(self, path: str, offset: int, length: int) -> bytes:
+    async def _known_nodes(self) -> tuple[answers.DataNode, ...]:
+        if time.monotonic() - self._nodes_known > _NODES_S:
+            self._nodes = await self._try(self._data_nodes)
+            self._nodes_known = time.monotonic()
+        return self._nodes
+
+    async def _read(self, path: str, offset: int, length: int, place: str | None) -> bytes:
         query = {"offset": str(offset), "length": str(length)}
-        node = self._served_by.pop(path, None)
-        url = self._calls.url(path, "OPEN", **query) if node is None else node.update_query(query)
-        async with (
-            asyncio.timeout(self._calls.patience.transfer(length)),
-            self._calls.opened("GET", url) as response,
-        ):
-            self._served_by[path] = response.url
-            data = bytearray()
-            while len(data) < length and (piece := await response.content.read(PIECE)):
-                data += piece
+        node = self._served_by.get(path)
+        if node is None:
+            url = self._calls.url(path, "OPEN", **query)
+        else:
+            url = (node if place is None else _at(node, place)).update_query(query)
+        data = bytearray()
+        try:
+            async with (
+                asyncio.timeout(self._calls.patience.transfer(length)),
+                self._calls.opened("GET", url) as response,
+            ):
+                served = response.url
+                while len(data) < length and (piece := await response.content.read(PIECE)):
+                    data += piece
+        except BaseException:
+            # The next attempt asks the NameNode.
+            self._served_by.pop(path, None)
+            raise
+        self._served_by[path] = served
         return bytes(data[:length])
 
     async def _place(self, path: str) -> URL:
@@ -323,6 +344,12 @@ class WebHdfsStore:
             raise OSError(errno.ETIMEDOUT, "HDFS does not answer in time", path) from error
         except BootseerError as error:
             raise OSError(errno.EIO, error.message, path) from error
+
+
+def _at(url: URL, place: str) -> URL:
+    """Return an address at another DataNode."""
+    host, _, port = place.rpartition(":")
+    return url.with_host(host.strip("[]")).with_port(int(port))
 
 
 def _checked(path: str) -> str:

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from bootseer.errors import CorruptError, UsageError
 from bootseer.webhdfs.address import HdfsAddress, parse_address
 from bootseer.webhdfs.answers import (
+    BlockPlace,
     DataNode,
     Fault,
     Room,
     Status,
     parse_batch,
+    parse_blocks,
     parse_boolean,
     parse_data_nodes,
     parse_fault,
@@ -100,14 +102,27 @@ def test_room_and_nodes_are_read() -> None:
     room = {"FsStatus": {"used": 1, "capacity": 30, "remaining": 20}}
     assert parse_room(json.dumps(room).encode()) == Room(30, 20)
     nodes = {
-        "b:9866": {"infoAddr": "10.0.0.2:9864", "lastContact": 1, "adminState": "In Service"},
-        "a:9866": {"infoAddr": "10.0.0.1:9864", "lastContact": 0, "adminState": "In Service"},
-        "c:9866": {"infoAddr": "10.0.0.3:9864", "lastContact": 0, "adminState": "Decommissioned"},
+        f"{name}:9866": {
+            "infoAddr": f"10.0.0.{number}:9864",
+            "xferaddr": f"10.0.0.{number}:9866",
+            "lastContact": number,
+            "adminState": state,
+        }
+        for name, number, state in (("b", 2, "In Service"), ("a", 1, "Decommissioned"))
     }
     bean = json.dumps({"beans": [{"LiveNodes": json.dumps(nodes)}]}).encode()
-    assert parse_data_nodes(bean) == (DataNode("10.0.0.1:9864", 0), DataNode("10.0.0.2:9864", 1))
+    assert parse_data_nodes(bean) == (
+        DataNode("10.0.0.1:9864", "10.0.0.1:9866", 1, serves=False),
+        DataNode("10.0.0.2:9864", "10.0.0.2:9866", 2, serves=True),
+    )
     with pytest.raises(CorruptError):
         parse_data_nodes(b'{"beans": []}')
+
+
+def test_places_of_blocks_are_read() -> None:
+    block = {"offset": 5, "length": 7, "names": ["10.0.0.1:9866", "10.0.0.2:9866"], "hosts": []}
+    answer = json.dumps({"BlockLocations": {"BlockLocation": [block]}}).encode()
+    assert parse_blocks(answer) == (BlockPlace(5, 7, ("10.0.0.1:9866", "10.0.0.2:9866")),)
 
 
 @pytest.mark.parametrize(
@@ -167,6 +182,11 @@ JSON = st.recursive(
                     "infoAddr",
                     "lastContact",
                     "adminState",
+                    "xferaddr",
+                    "BlockLocations",
+                    "BlockLocation",
+                    "names",
+                    "offset",
                 ]
             ),
             inner,
@@ -184,6 +204,7 @@ def test_any_bytes_are_an_answer_or_refused(data: bytes) -> None:
         (parse_batch, data),
         (parse_boolean, data),
         (parse_room, data),
+        (parse_blocks, data),
         (parse_data_nodes, data),
         (parse_data_nodes, beans),
     ):

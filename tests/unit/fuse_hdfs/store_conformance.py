@@ -62,6 +62,19 @@ async def test_all_of_the_places_can_be_written_to(store: Store) -> None:
         assert await store.read(f"file{number}", 0, len(DATA)) == DATA
 
 
+async def test_the_blocks_of_a_file_are_all_of_it_and_can_be_read_where_they_are(
+    store: Store,
+) -> None:
+    await put(store, "file", DATA)
+    blocks = await store.blocks("file")
+    assert sum(block.length for block in blocks) in {0, len(DATA)}
+    for block in blocks:
+        assert block.places
+        for place in (*block.places, None, *block.places):
+            read = await store.read("file", block.offset, block.length, place=place)
+            assert read == DATA[block.offset : block.offset + block.length]
+
+
 async def test_many_files_at_once(store: Store) -> None:
     contents = [DATA[: 100_000 + number] for number in range(12)]
     async with asyncio.TaskGroup() as group:
