@@ -1,44 +1,59 @@
-"""`webhdfs://[user@]host:port/path`: an HDFS directory, by the HTTP port of its NameNode. Pure."""
+"""Addresses of HDFS directories. Pure.
+
+`webhdfs://[user@]host:port/path` names the HTTP port of one NameNode. `hdfs://[user@]authority/path`
+names a nameservice of Hadoop's configuration, or a NameNode by its RPC port; `hdfs:///path` is the
+configuration's `fs.defaultFS`.
+"""
 
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from bootseer.errors import UsageError
+from bootseer.hadoop.cluster import (
+    HTTP_PORT,
+    NameNode,
+    default_authority,
+    find_name_nodes,
+    is_secure,
+)
+from bootseer.hadoop.site import Site
 
 _USER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9._-]{0,63}")
-_PORT: Final = 9870
+_HINT: Final = "hdfs://[user@]nameservice/directory or webhdfs://[user@]namenode:9870/directory"
 
 
 @dataclass(frozen=True, slots=True)
 class HdfsAddress:
     """Where the objects are, and who we are there."""
 
-    host: str
-    port: int
+    name_nodes: tuple[NameNode, ...]
+    """One of them is active. Not empty."""
     root: str
     """A directory, without a slash at its end; empty for the root directory."""
     user: str
+    secure: bool = False
+    """Whether who we are is proved by Kerberos."""
 
 
-def parse_address(text: str, user: str) -> HdfsAddress:
+def parse_address(text: str, user: str, site: Site | None = None) -> HdfsAddress:
     """Return what an address says; `user` is who we are if it says nothing of that.
 
     Raises:
-        UsageError: it is no such address.
+        UsageError: it is no such address, or `site` knows no such nameservice.
     """
+    site = site or Site()
     try:
         parts = urlsplit(text)
-        port = parts.port or _PORT
+        port = parts.port
     except ValueError as error:
         raise UsageError(f"{text!r} is no address: {error}") from error
     root = unquote(parts.path).rstrip("/")
     name = parts.username or user
     words = root.split("/")[1:]
     usable = (
-        parts.scheme == "webhdfs"
-        and parts.hostname
+        (parts.scheme == "hdfs" or (parts.scheme == "webhdfs" and parts.hostname))
         and not (parts.query or parts.fragment or parts.password)
         and all(word not in {"", ".", ".."} for word in words)
         and root.isprintable()
@@ -46,7 +61,13 @@ def parse_address(text: str, user: str) -> HdfsAddress:
         and _USER.fullmatch(name)
     )
     if not usable:
-        raise UsageError(
-            f"{text!r} is no HDFS directory", hint="webhdfs://[user@]namenode:9870/directory"
-        )
-    return HdfsAddress(parts.hostname or "", port, root, name)
+        raise UsageError(f"{text!r} is no HDFS directory", hint=_HINT)
+    return HdfsAddress(_name_nodes(parts, port, site), root, name, is_secure(site))
+
+
+def _name_nodes(parts: SplitResult, port: int | None, site: Site) -> tuple[NameNode, ...]:
+    authority = parts.netloc.rpartition("@")[2]
+    service = port is None and authority in site.words("dfs.nameservices")
+    if parts.scheme == "webhdfs" and not service:
+        return (NameNode(parts.hostname or "", port or HTTP_PORT),)
+    return find_name_nodes(authority or default_authority(site), site)

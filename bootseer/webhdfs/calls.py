@@ -1,6 +1,11 @@
-"""Calls to a NameNode and the DataNodes that it names: addresses, time-outs, errors, retries.
+"""Calls to NameNodes and the DataNodes that they name: addresses, time-outs, errors, retries.
 
-Concurrency: nothing but aiohttp's session is shared.
+Of several NameNodes one is active. Whichever was last is asked first; one that is on standby, or
+does not answer, makes the next one the first to be asked.
+
+Concurrency: shared are aiohttp's session and the number of the NameNode to ask. A call that fails
+moves that on only from the one which it asked itself, so calls that fail together move it once; and
+a wrong number costs a detour, never a wrong answer.
 """
 
 import asyncio
@@ -22,7 +27,8 @@ T = TypeVar("T")
 PIECE: Final = 1 << 20
 """Bytes of an answer that are in memory at once."""
 
-_TEMPORARY: Final = frozenset({"StandbyException", "SafeModeException", "RetriableException"})
+_STANDBY: Final = "StandbyException"
+_TEMPORARY: Final = frozenset({_STANDBY, "SafeModeException", "RetriableException"})
 _ABSENT: Final = frozenset({"FileNotFoundException", "ParentNotDirectoryException"})
 _REFUSED: Final = frozenset({"AccessControlException", "SecurityException"})
 _QUOTA: Final = "QuotaExceededException"
@@ -74,6 +80,7 @@ class Calls:
         """`errors` chooses what is raised for an answer that is an error; see `error_of`."""
         self._session = session
         self._address = address
+        self._active = 0
         self._errors = errors or error_of
         self.patience = patience
 
@@ -83,13 +90,12 @@ class Calls:
         return self._address.user
 
     def url(self, path: str, op: str, **query: str) -> URL:
-        """Return the address of an operation on a path below the root (empty: the root)."""
-        address = self._address
+        """Return the address of an operation on a path below the root (empty: the root).
+
+        It names no host: `opened` asks the active NameNode.
+        """
         whole = f"/webhdfs/v1{self.absolute(path)}"
-        parameters = {"op": op, "user.name": address.user, **query}
-        return URL.build(
-            scheme="http", host=address.host, port=address.port, path=whole, query=parameters
-        )
+        return URL.build(path=whole, query={"op": op, **query})
 
     def absolute(self, path: str) -> str:
         """Return the path in HDFS of a path below the root."""
@@ -114,6 +120,8 @@ class Calls:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request; inside the context its answer can be read, by the caller's deadline.
 
+        `url` without a host is asked of the active NameNode, in our name.
+
         Raises:
             NotFoundError: there is no such file.
             ExistsError: there is something of that name already.
@@ -125,32 +133,44 @@ class Calls:
         limits = aiohttp.ClientTimeout(
             total=None, sock_connect=patience.connect, sock_read=patience.stall
         )
+        asked = None if url.absolute else self._active
+        whole = url if asked is None else self._asked_of(asked, url)
         try:
             async with self._session.request(
-                method, url, data=data, allow_redirects=redirect, timeout=limits
+                method, whole, data=data, allow_redirects=redirect, timeout=limits
             ) as response:
                 if response.status >= 400:
                     fault = parse_fault(await _at_most(response, 64 << 10))
-                    raise self._errors(f"{what} at {url.host}", response.status, fault)
+                    if fault.exception == _STANDBY:
+                        self._leave(asked)
+                    raise self._errors(f"{what} at {whole.host}", response.status, fault)
+                asked = None  # it is active; what breaks from now on is no reason to leave it
                 yield response
         except TimeoutError as error:
-            message = f"{what}: {url.host} did not answer in time"
+            self._leave(asked)
+            message = f"{what}: {whole.host} did not answer in time"
             raise RemoteError(message, temporary=True) from error
         except (aiohttp.ClientError, OSError) as error:
-            message = f"{what}: {url.host}: {type(error).__name__}"
+            self._leave(asked)
+            message = f"{what}: {whole.host}: {type(error).__name__}"
             raise RemoteError(message, temporary=True) from error
 
     async def again(self, work: Callable[[], Awaitable[T]]) -> T:
         """Return what `work` gives, which may fail for a while and is tried again then.
 
-        Raises what it raised last.
+        Where that is for its NameNode's sake, the next one is tried at once. Raises what it raised
+        last.
         """
         for attempt in range(1, self.patience.attempts):
-            try:
-                return await work()
-            except RemoteError as error:
-                if not error.temporary:
-                    raise
+            for _ in self._address.name_nodes:
+                asked = self._active
+                try:
+                    return await work()
+                except RemoteError as error:
+                    if not error.temporary:
+                        raise
+                if self._active == asked:
+                    break
             await self.pause(attempt)
         return await work()
 
@@ -158,6 +178,17 @@ class Calls:
         """Wait before the next attempt."""
         chance = random.random()  # noqa: S311  (not a secret: it spreads those who wait)
         await asyncio.sleep(self.patience.pause * 2 ** (attempt - 1) * (0.5 + chance))
+
+    def _asked_of(self, number: int, url: URL) -> URL:
+        """Return the address of an operation at a NameNode."""
+        node = self._address.name_nodes[number]
+        whole = URL.build(scheme="http", host=node.host, port=node.port).join(url)
+        return whole.update_query({"user.name": self._address.user})
+
+    def _leave(self, asked: int | None) -> None:
+        """Ask the NameNode after this one from now on. None: it was none's fault."""
+        if asked is not None and asked == self._active:
+            self._active = (asked + 1) % len(self._address.name_nodes)
 
 
 def redirected(response: aiohttp.ClientResponse, what: str) -> URL:

@@ -1,12 +1,13 @@
 """Addresses to stores: which kind, and opened."""
 
 import contextlib
-import getpass
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bootseer.errors import NotFoundError, UsageError
+from bootseer.hadoop.client import HadoopClient, read_client
 from bootseer.webhdfs.address import parse_address
 from bootseer.webhdfs.calls import Patience
 from fuse_hdfs.stores.directory import DirectoryStore
@@ -15,13 +16,17 @@ from fuse_hdfs.stores.webhdfs import open_webhdfs
 
 
 @contextlib.asynccontextmanager
-async def open_store(address: str, patience: float = 60.0) -> AsyncIterator[Store]:
+async def open_store(
+    address: str, patience: float = 60.0, client: HadoopClient | None = None
+) -> AsyncIterator[Store]:
     """Open the store at an address; a call may take about `patience` seconds.
 
-    `file:///directory`, or `webhdfs://[user@]namenode:9870/directory`.
+    `file:///directory`, `hdfs://[user@]nameservice/directory`, or
+    `webhdfs://[user@]namenode:9870/directory`. `client`: who we are for HDFS and what is configured
+    of it; without it, what the environment says.
 
     Raises:
-        UsageError: it is no such address.
+        UsageError: it is no such address, or Hadoop's configuration makes no sense.
         NotFoundError: there is no such directory.
         RemoteError: HDFS does not answer, or refuses.
     """
@@ -31,14 +36,15 @@ async def open_store(address: str, patience: float = 60.0) -> AsyncIterator[Stor
         if not root.is_dir():
             raise NotFoundError(f"{root} is no directory")
         yield DirectoryStore(root, patience)
-    elif parts.scheme == "webhdfs":
-        where = parse_address(address, user=getpass.getuser())
+    elif parts.scheme in {"hdfs", "webhdfs"}:
+        client = client or read_client(os.environ)
+        where = parse_address(address, client.user, client.site)
         async with open_webhdfs(where, _patience(patience)) as store:
             yield store
     else:
         raise UsageError(
             f"{address!r} is no address of a store",
-            hint="file:///directory or webhdfs://[user@]namenode:9870/directory",
+            hint="file:///directory, hdfs://nameservice/directory or webhdfs://namenode:9870/directory",
         )
 
 

@@ -38,6 +38,7 @@ _BATCH: Final = 16 << 20
 """Most bytes of one part of a list; NameNodes send 1000 entries at a time."""
 _NODES: Final = 4 << 20
 _BLOCKS: Final = 32 << 20
+_NODES_BEAN: Final = "Hadoop:service=NameNode,name=NameNodeInfo"
 _NODES_S: Final = 5.0
 """How long a list of DataNodes is believed."""
 _SILENT_S: Final = 10
@@ -291,8 +292,7 @@ class WebHdfsStore:
             raise AnswerError(errno.EIO, f"{url.host} does not say that it made {url.path}")
 
     async def _data_nodes(self) -> tuple[answers.DataNode, ...]:
-        url = self._calls.url("", "").with_path("/jmx")
-        url = url.with_query({"qry": "Hadoop:service=NameNode,name=NameNodeInfo"})
+        url = URL.build(path="/jmx", query={"qry": _NODES_BEAN})
         data = bytearray()
         async with (
             asyncio.timeout(self._calls.patience.call),

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootseer.errors import CorruptError, UsageError
+from bootseer.hadoop.cluster import NameNode
 from bootseer.webhdfs.address import HdfsAddress, parse_address
 from bootseer.webhdfs.answers import (
     BlockPlace,
@@ -28,10 +29,14 @@ from bootseer.webhdfs.answers import (
 @pytest.mark.parametrize(
     ("text", "address"),
     [
-        ("webhdfs://nn:50070/a/b", HdfsAddress("nn", 50070, "/a/b", "me")),
-        ("webhdfs://alice@nn/a%20b/", HdfsAddress("nn", 9870, "/a b", "alice")),
-        ("webhdfs://nn", HdfsAddress("nn", 9870, "", "me")),
-        ("webhdfs://[::1]:1/a", HdfsAddress("::1", 1, "/a", "me")),
+        ("webhdfs://nn:50070/a/b", HdfsAddress((NameNode("nn", 50070),), "/a/b", "me")),
+        ("webhdfs://alice@nn/a%20b/", HdfsAddress((NameNode("nn", 9870),), "/a b", "alice")),
+        ("webhdfs://nn", HdfsAddress((NameNode("nn", 9870),), "", "me")),
+        ("webhdfs://[::1]:1/a", HdfsAddress((NameNode("::1", 1),), "/a", "me")),
+        (
+            "hdfs://nn/a",
+            HdfsAddress((NameNode("nn", 9870, "nn:8020"),), "/a", "me"),
+        ),
     ],
 )
 def test_an_address_is_read(text: str, address: HdfsAddress) -> None:
@@ -43,7 +48,9 @@ def test_an_address_is_read(text: str, address: HdfsAddress) -> None:
     [
         "",
         "webhdfs:///a",
-        "hdfs://nn/a",
+        "hdfs:///a",
+        "hdfs://nn:x/a",
+        "http://nn/a",
         "webhdfs://nn/a/../b",
         "webhdfs://nn/a//b",
         "webhdfs://nn/a%2f..%2fb",

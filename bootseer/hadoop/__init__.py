@@ -1,0 +1,1 @@
+"""What Hadoop's own configuration files say of a cluster, as far as its clients need it."""
