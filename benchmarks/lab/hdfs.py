@@ -6,7 +6,6 @@ that can be reached from); `... HOST ADDRESS` until a DataNode answers that was 
 
 import contextlib
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -16,50 +15,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from xml.sax.saxutils import escape
 
+from benchmarks.lab.hadoop_servers import (
+    SERVER,
+    Server,
+    free_port,
+    java_with,
+    run_once,
+    write_site,
+)
 from benchmarks.lab.hdfs_network import LOOPBACK, Machine
 from bootseer.errors import HostError
 from tooling import hadoop
 
 _START_S: Final = 120.0
-_JAVA: Final = [
-    "java",
-    "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
-    "-Xmx192m",
-    "-Djava.net.preferIPv4Stack=true",
-    "--add-opens=java.base/java.lang=ALL-UNNAMED",
-]
-_SERVER: Final = "org.apache.hadoop.hdfs.server"
-
-
-class Server:
-    """A JVM that can be killed and started again."""
-
-    def __init__(self, argv: list[str], log: Path) -> None:
-        """Nothing runs before `start`."""
-        self._argv = argv
-        self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def process(self) -> "subprocess.Popen[bytes]":
-        """The one that runs now, or ran last."""
-        if self._process is None:
-            raise AssertionError("never started")
-        return self._process
-
-    def start(self) -> None:
-        """Start it; its log goes on."""
-        with self._log.open("ab") as output:
-            self._process = subprocess.Popen(self._argv, stdout=output, stderr=subprocess.STDOUT)
-
-    def kill(self) -> None:
-        """Kill it, also while it is stopped; it is gone then."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(timeout=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +85,8 @@ def running_hdfs(
     """
     jars = hadoop.ensure()
     root.mkdir(parents=True)
-    rpc, http = _free_port(), _free_port()
-    _write(root / "core-site.xml", {"fs.defaultFS": f"hdfs://{hub.address}:{rpc}"})
+    rpc, http = free_port(), free_port()
+    write_site(root / "core-site.xml", {"fs.defaultFS": f"hdfs://{hub.address}:{rpc}"})
     _write(
         root / "hdfs-site.xml",
         {
@@ -135,16 +104,15 @@ def running_hdfs(
             "dfs.namenode.edits.noeditlogchannelflush": "true",
         },
     )
-    java = [*_JAVA, "-cp", f"{jars}/*:{root}"]
-    format_ = [*java, f"{_SERVER}.namenode.NameNode", "-format", "-force", "-nonInteractive"]
-    with (root / "format.log").open("wb") as log:
-        subprocess.run(format_, stdout=log, stderr=log, check=True)
-    name_node = Server([*hub.enter, *java, f"{_SERVER}.namenode.NameNode"], root / "namenode.log")
+    java = java_with(jars, root)
+    format_ = [*java, f"{SERVER}.namenode.NameNode", "-format", "-force", "-nonInteractive"]
+    run_once(format_, root / "format.log")
+    name_node = Server([*hub.enter, *java, f"{SERVER}.namenode.NameNode"], root / "namenode.log")
     servers, addresses, places = [], [], []
     for number, machine in enumerate(data_nodes):
-        place, address = root / f"data{number}", f"{machine.address}:{_free_port()}"
+        place, address = root / f"data{number}", f"{machine.address}:{free_port()}"
         options = _data_node_options(machine, place, address)
-        argv = [*machine.enter, *java, f"{_SERVER}.datanode.DataNode", *options]
+        argv = [*machine.enter, *java, f"{SERVER}.datanode.DataNode", *options]
         servers.append(Server(argv, root / f"datanode{number}.log"))
         addresses.append(address)
         places.append(place)
@@ -161,25 +129,11 @@ def _data_node_options(machine: Machine, place: Path, address: str) -> list[str]
     properties = {
         "dfs.datanode.data.dir": f"file://{place}",
         "dfs.datanode.hostname": machine.address,
-        "dfs.datanode.address": f"{machine.address}:{_free_port()}",
-        "dfs.datanode.ipc.address": f"{machine.address}:{_free_port()}",
+        "dfs.datanode.address": f"{machine.address}:{free_port()}",
+        "dfs.datanode.ipc.address": f"{machine.address}:{free_port()}",
         "dfs.datanode.http.address": address,
     }
     return [word for pair in properties.items() for word in ("-D", "=".join(pair))]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _write(path: Path, properties: dict[str, str]) -> None:
-    rows = "".join(
-        f"<property><name>{name}</name><value>{escape(value)}</value></property>\n"
-        for name, value in properties.items()
-    )
-    path.write_text(f"<configuration>\n{rows}</configuration>\n")
 
 
 def _wait_for(

@@ -10,6 +10,7 @@ a wrong number costs a detour, never a wrong answer.
 
 import asyncio
 import contextlib
+import itertools
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -27,8 +28,9 @@ T = TypeVar("T")
 PIECE: Final = 1 << 20
 """Bytes of an answer that are in memory at once."""
 
+_LONGEST_PAUSE: Final = 2.0
 _STANDBY: Final = "StandbyException"
-_TEMPORARY: Final = frozenset({_STANDBY, "SafeModeException", "RetriableException"})
+_OUTAGE: Final = frozenset({_STANDBY, "SafeModeException", "RetriableException"})
 _ABSENT: Final = frozenset({"FileNotFoundException", "ParentNotDirectoryException"})
 _REFUSED: Final = frozenset({"AccessControlException", "SecurityException"})
 _QUOTA: Final = "QuotaExceededException"
@@ -44,6 +46,13 @@ class ExistsError(Exception):
     """There is something of that name already."""
 
 
+class OutageError(RemoteError):
+    """No NameNode can be used now: it does not answer, is on standby or in safe mode."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, temporary=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long, and how often. Seconds."""
@@ -57,7 +66,9 @@ class Patience:
     """Bytes a second: what is slower has stalled."""
     attempts: int = 3
     pause: float = 0.5
-    """Before the second attempt; doubles."""
+    """Before the second attempt; doubles, up to `_LONGEST_PAUSE`."""
+    outage: float = 0.0
+    """For so long NameNodes may be away before that is an error; `attempts` in any case."""
 
     def transfer(self, size: int) -> float:
         """Return the time within which `size` bytes must be there."""
@@ -143,17 +154,19 @@ class Calls:
                     fault = parse_fault(await _at_most(response, 64 << 10))
                     if fault.exception == _STANDBY:
                         self._leave(asked)
+                    if fault.exception in _OUTAGE:
+                        raise OutageError(f"{what}: {whole.authority}: {fault.message}")
                     raise self._errors(f"{what} at {whole.host}", response.status, fault)
                 asked = None  # it is active; what breaks from now on is no reason to leave it
                 yield response
-        except TimeoutError as error:
+        except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
+            late = isinstance(error, TimeoutError)
+            why = "did not answer in time" if late else type(error).__name__
+            message = f"{what}: {whole.authority}: {why}"
+            if asked is None:
+                raise RemoteError(message, temporary=True) from error
             self._leave(asked)
-            message = f"{what}: {whole.host} did not answer in time"
-            raise RemoteError(message, temporary=True) from error
-        except (aiohttp.ClientError, OSError) as error:
-            self._leave(asked)
-            message = f"{what}: {whole.host}: {type(error).__name__}"
-            raise RemoteError(message, temporary=True) from error
+            raise OutageError(message) from error
 
     async def again(self, work: Callable[[], Awaitable[T]]) -> T:
         """Return what `work` gives, which may fail for a while and is tried again then.
@@ -161,23 +174,31 @@ class Calls:
         Where that is for its NameNode's sake, the next one is tried at once. Raises what it raised
         last.
         """
-        for attempt in range(1, self.patience.attempts):
-            for _ in self._address.name_nodes:
-                asked = self._active
-                try:
-                    return await work()
-                except RemoteError as error:
-                    if not error.temporary:
-                        raise
-                if self._active == asked:
-                    break
+        now = asyncio.get_running_loop().time
+        end = now() + self.patience.outage
+        for attempt in itertools.count(1):
+            try:
+                return await self._in_turn(work)
+            except RemoteError as error:
+                more = attempt < self.patience.attempts
+                more |= isinstance(error, OutageError) and now() < end
+                if not (error.temporary and more):
+                    raise
             await self.pause(attempt)
-        return await work()
+        raise AssertionError("unreachable")
 
     async def pause(self, attempt: int) -> None:
         """Wait before the next attempt."""
         chance = random.random()  # noqa: S311  (not a secret: it spreads those who wait)
-        await asyncio.sleep(self.patience.pause * 2 ** (attempt - 1) * (0.5 + chance))
+        pause = min(self.patience.pause * 2 ** (attempt - 1), _LONGEST_PAUSE)
+        await asyncio.sleep(pause * (0.5 + chance))
+
+    async def _in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Return what `work` gives, asked of each NameNode until one can be used."""
+        for _ in self._address.name_nodes[1:]:
+            with contextlib.suppress(OutageError):
+                return await work()
+        return await work()
 
     def _asked_of(self, number: int, url: URL) -> URL:
         """Return the address of an operation at a NameNode."""
@@ -230,5 +251,5 @@ def error_of(what: str, status: int, fault: Fault) -> Exception:
         hint = "the directory's quota is used up"
     elif not name:
         hint = "is that the HTTP address of a NameNode?"
-    temporary = name in _TEMPORARY or (not name and status in {408, 429, 502, 503, 504})
+    temporary = not name and status in {408, 429, 502, 503, 504}
     return RemoteError(message, hint=hint, temporary=temporary)

@@ -50,4 +50,5 @@ async def open_store(
 
 def _patience(seconds: float) -> Patience:
     """Return how long to wait so that two attempts that get no answer end in about `seconds`."""
-    return Patience(min(10.0, seconds / 2), stall=seconds / 2, call=seconds, attempts=2)
+    half = seconds / 2
+    return Patience(min(10.0, half), stall=half, call=seconds, attempts=2, outage=seconds)

@@ -13,7 +13,9 @@ from bootseer.hadoop.cluster import NameNode, default_authority, find_name_nodes
 from bootseer.hadoop.site import Property, Site, merge, parse_site
 
 TEXTS = st.text(
-    st.characters(min_codepoint=32, exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff")
+    st.characters(
+        min_codepoint=32, exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"
+    )
 )
 
 

@@ -1,0 +1,97 @@
+"""A store in an HDFS with two NameNodes: whichever is active is found, and found again."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from store_conformance import DATA, number_of, put
+
+from benchmarks.lab.hdfs_pair import SERVICE, HdfsPair, running_pair
+from bootseer.errors import RemoteError
+from bootseer.hadoop.client import HadoopClient, read_client
+from fuse_hdfs.stores.places import open_store
+from fuse_hdfs.stores.store import Store
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsPair]:
+    with running_pair(tmp_path_factory.mktemp("pair") / "cluster") as running:
+        yield running
+
+
+@pytest.fixture
+def client(pair: HdfsPair) -> HadoopClient:
+    return read_client({"HADOOP_CONF_DIR": str(pair.configuration)})
+
+
+@pytest.fixture
+async def store(client: HadoopClient) -> AsyncIterator[Store]:
+    async with open_store(f"hdfs://{SERVICE}/", client=client) as store:
+        yield store
+        await store.remove_tree("d")
+
+
+async def test_the_configuration_leads_to_the_active_name_node(
+    store: Store, pair: HdfsPair, client: HadoopClient
+) -> None:
+    (place,) = await store.places()
+    await store.write("d/file", pieces_of(DATA), place=place)
+    assert await store.read("d/file", 0, len(DATA)) == DATA
+    async with open_store("hdfs:///d", client=client) as other:
+        assert [status.name for status in await other.list("")] == ["file"]
+    environment = os.environ | {"HADOOP_CONF_DIR": str(pair.configuration)}
+    argv = [sys.executable, "-m", "bootseer", "hdfs", "stat", "hdfs:///d", "file", "--json"]
+    done = subprocess.run(argv, env=environment, capture_output=True, check=True)
+    assert json.loads(done.stdout)["size"] == len(DATA)
+
+
+async def test_a_store_goes_on_with_whichever_name_node_is_active_next(
+    store: Store, pair: HdfsPair
+) -> None:
+    await put(store, "d/file", DATA)
+    for old, new in ((0, 1), (1, 0)):
+        await asyncio.to_thread(pair.stand_by, old)
+        waiting = asyncio.create_task(put(store, f"d/{old}"))
+        await asyncio.to_thread(pair.activate, new)
+        await waiting
+        assert await store.read(f"d/{old}", 0, 10) == b"data"
+        assert await store.read("d/file", 0, len(DATA)) == DATA
+
+
+async def test_a_store_goes_on_when_its_name_node_is_killed(store: Store, pair: HdfsPair) -> None:
+    await put(store, "d/file", DATA)
+    pair.name_nodes[0].kill()
+    try:
+        waiting = asyncio.create_task(store.stat("d/file"))
+        await asyncio.to_thread(pair.activate, 1)
+        assert (await waiting).size == len(DATA)
+        await put(store, "d/other")
+        assert len(await store.list("d")) == 2
+    finally:
+        pair.name_nodes[0].start()
+        await asyncio.to_thread(pair.wait_until_listening, 0)
+        await asyncio.to_thread(pair.stand_by, 1)
+        await asyncio.to_thread(pair.activate, 0)
+    assert await store.read("d/file", 0, len(DATA)) == DATA
+
+
+async def test_without_an_active_name_node_there_is_an_error_in_the_end(
+    store: Store, pair: HdfsPair, client: HadoopClient
+) -> None:
+    await put(store, "d/file")
+    await asyncio.to_thread(pair.stand_by, 0)
+    try:
+        with pytest.raises(RemoteError, match="standby"):
+            async with open_store(f"hdfs://{SERVICE}/d", 3, client):
+                pass
+    finally:
+        await asyncio.to_thread(pair.activate, 0)
+    assert await number_of(store.stat("d/none"))
+
+
+async def pieces_of(data: bytes) -> AsyncIterator[bytes]:
+    yield data
