@@ -87,7 +87,7 @@ def running_hdfs(
     root.mkdir(parents=True)
     rpc, http = free_port(), free_port()
     write_site(root / "core-site.xml", {"fs.defaultFS": f"hdfs://{hub.address}:{rpc}"})
-    _write(
+    write_site(
         root / "hdfs-site.xml",
         {
             "dfs.namenode.name.dir": f"file://{root}/name",

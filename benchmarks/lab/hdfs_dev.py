@@ -67,14 +67,12 @@ def state_of(hdfs: Hdfs, net: HdfsNetwork) -> State:
     hub = Path(net.hub.enter[1].removeprefix("--net=")).name
     nodes = tuple(
         DataNode(
-            process.pid,
-            tuple(cast("list[str]", process.args)),
+            server.process.pid,
+            tuple(cast("list[str]", server.process.args)),
             machine.address,
             ("ip", "-n", hub, "link", "set", f"data{number}"),
         )
-        for number, (process, machine) in enumerate(
-            zip(hdfs.data_nodes, net.data_nodes, strict=True)
-        )
+        for number, (server, machine) in enumerate(zip(hdfs.servers, net.data_nodes, strict=True))
     )
     return State(os.getpid(), hdfs.address("", "root"), net.hub.enter, nodes)
 

@@ -73,14 +73,17 @@ class HdfsPair:
 
     def _has_all(self, number: int) -> bool:
         live = self._bean(number, "FSNamesystemState").get("NumLiveDataNodes", 0)
-        return live > 0 and self._bean(number, "FSNamesystem").get("MissingBlocks", 1) == 0
+        missing = self._bean(number, "FSNamesystem").get("MissingBlocks", 1)
+        return bool(live > 0 and missing == 0)
 
     def _bean(self, number: int, name: str) -> dict[str, Any]:
         """Return what a NameNode says of itself; nothing if it does not answer."""
         url = f"http://{self.http[number]}/jmx?qry=Hadoop:service=NameNode,name={name}"
-        with contextlib.suppress(OSError, urllib.error.URLError, ValueError, LookupError):
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return dict(json.load(answer)["beans"][0])
+        with (
+            contextlib.suppress(OSError, urllib.error.URLError, ValueError, LookupError),
+            urllib.request.urlopen(url, timeout=5) as answer,
+        ):
+            return dict(json.load(answer)["beans"][0])
         return {}
 
 

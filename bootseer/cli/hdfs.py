@@ -19,5 +19,6 @@ from bootseer.cli.lazy import LazyGroup, Place
 def group() -> None:
     """Mount directories whose files are striped over many files of a store.
 
-    A store is `file:///directory` or `webhdfs://[user@]namenode:9870/directory`.
+    A store is `file:///directory`, `hdfs://[user@]nameservice/directory` (see `HADOOP_CONF_DIR`) or
+    `webhdfs://[user@]namenode:9870/directory`.
     """
