@@ -161,6 +161,26 @@ def parse_blocks(data: bytes) -> tuple[BlockPlace, ...]:
     return tuple(map(_block, found))
 
 
+def parse_xattrs(data: bytes) -> dict[str, bytes]:
+    """Return the answer to GETXATTRS with encoding `hex`."""
+    found = _member(_document(data), "XAttrs")
+    if not isinstance(found, list):
+        raise _wrong("XAttrs is no list")
+    return dict(map(_xattr, found))
+
+
+def _xattr(found: Any) -> tuple[str, bytes]:
+    value = _member(found, "value")
+    if value is None:
+        return _name(found, "name"), b""
+    if not isinstance(value, str) or not value.startswith("0x"):
+        raise _wrong("value is not in hexadecimal digits")
+    try:
+        return _name(found, "name"), bytes.fromhex(value[2:])
+    except ValueError as error:
+        raise _wrong("value is not in hexadecimal digits") from error
+
+
 def _block(found: Any) -> BlockPlace:
     names = _member(found, "names")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

@@ -103,6 +103,17 @@ class OpenFile:
             if not self._removed:
                 await self._look_again()
 
+    @contextlib.asynccontextmanager
+    async def steady(self) -> AsyncIterator[None]:
+        """Hold the file while what is kept beside its contents is changed: mode, owner ...
+
+        Nothing is published meanwhile: that would take them from before.
+        """
+        async with self._lock:
+            yield
+            if not self._removed:
+                await self._look_again()
+
     async def flush(self) -> None:
         """Publish all changes; they survive a crash once this returns.
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from cachetools import LRUCache
 
-from bootseer.errors import CorruptError
+from bootseer.errors import CorruptError, first_error
 from bootseer.together import together
 from fuse_hdfs import limits
 from fuse_hdfs.checksums import crc32c
@@ -137,6 +137,8 @@ class Volume:
     async def publish(self, path: str, content: bytes | Manifest, like: Status) -> Version:
         """Replace the file at `path` in one step, keeping mode and owner of `like`.
 
+        Its extended attributes stay too.
+
         Readers that open it see the old contents or the new ones. It survives a crash once this
         returns.
         """
@@ -254,7 +256,11 @@ class Volume:
                 yield data
 
         try:
-            await self.store.write(unfinished, content())
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.store.write(unfinished, content()))
+                kept = group.create_task(self._xattrs(path)) if replace else None
+            for name, value in (kept.result() if kept is not None else {}).items():
+                await self.store.set_xattr(unfinished, name, value)
             made = await self.store.stat(unfinished)
             if made.mode != mode:
                 await self.store.set_mode(unfinished, mode)
@@ -262,8 +268,19 @@ class Volume:
                 with contextlib.suppress(PermissionError):  # then it is ours, as its writer's
                     await self.store.set_owner(unfinished, *owner)
             await self.store.rename(unfinished, path, replace=replace)
-        except BaseException:
+        except BaseException as error:
             await _try_to(self.store.remove(unfinished))
+            if isinstance(error, BaseExceptionGroup):
+                raise first_error(error) from error
+            raise
+
+    async def _xattrs(self, path: str) -> dict[str, bytes]:
+        """Return extended attributes; none where there is no such file, or the store has none."""
+        try:
+            return await self.store.xattrs(path)
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.ENOTSUP}:
+                return {}
             raise
 
 

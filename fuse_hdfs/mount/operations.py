@@ -159,6 +159,28 @@ class MountOperations(pyfuse3.Operations):
         raise pyfuse3.FUSEError(errno.ENOTSUP)
 
     @_guarded
+    async def getxattr(self, inode: int, name: bytes, ctx: pyfuse3.RequestContext) -> bytes:
+        """Return an extended attribute."""
+        return await self._tree.xattr(inode, os.fsdecode(name))
+
+    @_guarded
+    async def listxattr(self, inode: int, ctx: pyfuse3.RequestContext) -> Sequence[bytes]:
+        """Return the names of extended attributes."""
+        return [os.fsencode(name) for name in await self._tree.xattrs(inode)]
+
+    @_guarded
+    async def setxattr(
+        self, inode: int, name: bytes, value: bytes, ctx: pyfuse3.RequestContext
+    ) -> None:
+        """Set an extended attribute `user.*`."""
+        await self._tree.set_xattr(inode, os.fsdecode(name), value)
+
+    @_guarded
+    async def removexattr(self, inode: int, name: bytes, ctx: pyfuse3.RequestContext) -> None:
+        """Remove an extended attribute."""
+        await self._tree.set_xattr(inode, os.fsdecode(name), None)
+
+    @_guarded
     async def create(
         self,
         parent_inode: int,

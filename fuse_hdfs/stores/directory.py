@@ -13,13 +13,13 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
 from bootseer.atomic import sync_directory
-from fuse_hdfs.stores.store import Block, Space, Status
+from fuse_hdfs.stores.store import USER, Block, Space, Status
 
 T = TypeVar("T")
 
@@ -77,6 +77,11 @@ class DirectoryStore:
         """See `Store.rename`."""
         await self._within(_rename, self._path(old), self._path(new), replace)
 
+    async def concat(self, path: str, others: Sequence[str]) -> None:
+        """See `Store.concat`: directories cannot."""
+        del others
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP), path)
+
     async def make_directory(self, path: str, mode: int) -> None:
         """See `Store.make_directory`."""
         await self._within(_make_directory, self._path(path), mode)
@@ -111,6 +116,20 @@ class DirectoryStore:
     async def set_modified(self, path: str, modified_ns: int) -> None:
         """See `Store.set_modified`."""
         await self._within(_set_modified, self._path(path), modified_ns)
+
+    async def xattrs(self, path: str) -> dict[str, bytes]:
+        """See `Store.xattrs`."""
+        return await self._within(_xattrs, self._path(path))
+
+    async def set_xattr(self, path: str, name: str, value: bytes) -> None:
+        """See `Store.set_xattr`."""
+        if not name.startswith(USER):
+            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP), name)
+        await self._within(os.setxattr, self._path(path), name, value)
+
+    async def remove_xattr(self, path: str, name: str) -> None:
+        """See `Store.remove_xattr`."""
+        await self._within(os.removexattr, self._path(path), name)
 
     async def space(self) -> Space:
         """See `Store.space`."""
@@ -201,3 +220,8 @@ def _make_directory(path: Path, mode: int) -> None:
 
 def _set_modified(path: Path, modified_ns: int) -> None:
     os.utime(path, ns=(path.stat().st_atime_ns, modified_ns))
+
+
+def _xattrs(path: Path) -> dict[str, bytes]:
+    names = [name for name in os.listxattr(path) if name.startswith(USER)]
+    return {name: os.getxattr(path, name) for name in names}

@@ -1,8 +1,8 @@
 """What a place for files does, whichever it is."""
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,10 @@ class Block:
     length: int
     places: tuple[str, ...]
     """Machines with a copy, each as in `Store.places`."""
+
+
+USER: Final = "user."
+"""How the names of extended attributes begin that every place keeps."""
 
 
 class Store(Protocol):
@@ -90,6 +94,13 @@ class Store(Protocol):
         """
         ...
 
+    async def concat(self, path: str, others: Sequence[str]) -> None:
+        """Append other files to a file in one step, without moving a byte; they are gone then.
+
+        ENOTSUP where that is not possible: nothing has changed then.
+        """
+        ...
+
     async def make_directory(self, path: str, mode: int) -> None:
         """Make a directory; EEXIST, ENOENT as mkdir(2)."""
         ...
@@ -120,6 +131,18 @@ class Store(Protocol):
 
     async def set_modified(self, path: str, modified_ns: int) -> None:
         """Set the time of modification, as exactly as the place can."""
+        ...
+
+    async def xattrs(self, path: str) -> dict[str, bytes]:
+        """Return all extended attributes `user.*`."""
+        ...
+
+    async def set_xattr(self, path: str, name: str, value: bytes) -> None:
+        """Set an extended attribute `user.*`, whether or not there is one; ENOTSUP for others."""
+        ...
+
+    async def remove_xattr(self, path: str, name: str) -> None:
+        """Remove an extended attribute; ENODATA if there is none."""
         ...
 
     async def space(self) -> Space:

@@ -16,7 +16,14 @@ import grp
 import os
 import pwd
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Sequence,
+)
 from functools import partial
 from typing import Final, TypeVar
 
@@ -28,7 +35,7 @@ from bootseer.errors import BootseerError, NotFoundError
 from bootseer.webhdfs import answers
 from bootseer.webhdfs.address import HdfsAddress
 from bootseer.webhdfs.calls import PIECE, Calls, Patience, redirected
-from fuse_hdfs.stores.store import Block, Space, Status
+from fuse_hdfs.stores.store import USER, Block, Space, Status
 from fuse_hdfs.stores.webhdfs_errors import AnswerError, PastEndError, errno_error
 
 T = TypeVar("T")
@@ -37,6 +44,7 @@ _SMALL: Final = 64 << 10
 _BATCH: Final = 16 << 20
 """Most bytes of one part of a list; NameNodes send 1000 entries at a time."""
 _NODES: Final = 4 << 20
+_XATTRS: Final = 4 << 20
 _BLOCKS: Final = 32 << 20
 _NODES_BEAN: Final = "Hadoop:service=NameNode,name=NameNodeInfo"
 _NODES_S: Final = 5.0
@@ -145,6 +153,27 @@ class WebHdfsStore:
         self._served_by.pop(old, None)
         self._served_by.pop(new, None)
 
+    async def concat(self, path: str, others: Sequence[str]) -> None:
+        """See `Store.concat`. HDFS moves blocks between files of like block size."""
+        sources = [self._calls.absolute(_checked(other)) for other in others]
+        if any("," in source for source in sources):  # which is what separates them
+            raise _error(errno.ENOTSUP, path)
+        # Once: a second attempt would not find what the first one used up.
+        await self._once(
+            partial(
+                self._calls.small,
+                "POST",
+                _checked(path),
+                "CONCAT",
+                _SMALL,
+                sources=",".join(sources),
+            ),
+            path,
+        )
+        for other in others:
+            self._served_by.pop(other, None)
+        self._served_by.pop(path, None)
+
     async def make_directory(self, path: str, mode: int) -> None:
         """See `Store.make_directory`. HDFS would make those above it and not mind if it exists."""
         with contextlib.suppress(FileNotFoundError):
@@ -201,6 +230,30 @@ class WebHdfsStore:
         """See `Store.set_modified`: to the millisecond."""
         times = {"modificationtime": str(modified_ns // 1_000_000), "accesstime": "-1"}
         await self._small("PUT", path, "SETTIMES", **times)
+
+    async def xattrs(self, path: str) -> dict[str, bytes]:
+        """See `Store.xattrs`."""
+        data = await self._small("GET", path, "GETXATTRS", _XATTRS, encoding="hex")
+        found = answers.parse_xattrs(data)
+        return {name: value for name, value in found.items() if name.startswith(USER)}
+
+    async def set_xattr(self, path: str, name: str, value: bytes) -> None:
+        """See `Store.set_xattr`."""
+        if not name.startswith(USER):
+            raise _error(errno.ENOTSUP, name)
+        query = {
+            "xattr.name": name,
+            "xattr.value": f"0x{value.hex()}",
+            "encoding": "hex",
+            "flag": "CREATE,REPLACE",
+        }
+        await self._small("PUT", path, "SETXATTR", **query)
+
+    async def remove_xattr(self, path: str, name: str) -> None:
+        """See `Store.remove_xattr`."""
+        if name not in await self.xattrs(path):
+            raise _error(errno.ENODATA, name)
+        await self._small("PUT", path, "REMOVEXATTR", **{"xattr.name": name})
 
     async def space(self) -> Space:
         """See `Store.space`: of the whole file system."""

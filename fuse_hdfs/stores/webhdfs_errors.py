@@ -26,6 +26,7 @@ _NUMBERS: Final = {
     "AlreadyBeingCreatedException": errno.EBUSY,
 }
 _BELOW_A_FILE: Final = "(is not a directory)"
+_NO_XATTRS: Final = "dfs.namenode.xattrs.enabled"
 _PAST_END: Final = ("out of the range", "Cannot seek after EOF")
 
 
@@ -51,6 +52,8 @@ def errno_error(what: str, status: int, fault: Fault) -> Exception:
     number = _NUMBERS.get(name)
     if number == errno.EACCES and fault.message.endswith(_BELOW_A_FILE):
         number = errno.ENOTDIR
+    if _NO_XATTRS in fault.message:
+        number = errno.ENOTSUP
     if number is not None:
         return AnswerError(number, what)
     other = error_of(what, status, fault)

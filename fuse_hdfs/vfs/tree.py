@@ -25,7 +25,7 @@ from fuse_hdfs.files.ahead import Ahead
 from fuse_hdfs.files.names import HIDDEN
 from fuse_hdfs.files.open_file import OpenFile
 from fuse_hdfs.files.volume import Entry, Version, Volume
-from fuse_hdfs.stores.store import Space
+from fuse_hdfs.stores.store import USER, Space
 from fuse_hdfs.vfs.nodes import ROOT, Node, Nodes
 
 T = TypeVar("T")
@@ -170,13 +170,13 @@ class Tree:
         """Change size, mode, owner or time."""
         node = self._node(inode)
         if not self._is_removed(node):
-            store, path = self._volume.store, node.path
+            store = self._volume.store
             if change.mode is not None:
-                await store.set_mode(path, stat.S_IMODE(change.mode))
+                async with self._steady(node):
+                    await store.set_mode(node.path, stat.S_IMODE(change.mode))
             if change.uid is not None or change.gid is not None:
-                await store.set_owner(path, change.uid, change.gid)
-            if node.file is not None:
-                await node.file.refresh()
+                async with self._steady(node):
+                    await store.set_owner(node.path, change.uid, change.gid)
         if change.size is not None:
             await self._resize(node, change.size)
         if change.modified_ns is not None:
@@ -185,6 +185,34 @@ class Tree:
             elif not self._is_removed(node):
                 await self._volume.store.set_modified(node.path, change.modified_ns)
         return await self.attributes(inode)
+
+    async def xattrs(self, inode: int) -> dict[str, bytes]:
+        """Return the extended attributes of a node; none of what has no name any more."""
+        node = self._node(inode)
+        if self._is_removed(node):
+            return {}
+        return await self._settled(node, self._volume.store.xattrs)
+
+    async def xattr(self, inode: int, name: str) -> bytes:
+        """Return one of them; ENODATA if there is none."""
+        # The kernel asks for security.capability at every write: there are no others than these.
+        found = await self.xattrs(inode) if name.startswith(USER) else {}
+        if name not in found:
+            raise _error(errno.ENODATA, name)
+        return found[name]
+
+    async def set_xattr(self, inode: int, name: str, value: bytes | None) -> None:
+        """Set an extended attribute, or remove it (None)."""
+        node, store = self._node(inode), self._volume.store
+        if not name.startswith(USER):
+            raise _error(errno.ENOTSUP, name)
+        if self._is_removed(node):
+            raise _error(errno.ESTALE, node.name)
+        async with self._steady(node):
+            if value is None:
+                await store.remove_xattr(node.path, name)
+            else:
+                await store.set_xattr(node.path, name, value)
 
     async def space(self) -> Space:
         """Return how much room there is."""
@@ -289,6 +317,15 @@ class Tree:
             if moved == path:
                 raise
             return await look(moved)
+
+    @contextlib.asynccontextmanager
+    async def _steady(self, node: Node) -> AsyncIterator[None]:
+        """Hold a node's file, if it is open, while something beside its contents changes."""
+        if node.file is None:
+            yield
+        else:
+            async with node.file.steady():
+                yield
 
     def _attributes(self, node: Node, entry: Entry) -> Attributes:
         status = entry.status

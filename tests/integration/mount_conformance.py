@@ -204,6 +204,32 @@ def test_mode_and_times_are_kept_also_when_a_file_is_changed(mnt: Path) -> None:
     assert found.st_uid == os.getuid()
 
 
+def test_extended_attributes_stay_when_a_file_is_changed(mnt: Path) -> None:
+    (mnt / "file").write_bytes(DATA)
+    for path in (mnt / "file", mnt):
+        os.setxattr(path, "user.step", b"1000")
+        os.setxattr(path, "user.step", b"2000")
+        with pytest.raises(FileExistsError):
+            os.setxattr(path, "user.step", b"", os.XATTR_CREATE)
+        os.setxattr(path, "user.other", bytes(range(200)))
+        os.removexattr(path, "user.other")
+        with pytest.raises(OSError, match="No data"):
+            os.removexattr(path, "user.other")
+        with pytest.raises(OSError, match="No data"):
+            os.setxattr(path, "user.other", b"", os.XATTR_REPLACE)
+        with pytest.raises(OSError, match="not supported"):
+            os.setxattr(path, "trusted.other", b"")
+    with (mnt / "file").open("r+b", 0) as file:
+        os.setxattr(file.fileno(), "user.open", b"yes")
+        file.write(b"changed")
+    (mnt / "file").rename(mnt / "moved")
+    found = {name: os.getxattr(mnt / "moved", name) for name in os.listxattr(mnt / "moved")}
+    assert found == {"user.step": b"2000", "user.open": b"yes"}
+    assert os.listxattr(mnt) == ["user.step"]
+    with pytest.raises(OSError, match="No data"):
+        os.getxattr(mnt / "moved", "security.capability")
+
+
 def test_a_file_is_read_through_maps(mnt: Path) -> None:
     (mnt / "file").write_bytes(DATA)
     with (mnt / "file").open("rb") as file:

@@ -23,6 +23,7 @@ from bootseer.webhdfs.answers import (
     parse_fault,
     parse_room,
     parse_status,
+    parse_xattrs,
 )
 
 
@@ -132,6 +133,12 @@ def test_places_of_blocks_are_read() -> None:
     assert parse_blocks(answer) == (BlockPlace(5, 7, ("10.0.0.1:9866", "10.0.0.2:9866")),)
 
 
+def test_extended_attributes_are_read() -> None:
+    found = [{"name": "user.a", "value": "0x00ff"}, {"name": "user.b", "value": None}]
+    answer = json.dumps({"XAttrs": found}).encode()
+    assert parse_xattrs(answer) == {"user.a": b"\0\xff", "user.b": b""}
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -193,6 +200,9 @@ JSON = st.recursive(
                     "BlockLocations",
                     "BlockLocation",
                     "names",
+                    "name",
+                    "XAttrs",
+                    "value",
                     "offset",
                 ]
             ),
@@ -211,6 +221,7 @@ def test_any_bytes_are_an_answer_or_refused(data: bytes) -> None:
         (parse_batch, data),
         (parse_boolean, data),
         (parse_room, data),
+        (parse_xattrs, data),
         (parse_blocks, data),
         (parse_data_nodes, data),
         (parse_data_nodes, beans),

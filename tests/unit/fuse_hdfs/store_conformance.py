@@ -190,6 +190,25 @@ async def test_a_time_that_was_set_is_there(store: Store) -> None:
     assert (await store.stat("file")).modified_ns == 1_500_000_000_123_000_000
 
 
+async def test_extended_attributes_come_back_and_move_with_their_file(store: Store) -> None:
+    await put(store, "file")
+    await store.make_directory("d", 0o755)
+    values = {"user.text": b"text", "user.empty": b"", "user.bytes": bytes(range(256))}
+    for path in ("file", "d"):
+        assert await store.xattrs(path) == {}
+        for name, value in values.items():
+            await store.set_xattr(path, name, b"before")
+            await store.set_xattr(path, name, value)
+        assert await store.xattrs(path) == values
+    await store.rename("file", "d/moved", replace=True)
+    await store.remove_xattr("d/moved", "user.text")
+    assert set(await store.xattrs("d/moved")) == {"user.empty", "user.bytes"}
+    assert await number_of(store.remove_xattr("d/moved", "user.text")) == errno.ENODATA
+    assert await number_of(store.set_xattr("d", "trusted.a", b"")) == errno.ENOTSUP
+    assert await number_of(store.xattrs("none")) == errno.ENOENT
+    assert await number_of(store.set_xattr("none", "user.a", b"")) == errno.ENOENT
+
+
 async def test_there_is_some_room(store: Store) -> None:
     space = await store.space()
     assert 0 < space.free <= space.total

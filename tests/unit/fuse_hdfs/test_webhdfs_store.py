@@ -59,6 +59,17 @@ async def test_names_that_hdfs_has_not_are_refused(
     assert await number_of(store.rename("file", name, replace=True)) == number
 
 
+async def test_files_are_joined_without_moving_a_byte(store: WebHdfsStore) -> None:
+    parts = [DATA[:1_000_000], DATA[1_000_000:1_000_001], DATA[1_000_001:]]
+    for number, part in enumerate(parts):
+        await put(store, f"d/{number}", part)
+    await store.concat("d/0", ["d/1", "d/2"])
+    assert [status.name for status in await store.list("d")] == ["0"]
+    assert await store.read("d/0", 0, len(DATA)) == DATA
+    assert [block.offset for block in await store.blocks("d/0")] == [0, 1_000_000, 1_000_001]
+    assert await number_of(store.concat("d/0", ["d/none"])) == errno.ENOENT
+
+
 async def test_a_list_of_many_names_is_whole(store: WebHdfsStore) -> None:
     names = [f"{number:02}" for number in range(17)]
     await asyncio.gather(*(put(store, name, b"") for name in names))
