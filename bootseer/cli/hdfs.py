@@ -11,7 +11,8 @@ from bootseer.cli.lazy import LazyGroup, Place
     places={
         "fsck": Place("bootseer.cli.hdfs_fsck:command", "Find damage and what writers left."),
         "mount": Place("bootseer.cli.hdfs_mount:mount", "Mount a store, until stopped."),
-        "stat": Place("bootseer.cli.hdfs_stat:command", "Show how a file is stored."),
+        "seal": Place("bootseer.cli.hdfs_seal:command", "Make a striped file a plain one."),
+        "stat": Place("bootseer.cli.hdfs_stat:command", "Show how and where a file is stored."),
         "umount": Place("bootseer.cli.hdfs_mount:umount", "Unmount a store, also a busy one."),
     },
     short_help="Mount directories with striped files.",

@@ -1,60 +1,82 @@
-"""`bootseer hdfs stat`: how a file of a store is laid out."""
+"""`bootseer hdfs stat`: how a file of a volume is laid out, and where its bytes are."""
 
 import asyncio
 import json
+from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 import click
 
-from bootseer.cli.text import size_text
-from bootseer.errors import CorruptError, NotFoundError, RemoteError
-from fuse_hdfs.files.volume import Settings, Version, Volume
-from fuse_hdfs.stores.places import open_store
+from bootseer.cli.hdfs_volume import opened_location
+from bootseer.cli.text import printable, size_text
+from fuse_hdfs.files.volume import Version
+from fuse_hdfs.files.whereabouts import Part, parts_of
 
 
 @click.command("stat")
-@click.argument("store")
-@click.argument("path")
+@click.argument("file")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(store: str, path: str, as_json: bool) -> None:
-    """Show how PATH in STORE is stored: size, stripes, segments, holes."""
-    document = describe(asyncio.run(_load(store, path.strip("/"))))
+def command(file: str, as_json: bool) -> None:
+    """Show how FILE (STORE//PATH) is stored: size, stripes, segments, holes, machines."""
+    document = asyncio.run(_describe(file))
     if as_json:
         click.echo(json.dumps(document, indent=1))
-        return
-    click.echo(f"{path}: {size_text(document['size'])}, {document['kind']}")
+    else:
+        _show(document)
+
+
+def describe(path: str, version: Version, parts: list[Part]) -> dict[str, Any]:
+    """Return the document of a version of the file at `path`."""
+    manifest = version.manifest
+    status = version.entry.status
+    document: dict[str, Any] = {
+        "path": path,
+        "kind": "plain" if manifest is None else "striped",
+        "size": version.size,
+        "mode": f"{status.mode:04o}",
+        "modified_ns": status.modified_ns,
+    }
+    if manifest is None:
+        return document | {"segments": [], "parts": [asdict(part) for part in parts]}
+    rest = iter(parts)
+    segments = [
+        {
+            "id": segment.id,
+            "stripes": segment.stripes,
+            "units": segment.units,
+            "parts": [asdict(next(rest)) for _ in range(segment.stripes)],
+        }
+        for segment in manifest.segments
+    ]
+    extents = [asdict(extent) for extent in manifest.extents]
+    return document | {"unit": manifest.unit, "segments": segments, "extents": extents}
+
+
+async def _describe(file: str) -> dict[str, Any]:
+    async with opened_location(file) as (volume, location):
+        version = await volume.load(location.path)
+        parts = await parts_of(volume, location.path, version)
+    return describe(location.path, version, parts)
+
+
+def _show(document: dict[str, Any]) -> None:
+    name = printable(document["path"].encode(errors="surrogateescape"))
+    click.echo(f"{name}: {size_text(document['size'])}, {document['kind']}")
     for segment in document["segments"]:
         click.echo(
             f"  {segment['id']}: {segment['units']} units of "
             f"{size_text(document['unit'])} in {segment['stripes']} stripes"
         )
+        for number, part in enumerate(segment["parts"]):
+            click.echo(f"    {number:>3}  {_part_text(part)}")
+    for part in document.get("parts", ()):
+        click.echo(f"  {_part_text(part)}")
 
 
-def describe(version: Version) -> dict[str, Any]:
-    """Return the document of a version."""
-    manifest = version.manifest
-    if manifest is None:
-        return {"kind": "plain", "size": version.size, "segments": []}
-    segments = [
-        {"id": segment.id, "stripes": segment.stripes, "units": segment.units}
-        for segment in manifest.segments
-    ]
-    extents = [
-        {"segment": extent.segment, "skip": extent.skip, "units": extent.units}
-        for extent in manifest.extents
-    ]
-    size, unit = manifest.size, manifest.unit
-    return {"kind": "striped", "size": size, "unit": unit, "segments": segments, "extents": extents}
-
-
-async def _load(store: str, path: str) -> Version:
-    async with open_store(store) as opened:
-        volume = Volume(opened, Settings())
-        try:
-            return await volume.load(path)
-        except FileNotFoundError as error:
-            raise NotFoundError(f"{path} does not exist in {store}") from error
-        except OSError as error:
-            if isinstance(error.__cause__, CorruptError):
-                raise error.__cause__ from error
-            raise RemoteError(f"{path}: {error.strerror}") from error
+def _part_text(part: dict[str, Any]) -> str:
+    if part["missing"]:
+        return "missing"
+    copies = Counter(place for block in part["blocks"] for place in block["places"])
+    where = ", ".join(f"{place} ({count})" for place, count in sorted(copies.items()))
+    return f"{size_text(part['size']):>9}  {where}".rstrip()

@@ -82,6 +82,10 @@ class DirectoryStore:
         del others
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP), path)
 
+    async def can_concat(self) -> bool:
+        """See `Store.can_concat`: directories cannot."""
+        return False
+
     async def make_directory(self, path: str, mode: int) -> None:
         """See `Store.make_directory`."""
         await self._within(_make_directory, self._path(path), mode)

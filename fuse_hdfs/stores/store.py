@@ -95,10 +95,14 @@ class Store(Protocol):
         ...
 
     async def concat(self, path: str, others: Sequence[str]) -> None:
-        """Append other files to a file in one step, without moving a byte; they are gone then.
+        """Append other files of a directory to one of them in one step, without moving a byte.
 
-        ENOTSUP where that is not possible: nothing has changed then.
+        They are gone then. ENOTSUP if not `can_concat`.
         """
+        ...
+
+    async def can_concat(self) -> bool:
+        """Say whether the place can join files."""
         ...
 
     async def make_directory(self, path: str, mode: int) -> None:

@@ -174,6 +174,10 @@ class WebHdfsStore:
             self._served_by.pop(other, None)
         self._served_by.pop(path, None)
 
+    async def can_concat(self) -> bool:
+        """See `Store.can_concat`: it asks for a comma-separated list."""
+        return "," not in self._calls.absolute("")
+
     async def make_directory(self, path: str, mode: int) -> None:
         """See `Store.make_directory`. HDFS would make those above it and not mind if it exists."""
         with contextlib.suppress(FileNotFoundError):

@@ -59,7 +59,7 @@ def test_large_files_are_striped_and_small_ones_are_plain(mnt: Path, store: Path
     (mnt / "large").write_bytes(DATA)
     assert (store / "test/small").read_bytes() == DATA[:1000]
     assert len(stripes(store)) == 4
-    found = bootseer("stat", f"file://{store}", "test/large", "--json")
+    found = bootseer("stat", f"file://{store}//test/large", "--json")
     document = json.loads(found.stdout)
     assert (document["kind"], document["size"]) == ("striped", len(DATA))
     assert [segment["stripes"] for segment in document["segments"]] == [4]
@@ -194,4 +194,4 @@ def test_a_mistake_is_said_before_anything_is_mounted(tmp_path: Path) -> None:
         done = bootseer("mount", store, tmp_path / "mnt")
         assert (done.returncode, "error:" in done.stderr) == (code, True)
     assert bootseer("umount", tmp_path / "mnt").returncode == 2
-    assert bootseer("stat", f"file://{tmp_path}", "none").returncode == 3
+    assert bootseer("stat", f"file://{tmp_path}//none").returncode == 3
