@@ -9,7 +9,10 @@ from bootseer.cli.lazy import LazyGroup, Place
     "hdfs",
     cls=LazyGroup,
     places={
+        "cp": Place("bootseer.cli.hdfs_cp:command", "Copy files without a mount."),
+        "export": Place("bootseer.cli.hdfs_export:command", "Copy a file to one plain file."),
         "fsck": Place("bootseer.cli.hdfs_fsck:command", "Find damage and what writers left."),
+        "ls": Place("bootseer.cli.hdfs_ls:command", "List a directory of a volume."),
         "mount": Place("bootseer.cli.hdfs_mount:mount", "Mount a store, until stopped."),
         "seal": Place("bootseer.cli.hdfs_seal:command", "Make a striped file a plain one."),
         "stat": Place("bootseer.cli.hdfs_stat:command", "Show how and where a file is stored."),

@@ -46,8 +46,12 @@ def umount(mountpoint: Path) -> None:
 
 def mount_settings(hdfs: Hdfs) -> MountSettings:
     """Return what the configuration asks for. UsageError if it makes no sense."""
+    return MountSettings(hdfs.spool, volume_settings(hdfs), hdfs.read_ahead_kb, hdfs.timeout)
+
+
+def volume_settings(hdfs: Hdfs) -> Settings:
+    """Return how files are written and read. UsageError if it makes no sense."""
     if hdfs.stripe_unit & (hdfs.stripe_unit - 1):
         raise UsageError(f"hdfs.stripe_unit: {hdfs.stripe_unit} is no power of two")
     striping = Striping(hdfs.stripe_unit, hdfs.stripe_count)
-    volume = Settings(striping, hdfs.small, hdfs.cache, hdfs.ahead)
-    return MountSettings(hdfs.spool, volume, hdfs.read_ahead_kb, hdfs.timeout)
+    return Settings(striping, hdfs.small, hdfs.cache, hdfs.ahead)

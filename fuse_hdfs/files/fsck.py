@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 from bootseer.errors import CorruptError
 from bootseer.together import together
+from fuse_hdfs import limits
 from fuse_hdfs.files.names import HIDDEN, SEGMENTS, UNFINISHED, segment_directory, stripe_path
 from fuse_hdfs.files.volume import Volume
 from fuse_hdfs.stores.store import Status, Store
 from fuse_hdfs.striping.layout import Manifest, Segment, SegmentId, place_of
+from fuse_hdfs.striping.manifest import decode
 
 _AT_ONCE = 16
 
@@ -65,9 +67,12 @@ async def check_volume(volume: Volume, grace: float, *, contents: bool = False) 
             named |= {segment_directory(segment.id) for segment in manifest.segments}
             if reason := await _damage(volume, manifest, contents=contents):
                 damaged.append(Damage(path, reason))
+    before = (time.time() - grace) * 1e9
+    for status in unfinished:
+        if status.modified_ns >= before:
+            named |= await _uploaded(volume.store, f"{UNFINISHED}/{status.name}")
     loose = [(path, status) for path, status in segments if path not in named]
     loose += [(f"{UNFINISHED}/{status.name}", status) for status in unfinished]
-    before = (time.time() - grace) * 1e9
     old = [path for path, status in loose if status.modified_ns < before]
     # A damaged manifest may name any of them: they may be what it can be repaired with.
     orphans = () if doubtful else tuple(sorted(old))
@@ -91,6 +96,15 @@ async def remove_orphans(volume: Volume, report: Report, grace: float) -> tuple[
 
     await together(remove, confirmed, _AT_ONCE)
     return confirmed
+
+
+async def _uploaded(store: Store, path: str) -> set[str]:
+    """Return the segments that an unfinished file names: an upload that will be gone on with."""
+    try:
+        manifest = decode(await store.read(path, 0, limits.MANIFEST + 1))
+    except (FileNotFoundError, CorruptError):
+        return set()
+    return {segment_directory(segment.id) for segment in manifest.segments}
 
 
 async def _segments(store: Store) -> list[tuple[str, Status]]:

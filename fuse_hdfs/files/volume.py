@@ -142,10 +142,25 @@ class Volume:
         Readers that open it see the old contents or the new ones. It survives a crash once this
         returns.
         """
+        return await self.put(path, content, like.mode, (like.uid, like.gid))
+
+    async def put(
+        self,
+        path: str,
+        content: bytes | Manifest,
+        mode: int,
+        owner: tuple[int, int] | None = None,
+    ) -> Version:
+        """Write a file in one step, over what is there; see `publish`. `owner`: who we are."""
         visible(path)
         data = encode(content) if isinstance(content, Manifest) else content
-        await self._put(path, data, like.mode, replace=True, owner=(like.uid, like.gid))
+        await self._put(path, data, mode, replace=True, owner=owner)
         return await self.load(path)
+
+    async def make_directory(self, path: str, mode: int) -> None:
+        """Make a directory; EEXIST, ENOENT as mkdir(2)."""
+        visible(path)
+        await self.store.make_directory(path, mode)
 
     def is_plain(self, content: bytes | bytearray) -> bool:
         """Say whether a file of these contents may be kept plain: it looks like no manifest."""
