@@ -174,6 +174,22 @@ class Hdfs:
 
 
 @dataclass(frozen=True, slots=True)
+class Deps:
+    """Dependency snapshots (`bootseer deps`)."""
+
+    store: str = "file:///var/lib/bootseer/depsnap"
+    """Where snapshots are kept: `file:///directory` or `webhdfs://[user@]namenode:9870/directory`."""
+    wait: Seconds = 600.0
+    """Seconds to wait for another process of this machine that works on the same directories."""
+    fresh: Annotated[float, Range(0, 1e9)] = 86_400.0
+    """Seconds after which a step that is not pinned is run again."""
+    workers: Annotated[int, Range(0, 64)] = 0
+    """Processes that pack and unpack; 0: one a processor, at most 8."""
+    compile: bool = True
+    """Compile Python sources that the step left uncompiled, once, for all who restore."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All of it. Times in seconds, sizes in bytes unless the name says otherwise."""
 
@@ -194,6 +210,7 @@ class Config:
     hot: Hot = field(default_factory=Hot)
     metrics: Metrics = field(default_factory=Metrics)
     hdfs: Hdfs = field(default_factory=Hdfs)
+    deps: Deps = field(default_factory=Deps)
 
 
 def load(path: Path) -> Config:

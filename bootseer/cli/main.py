@@ -23,6 +23,7 @@ INTERRUPTED: Final = 130
 
 NOUNS: Final = {
     "completion": Place("bootseer.cli.completion:command", "Print shell completion."),
+    "deps": Place("bootseer.cli.deps:group", "Install once, restore everywhere."),
     "doctor": Place("bootseer.cli.doctor:command", "Check this machine."),
     "hdfs": Place("bootseer.cli.hdfs:group", "Mount directories with striped files."),
     "hot": Place("bootseer.cli.hot:group", "Look after what start-ups touch first."),
@@ -50,7 +51,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run a command line and return its exit code."""
-    as_json = "--json" in arguments
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    as_json = "--json" in own  # what is behind `--` is another program's
     if arguments[:1] == ["--json"]:  # before the noun or behind it: the same
         arguments = [*arguments[1:], "--json"]
     try:

@@ -1,0 +1,1 @@
+"""Dependency snapshots: what an install step changed, captured once and restored everywhere."""

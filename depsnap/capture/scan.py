@@ -1,0 +1,24 @@
+"""Capture by looking before and after: what is always allowed."""
+
+from pathlib import Path
+
+from depsnap.capture.captured import Captured
+from depsnap.capture.difference import difference
+from depsnap.capture.left_out import LeftOut
+from depsnap.capture.listing import list_roots
+from depsnap.capture.running import Step, run_plain
+
+METHOD = "scan"
+
+
+def capture_by_scan(step: Step, roots: tuple[Path, ...], leave: LeftOut) -> Captured:
+    """Run a command and return what changed in the roots.
+
+    A file counts as changed when its size, a time, its mode, its owner or its inode is another; its
+    bytes are not read. Two such processes at once in one root each see the other's changes, which
+    the lock prevents.
+    """
+    before = list_roots(roots, leave)
+    ran = run_plain(step)
+    after = list_roots(roots, leave) if ran.code == 0 else before
+    return Captured(ran, METHOD, difference(before, after))

@@ -1,0 +1,1 @@
+"""From what an install step changed to packs, tree and head."""

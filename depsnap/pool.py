@@ -1,0 +1,129 @@
+"""Work shared out to forked processes: each takes the next piece when it is done with the last.
+
+No shared state but one: a file of numbers whose read position all processes share. The kernel moves
+that position under a lock, so every number is read once. Whoever fails moves it to the end, and the
+others find nothing more to do.
+
+Only to be called where no other thread runs: a fork takes along the locks that others hold.
+"""
+
+import contextlib
+import os
+import pickle
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from bootseer.errors import BootseerError, HostError
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+_NUMBER: Final = struct.Struct("<I")
+MOST_WORKERS: Final = 8
+
+
+def worker_count() -> int:
+    """Return how many processes are worth it on this machine."""
+    return max(1, min(len(os.sched_getaffinity(0)), MOST_WORKERS))
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome(Generic[R]):
+    """What one process did."""
+
+    results: dict[int, R]
+    error: BaseException | None = None
+
+
+def shared_out(
+    start: Callable[[], AbstractContextManager[Callable[[A], R]]],
+    pieces: Sequence[A],
+    workers: int,
+) -> list[R]:
+    """Return what the work gives for each piece, in order.
+
+    `start` is entered once in each process and gives what does a piece.
+
+    Raises:
+        BootseerError, OSError: what the first process raised that failed. Other exceptions are bugs
+        and come back as they were.
+        HostError: a process was killed.
+    """
+    if workers <= 1 or len(pieces) <= 1:
+        with start() as work:
+            return [work(piece) for piece in pieces]
+    numbers = os.memfd_create("pieces", os.MFD_CLOEXEC)
+    try:
+        os.write(numbers, b"".join(_NUMBER.pack(number) for number in range(len(pieces))))
+        os.lseek(numbers, 0, os.SEEK_SET)
+        children = [_fork(start, pieces, numbers) for _ in range(min(workers, len(pieces)))]
+        outcomes: list[_Outcome[R]] = [_collect(*child) for child in children]
+    finally:
+        os.close(numbers)
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise outcome.error
+    results = {number: one for outcome in outcomes for number, one in outcome.results.items()}
+    return [results[number] for number in range(len(pieces))]
+
+
+def _fork(
+    start: Callable[[], AbstractContextManager[Callable[[A], R]]],
+    pieces: Sequence[A],
+    numbers: int,
+) -> tuple[int, int]:
+    """Start a process; return its number and where it writes its outcome."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(writer)
+        return pid, reader
+    try:
+        os.close(reader)
+        outcome = _work(start, pieces, numbers)
+        with os.fdopen(writer, "wb") as file:
+            pickle.dump(outcome, file)
+    finally:
+        # Nothing of the parent's clean-up may run here, whatever happened.
+        os._exit(0)
+
+
+def _work(
+    start: Callable[[], AbstractContextManager[Callable[[A], R]]],
+    pieces: Sequence[A],
+    numbers: int,
+) -> _Outcome[R]:
+    results: dict[int, R] = {}
+    try:
+        with start() as work:
+            while data := os.read(numbers, _NUMBER.size):
+                number = _NUMBER.unpack(data)[0]
+                results[number] = work(pieces[number])
+    except (BootseerError, OSError) as error:
+        os.lseek(numbers, 0, os.SEEK_END)
+        return _Outcome({}, error)
+    except BaseException as error:  # noqa: BLE001 (raised again in the parent)
+        os.lseek(numbers, 0, os.SEEK_END)
+        return _Outcome({}, RuntimeError(f"{type(error).__name__}: {error}"))
+    return _Outcome(results)
+
+
+def _collect(pid: int, reader: int) -> _Outcome[R]:
+    with os.fdopen(reader, "rb") as file:
+        data = file.read()
+    status = os.waitpid(pid, 0)[1]
+    with contextlib.suppress(EOFError, pickle.UnpicklingError):
+        outcome: _Outcome[R] = pickle.loads(data)  # noqa: S301 (from our own child)
+        return outcome
+    return _Outcome({}, HostError(f"a worker process died: {_died(status)}"))
+
+
+def _died(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -1,0 +1,1 @@
+"""From a snapshot to the directories that it is of."""

@@ -1,0 +1,75 @@
+"""A snapshot into place: unpacked beside its roots, then swapped in."""
+
+import grp
+import os
+import pwd
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootseer.errors import HostError, UsageError
+from depsnap.restore.owners import Restorer, owned_here
+from depsnap.restore.unpack import Destination, unpack
+from depsnap.snapshots.head import Head
+from depsnap.swap.swap import swap
+from depsnap.swap.workplace import fresh_workplace
+from depsnap.tree.entries import Tree, lies_in
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was done."""
+
+    steps: int
+    unprivileged: int
+    """Entries that lost set-ID bits or capabilities, because root did not restore them."""
+
+
+def restore(head: Head, tree: Tree, address: str, workers: int) -> Restored:
+    """Restore a snapshot from the store at an address. All of it, or nothing.
+
+    Raises:
+        BootseerError: why it is not restored; everything is as it was.
+    """
+    roots = [Path(root) for root in head.roots]
+    who = _restorer()
+    entries, unprivileged = owned_here(tree.entries, head.users, head.groups, who)
+    here = Tree(tuple(entries), tree.packs)
+    work = fresh_workplace(roots)
+    try:
+        work.make()
+        # Directories above the roots are in the tree, but not what is to be made.
+        inside = _without_above(here, [str(root).strip("/") for root in roots])
+        unpack(inside, address, Destination(work.ready, who.uid, who.gid), workers)
+    except OSError as error:
+        work.remove()
+        raise HostError(f"{error.filename or head.roots[0]}: {error.strerror}") from error
+    except BaseException:
+        work.remove()
+        raise
+    steps = swap(work, inside.entries)
+    return Restored(steps, unprivileged)
+
+
+def _without_above(tree: Tree, roots: list[str]) -> Tree:
+    entries = tuple(
+        entry for entry in tree.entries if any(lies_in(entry.path, root) for root in roots)
+    )
+    if not entries:
+        raise UsageError("the snapshot is empty")
+    return Tree(entries, tree.packs)
+
+
+def _restorer() -> Restorer:
+    def uid_of(name: str) -> int | None:
+        try:
+            return pwd.getpwnam(name).pw_uid
+        except KeyError:
+            return None
+
+    def gid_of(name: str) -> int | None:
+        try:
+            return grp.getgrnam(name).gr_gid
+        except KeyError:
+            return None
+
+    return Restorer(os.geteuid(), os.getegid(), uid_of, gid_of)

@@ -1,0 +1,240 @@
+"""A tree's contents into files below a directory that nobody looks at yet.
+
+Directories first, by one process; then frames, each read, checked and unpacked by whichever of some
+processes is free; then links; last of all what unpacking itself changes: times and modes of large
+files and of directories. Two processes write into one file only at different offsets.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
+from pathlib import Path
+from typing import Final
+
+import zstandard
+
+from bootseer.blobs.store import BlobStore
+from bootseer.errors import CorruptError
+from depsnap.packing.stamps import LENGTH, OFFSET, stamp_bytes
+from depsnap.pool import shared_out
+from depsnap.snapshots.names import pack_name
+from depsnap.snapshots.places import open_store
+from depsnap.tree.entries import DIRECTORIES, Entry, Kind, Tree, parent
+from depsnap.tree.placement import Placed, frame_of_each
+
+_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+_PART: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where each entry goes."""
+
+    place: Callable[[str], Path]
+    """From a path to where it is made."""
+    uid: int
+    gid: int
+    """Whose files are made here without asking for it."""
+
+
+def unpack(tree: Tree, address: str, to: Destination, workers: int) -> None:
+    """Make everything in a tree but its deletions. What is there already is an error.
+
+    Raises:
+        CorruptError: a pack has other bytes than the tree says.
+        NotFoundError: a pack is gone.
+        RemoteError, HostError: the store cannot be read.
+        OSError: something cannot be written.
+    """
+    before = os.umask(0)
+    try:
+        directories = [entry for entry in tree.entries if entry.kind in DIRECTORIES]
+        for entry in directories:
+            to.place(entry.path).mkdir(0o700, exist_ok=True)
+        _empty_files(tree, to)
+        shared_out(partial(_unpacking, tree, address, to), frame_of_each(tree), workers)
+        _links(tree, to)
+        _finish(tree, directories, to)
+    finally:
+        os.umask(before)
+
+
+def _empty_files(tree: Tree, to: Destination) -> None:
+    """Make the files that no frame makes: those without contents."""
+    for entry in tree.entries:
+        if entry.kind is Kind.FILE and entry.pack < 0:
+            descriptor = os.open(to.place(entry.path), _WRITE, entry.mode)
+            try:
+                os.ftruncate(descriptor, entry.size)
+                _dress(descriptor, entry, to)
+            finally:
+                os.close(descriptor)
+
+
+def _links(tree: Tree, to: Destination) -> None:
+    for entry in tree.entries:
+        if entry.kind is Kind.HARDLINK:
+            os.link(to.place(entry.target), to.place(entry.path), follow_symlinks=False)
+        elif entry.kind is Kind.SYMLINK:
+            path = to.place(entry.path)
+            path.symlink_to(entry.target)
+            if (entry.uid, entry.gid) != (to.uid, to.gid):
+                os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
+            os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=False)
+
+
+def _finish(tree: Tree, directories: Sequence[Entry], to: Destination) -> None:
+    """Set what could not be set before: of files in several frames, and of directories."""
+    for entry in tree.entries:
+        if entry.pack >= 0 and tree.packs[entry.pack].single:
+            descriptor = os.open(to.place(entry.path), os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                os.ftruncate(descriptor, entry.size)
+                os.fchmod(descriptor, entry.mode)
+                _dress(descriptor, entry, to)
+            finally:
+                os.close(descriptor)
+    for entry in reversed(directories):
+        path = to.place(entry.path)
+        if (entry.uid, entry.gid) != (to.uid, to.gid):
+            os.chown(path, entry.uid, entry.gid)
+        for name, value in entry.xattrs:
+            os.setxattr(path, name, value)
+        path.chmod(entry.mode)
+        os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns))
+
+
+def _dress(descriptor: int, entry: Entry, to: Destination) -> None:
+    """Give an open file its owner, attributes and time; its mode it has from being opened."""
+    if (entry.uid, entry.gid) != (to.uid, to.gid):
+        os.fchown(descriptor, entry.uid, entry.gid)
+        os.fchmod(descriptor, entry.mode)  # giving away takes the set-ID bits
+    for name, value in entry.xattrs:
+        os.setxattr(descriptor, name, value)
+    os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
+
+
+@contextlib.contextmanager
+def _unpacking(tree: Tree, address: str, to: Destination) -> Iterator[Callable[[Placed], None]]:
+    """What one process needs: a store, a decompressor, and a loop to wait for the store in."""
+    with asyncio.Runner() as runner:
+        stack = contextlib.AsyncExitStack()
+        store = runner.run(stack.enter_async_context(open_store(address)))
+        one = _Unpacker(tree, to, store, runner)
+        try:
+            yield one.frame
+        finally:
+            one.close()
+            runner.run(stack.aclose())
+
+
+class _Unpacker:
+    """Unpacks frames, one after the other. It keeps the directory open that it wrote to last."""
+
+    def __init__(
+        self, tree: Tree, to: Destination, store: BlobStore, runner: asyncio.Runner
+    ) -> None:
+        self._tree = tree
+        self._to = to
+        self._store = store
+        self._runner = runner
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 27)
+        self._directory = ""
+        self._descriptor = -1
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def frame(self, placed: Placed) -> None:
+        """Read, check and unpack a frame."""
+        pack = self._tree.packs[placed.pack]
+        frame = pack.frames[placed.frame]
+        name = pack_name(pack.digest)
+        stored = self._runner.run(self._store.read(name, placed.offset, frame.stored))
+        content = memoryview(self._checked(name, stored, frame.digest, frame.raw))
+        entries = [self._tree.entries[row] for row in placed.files]
+        if pack.single:
+            for entry in entries:
+                self._part(entry, placed.start, content)
+            return
+        ends = list(accumulate(entry.stored for entry in entries))
+        for entry, end in zip(entries, ends, strict=True):
+            self._whole(entry, content[end - entry.stored : end])
+
+    def _checked(self, name: str, stored: bytes, digest: str, size: int) -> bytes:
+        if hashlib.sha256(stored).hexdigest() != digest:
+            raise CorruptError(f"{name} has other bytes than its snapshot says")
+        try:
+            content = self._decompressor.decompress(
+                stored, max_output_size=size, allow_extra_data=False
+            )
+        except zstandard.ZstdError as error:
+            raise CorruptError(f"{name} holds a frame that cannot be unpacked") from error
+        if len(content) != size:
+            raise CorruptError(f"{name} holds {len(content)} bytes where {size} are said")
+        return content
+
+    def _whole(self, entry: Entry, content: memoryview) -> None:
+        """Write a file that lies in one frame."""
+        name = entry.path.rpartition("/")[2]
+        descriptor = os.open(name, _WRITE, entry.mode, dir_fd=self._in(parent(entry.path)))
+        try:
+            if entry.extents is not None:
+                _write_extents(descriptor, entry, 0, content)
+                os.ftruncate(descriptor, entry.size)
+            elif entry.stamp >= 0:
+                _write_all(descriptor, _stamped(content, entry.stamp))
+            else:
+                _write_all(descriptor, content)
+            _dress(descriptor, entry, self._to)
+        finally:
+            os.close(descriptor)
+
+    def _part(self, entry: Entry, start: int, content: memoryview) -> None:
+        """Write a part of a file that lies in several frames."""
+        name = entry.path.rpartition("/")[2]
+        if start == 0 and entry.stamp >= 0:
+            content = _stamped(content, entry.stamp)
+        descriptor = os.open(name, _PART, 0o600, dir_fd=self._in(parent(entry.path)))
+        try:
+            _write_extents(descriptor, entry, start, content)
+        finally:
+            os.close(descriptor)
+
+    def _in(self, directory: str) -> int:
+        if self._descriptor < 0 or directory != self._directory:
+            self.close()
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._descriptor = os.open(self._to.place(directory), flags)
+            self._directory = directory
+        return self._descriptor
+
+
+def _stamped(content: memoryview, stamp: int) -> memoryview:
+    whole = bytearray(content)
+    whole[OFFSET : OFFSET + LENGTH] = stamp_bytes(stamp)
+    return memoryview(whole)
+
+
+def _write_all(descriptor: int, content: memoryview) -> None:
+    while content:
+        content = content[os.write(descriptor, content) :]
+
+
+def _write_extents(descriptor: int, entry: Entry, start: int, content: memoryview) -> None:
+    """Write contents that begin `start` bytes into what the pack holds of a file."""
+    position = 0
+    extents = entry.extents if entry.extents is not None else ((0, entry.size),)
+    for offset, length in extents:
+        skip = max(0, start - position)
+        while content and skip < length:
+            written = os.pwrite(descriptor, content[: length - skip], offset + skip)
+            content, skip, start = content[written:], skip + written, start + written
+        position += length

@@ -1,0 +1,1 @@
+"""`bootseer deps run`: what is done with an install step, from its key to its exit code."""

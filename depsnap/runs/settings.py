@@ -1,0 +1,31 @@
+"""How install steps are treated."""
+
+from dataclasses import dataclass
+
+from depsnap.key.compose import KeyRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a user or the configuration says, but for the step itself."""
+
+    store: str
+    """Address of the store."""
+    wait: float = 600.0
+    """Seconds to wait for another process of this machine that works on the same roots."""
+    fresh: float = 86_400.0
+    """Seconds after which a step that is not pinned is run again."""
+    workers: int = 1
+    capture: tuple[str, ...] = ("overlay", "user overlay", "scan")
+    """Ways to capture, the first that is allowed is taken."""
+    compile: bool = True
+    """Compile Python sources that the step left uncompiled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An install step with a name."""
+
+    name: str
+    step: KeyRequest
+    settings: Settings

@@ -1,0 +1,59 @@
+"""What the objects of snapshots are called in a store. Pure.
+
+Packs and trees are named by their digests and never change. A head is
+`snapshots/NAME/KEY/GENERATION`: the first who stores a generation wins. A later generation is a
+refreshed snapshot, or one in place of another that cannot be read.
+"""
+
+import re
+from typing import Final
+
+from bootseer.errors import UsageError
+
+HEADS: Final = "snapshots"
+PACKS: Final = "packs"
+TREES: Final = "trees"
+LEASES: Final = "leases"
+_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+_HEAD: Final = re.compile(rf"{HEADS}/([^/]+)/([0-9a-f]{{64}})/([0-9]{{6}})")
+
+
+def check_job(name: str) -> str:
+    """Return a job's name. UsageError if it is none: letters, digits, `.`, `_`, `-`."""
+    if _NAME.fullmatch(name) is None:
+        raise UsageError(
+            f"{name[:120]!a} is no name of a job",
+            hint="up to 100 letters, digits, '.', '_', '-', the first of them no '.'",
+        )
+    return name
+
+
+def pack_name(digest: str) -> str:
+    """Return the object with a pack."""
+    return f"{PACKS}/{digest[:2]}/{digest}"
+
+
+def tree_name(digest: str) -> str:
+    """Return the object with a tree."""
+    return f"{TREES}/{digest}"
+
+
+def job_folder(name: str) -> str:
+    """Return the prefix of all snapshots of a job."""
+    return f"{HEADS}/{check_job(name)}"
+
+
+def key_folder(name: str, key: str) -> str:
+    """Return the prefix of all generations of a snapshot."""
+    return f"{job_folder(name)}/{key}"
+
+
+def head_name(name: str, key: str, generation: int) -> str:
+    """Return the object with the head of a generation, which counts from 1."""
+    return f"{key_folder(name, key)}/{generation:06d}"
+
+
+def parse_head_name(text: str) -> tuple[str, str, int] | None:
+    """Return (job, key, generation) of a head's object; None if it is of none."""
+    match = _HEAD.fullmatch(text)
+    return (match[1], match[2], int(match[3])) if match else None

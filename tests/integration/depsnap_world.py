@@ -1,0 +1,174 @@
+"""A virtual environment, wheels made here, a store, and `bootseer deps` as its users start it."""
+
+import base64
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+_START = "from bootseer.cli.main import main; main()"
+
+
+def make_wheel(directory: Path, name: str, version: str, files: Mapping[str, bytes]) -> Path:
+    """Write a wheel of pure Python."""
+    info = f"{name}-{version}.dist-info"
+    contents = dict(files)
+    contents[f"{info}/METADATA"] = (
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode()
+    )
+    contents[f"{info}/WHEEL"] = (
+        b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
+    rows = [f"{path},{_hash(data)},{len(data)}\n" for path, data in contents.items()]
+    contents[f"{info}/RECORD"] = "".join([*rows, f"{info}/RECORD,,\n"]).encode()
+    directory.mkdir(parents=True, exist_ok=True)
+    wheel = directory / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, data in contents.items():
+            archive.writestr(path, data)
+    return wheel
+
+
+def _hash(data: bytes) -> str:
+    digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+    return f"sha256={digest}"
+
+
+@dataclass(frozen=True)
+class DepsWorld:
+    """A node's directories, and what is in them."""
+
+    home: Path
+    pristine: Path
+    """A fresh virtual environment that is copied to `venv`."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def venv(self) -> Path:
+        """The environment that is installed into."""
+        return self.home / "venv"
+
+    @property
+    def site(self) -> Path:
+        """Its packages."""
+        tag = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        return self.venv / "lib" / tag / "site-packages"
+
+    @property
+    def store(self) -> Path:
+        """The directory with the snapshots."""
+        return self.home / "store"
+
+    @property
+    def wheels(self) -> Path:
+        """The directory with wheels."""
+        return self.home / "wheels"
+
+    def fresh(self) -> None:
+        """Begin anew with an empty environment, as another node would."""
+        shutil.rmtree(self.venv, ignore_errors=True)
+        subprocess.run(["cp", "-a", str(self.pristine), str(self.venv)], check=True)
+        for script in (self.venv / "bin").glob("pip*"):
+            if script.read_bytes().startswith(b"#!"):
+                body = script.read_text().split("\n", 1)[1]
+                script.write_text(f"#!{self.venv}/bin/python\n{body}")
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that a step runs with."""
+        kept = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
+        return kept | {
+            "PATH": f"{self.venv}/bin:{os.environ['PATH']}",
+            "PYTHONPATH": "",
+            "VIRTUAL_ENV": str(self.venv),
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            **self.variables,
+        }
+
+    def deps(
+        self, *arguments: str, variables: Mapping[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run `bootseer deps` with the store; arguments as on the command line."""
+        verb, *rest = arguments
+        code = f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); {_START}"
+        return subprocess.run(
+            [sys.executable, "-c", code, "deps", verb, "--store", f"file://{self.store}", *rest],
+            cwd=self.home,
+            env=self.environment() | dict(variables or {}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run an install step of job `job`; options first, then `--` and the command."""
+        return self.deps("run", "--name", "job", *arguments)
+
+    def install(
+        self, *options: str, extra: tuple[str, ...] = ()
+    ) -> "subprocess.CompletedProcess[str]":
+        """Install `requirements.txt` with pip from the directory with wheels."""
+        return self.run(*options, "--", *self.pip_install("-r", "requirements.txt", *extra))
+
+    def pip_install(self, *words: str) -> tuple[str, ...]:
+        """Return pip's command for this."""
+        return ("pip", "install", "--no-index", "--find-links", str(self.wheels), *words)
+
+    def python(self, code: str) -> str:
+        """Return what the environment's Python prints."""
+        done = subprocess.run(
+            [self.venv / "bin/python", "-c", code],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    def pip(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run the environment's pip."""
+        return subprocess.run(
+            [self.venv / "bin/python", "-m", "pip", *words],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def heads(self) -> list[dict[str, object]]:
+        """Return the heads of all snapshots."""
+        files = sorted(self.store.glob("snapshots/*/*/*"))
+        return [json.loads(file.read_bytes()) for file in files]
+
+    def packs(self) -> list[Path]:
+        """Return the files of all packs."""
+        return sorted(self.store.glob("packs/*/*"))
+
+
+def make_world(home: Path, pristine: Path) -> DepsWorld:
+    """Return a world with two wheels and a requirements file that names both."""
+    world = DepsWorld(home, pristine)
+    alpha = {"alpha/__init__.py": b"VALUE = 1\n", "alpha/data.bin": os.urandom(1 << 21)}
+    make_wheel(world.wheels, "alpha", "1.0", alpha)
+    beta = {"beta/__init__.py": b"VALUE = 2\n", "beta/sub/__init__.py": b""}
+    make_wheel(world.wheels, "beta", "2.0", beta)
+    (home / "requirements.txt").write_text("alpha==1.0\nbeta==2.0\n")
+    world.fresh()
+    return world
+
+
+def make_pristine(directory: Path) -> Path:
+    """Make a virtual environment with pip, once for many tests."""
+    path = directory / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(path)], check=True, capture_output=True)
+    return path

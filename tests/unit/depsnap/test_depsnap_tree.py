@@ -1,0 +1,166 @@
+"""Trees of snapshots: written and read back, and what is refused."""
+
+import json
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+from tree_strategies import digest, trees
+
+from bootseer.errors import CorruptError
+from depsnap.limits import Limits
+from depsnap.tree.check import check_inside
+from depsnap.tree.entries import Entry, Frame, Kind, Pack, Tree
+from depsnap.tree.placement import frame_of_each
+from depsnap.tree.tree_format import decode_tree, encode_tree
+
+
+def document_of(file: bytes) -> dict[str, object]:
+    return json.loads(zstandard.ZstdDecompressor().decompress(file))
+
+
+def file_of(document: object) -> bytes:
+    return zstandard.ZstdCompressor().compress(json.dumps(document).encode())
+
+
+def tree_of(*entries: Entry) -> Tree:
+    return Tree(entries, ())
+
+
+@given(trees())
+def test_a_tree_reads_back_as_it_was(tree: Tree) -> None:
+    assert decode_tree(encode_tree(tree)) == tree
+
+
+@given(trees())
+def test_every_file_lies_in_the_frames_of_its_pack_once(tree: Tree) -> None:
+    seen: dict[int, int] = {}
+    for placed in frame_of_each(tree):
+        pack = tree.packs[placed.pack]
+        for row in placed.files:
+            assert tree.entries[row].pack == placed.pack
+            share = pack.frames[placed.frame].raw if pack.single else tree.entries[row].stored
+            seen[row] = seen.get(row, 0) + share
+    files = {row: entry.stored for row, entry in enumerate(tree.entries) if entry.stored}
+    assert seen == files
+
+
+@given(trees(), st.data())
+def test_a_changed_file_is_refused_or_is_a_valid_tree(tree: Tree, data: st.DataObject) -> None:
+    file = bytearray(encode_tree(tree))
+    at = data.draw(st.integers(0, len(file) - 1))
+    file[at] ^= data.draw(st.integers(1, 255))
+    try:
+        found = decode_tree(bytes(file))
+    except CorruptError:
+        return
+    assert decode_tree(encode_tree(found)) == found
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 1 << 70) | st.text(max_size=3) | st.just("../a"),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=2), below),
+    max_leaves=4,
+)
+
+
+@given(trees(), st.data())
+def test_a_document_with_anything_replaced_is_refused_or_valid(
+    tree: Tree, data: st.DataObject
+) -> None:
+    document = document_of(encode_tree(tree))
+    name = data.draw(st.sampled_from(sorted(document)))
+    value = document[name]
+    if isinstance(value, list) and value and data.draw(st.booleans()):
+        value[data.draw(st.integers(0, len(value) - 1))] = data.draw(VALUES)
+    else:
+        document[name] = data.draw(VALUES)
+    try:
+        found = decode_tree(file_of(document))
+    except CorruptError:
+        return
+    assert decode_tree(encode_tree(found)) == found
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_are_refused_with_a_corrupt_error(data: bytes) -> None:
+    for file in (data, zstandard.ZstdCompressor().compress(data)):
+        with pytest.raises(CorruptError):
+            decode_tree(file)
+
+
+def test_deep_nesting_is_refused() -> None:
+    with pytest.raises(CorruptError):
+        decode_tree(zstandard.ZstdCompressor().compress(b"[" * 1_000_000))
+
+
+def test_a_file_that_unpacks_to_more_than_it_may_is_refused() -> None:
+    bomb = zstandard.ZstdCompressor().compress(bytes(1 << 20))
+    with pytest.raises(CorruptError, match="1048576 bytes"):
+        decode_tree(bomb, Limits(tree=1000))
+
+
+@pytest.mark.parametrize(
+    "path", ["..", "../a", "/a", "a/..", "a/./b", "a//b", "", "a/", "a\0b", "a" * 256, "\ud800"]
+)
+def test_paths_that_lead_elsewhere_are_refused(path: str) -> None:
+    with pytest.raises(CorruptError):
+        encode_tree(tree_of(Entry("a", Kind.NEW), Entry(path, Kind.FILE)))
+
+
+@pytest.mark.parametrize("kind", [Kind.SYMLINK, Kind.FILE, Kind.DELETED])
+def test_nothing_lies_below_what_is_no_directory(kind: Kind) -> None:
+    above = Entry("a", kind, target="/etc" if kind is Kind.SYMLINK else "")
+    with pytest.raises(CorruptError, match="no directory"):
+        encode_tree(tree_of(above, Entry("a/passwd", Kind.FILE)))
+
+
+def test_what_is_in_no_directory_of_the_snapshot_is_refused() -> None:
+    with pytest.raises(CorruptError, match="no directory"):
+        encode_tree(tree_of(Entry("a/b", Kind.FILE)))
+
+
+def test_a_path_that_is_there_twice_is_refused() -> None:
+    with pytest.raises(CorruptError, match="twice"):
+        encode_tree(tree_of(Entry("a", Kind.FILE), Entry("a", Kind.NEW)))
+
+
+def test_a_kind_that_is_not_known_is_refused() -> None:
+    document = document_of(encode_tree(tree_of(Entry("a", Kind.FILE))))
+    for kind in "bspD":  # block devices, sockets, pipes, anything
+        with pytest.raises(CorruptError, match="kind"):
+            decode_tree(file_of(document | {"kinds": kind}))
+
+
+def test_a_link_to_what_is_no_file_of_the_snapshot_is_refused() -> None:
+    for target in ("b", "/etc/shadow", "../b"):
+        with pytest.raises(CorruptError, match="link"):
+            encode_tree(tree_of(Entry("a", Kind.HARDLINK, target=target)))
+
+
+def test_a_change_outside_of_the_roots_is_refused() -> None:
+    tree = tree_of(Entry("etc", Kind.KEPT), Entry("etc/passwd", Kind.FILE), Entry("v", Kind.KEPT))
+    check_inside(tree, ("etc",))
+    with pytest.raises(CorruptError, match="outside"):
+        check_inside(tree, ("v", "etc/pass"))
+
+
+def test_attributes_of_the_system_are_refused() -> None:
+    for name in ("trusted.overlay.opaque", "security.selinux", "security.ima"):
+        with pytest.raises(CorruptError, match="attribute"):
+            encode_tree(tree_of(Entry("a", Kind.FILE, xattrs=((name, b"y"),))))
+
+
+@pytest.mark.parametrize("frames", [(9,), (3, 8), (5, 5, 1), (11, 1), (4, 6)])
+def test_frames_that_do_not_fit_their_files_are_refused(frames: tuple[int, ...]) -> None:
+    rows = [Entry(name, Kind.FILE, size=5, pack=0) for name in "ab"]
+    stored = tuple(Frame(1, raw, digest(raw)) for raw in frames)
+    with pytest.raises(CorruptError):
+        encode_tree(Tree(rows, (Pack(digest(1), "t", False, stored),)))
+
+
+def test_another_version_is_named() -> None:
+    document = document_of(encode_tree(tree_of()))
+    with pytest.raises(CorruptError, match="version 2, this program reads version 1"):
+        decode_tree(file_of(document | {"version": 2}))
