@@ -6,7 +6,9 @@ References: fuse(4), Linux `include/uapi/linux/fuse.h`, mount(2).
 import ctypes
 import errno
 import os
+import re
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +17,7 @@ MS_NOSUID: Final = 2
 MS_NODEV: Final = 4
 MNT_DETACH: Final = 2
 
+_CONNECTIONS: Final = "/sys/fs/fuse/connections"
 _INIT_SIZE: Final = 4096
 _FUSE_INIT: Final = 26
 _NOTIFY_RESEND: Final = struct.pack("<IiQ", 16, 7, 0)
@@ -72,23 +75,56 @@ def resend(device: int) -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True)
+class MountPoint:
+    """A mount, as the kernel lists it."""
+
+    point: str
+    kind: str
+    """Type of the file system, with its subtype: `fuse.bootseer-hdfs`."""
+    minor: str
+    """Number of the device that the kernel made up for it; of FUSE: of the connection."""
+
+    @property
+    def connection(self) -> Path:
+        """The control directory of a FUSE connection."""
+        return Path(_CONNECTIONS) / self.minor
+
+
+def mount_points() -> list[MountPoint]:
+    """Return all mounts that this process sees, in the order in which they were made."""
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
+        fields = line.split(" ")
+        point = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), fields[4])
+        kind = fields[fields.index("-", 6) + 1]
+        found.append(MountPoint(point, kind, fields[2].partition(":")[2]))
+    return found
+
+
+def find_mount(target: Path) -> MountPoint | None:
+    """Return what is mounted on `target`, on top; None if nothing is. Touches it not."""
+    found = [one for one in mount_points() if one.point == str(target)]
+    return found[-1] if found else None
+
+
 def connection_directory(target: Path) -> Path:
     """Return the FUSE connection's control directory. `target` is a mount point."""
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields = line.split(" ")
-        if fields[4] == str(target):
-            minor = fields[2].partition(":")[2]
-            return Path("/sys/fs/fuse/connections") / minor
-    raise OSError(errno.ENOENT, "not a mount point", str(target))
+    found = find_mount(target)
+    if found is None:
+        raise OSError(errno.ENOENT, "not a mount point", str(target))
+    return found.connection
 
 
 def abort(connection: Path) -> None:
     """Abort a FUSE connection: every reader gets an error instead of hanging."""
+    if all(one.kind != "fusectl" for one in mount_points()):
+        mount("fusectl", _CONNECTIONS, "fusectl", 0, "")
     (connection / "abort").write_text("1")
 
 
 def mounts_below(directory: Path) -> list[str]:
     """Return the mount points at or below `directory`, innermost first. Touches none of them."""
     prefix = str(directory)
-    points = [line.split(" ")[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    points = [one.point for one in mount_points()]
     return [p for p in reversed(points) if p == prefix or p.startswith(prefix + "/")]

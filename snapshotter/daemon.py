@@ -26,8 +26,8 @@ import pyfuse3.asyncio
 from bootseer import kernel, logs
 from bootseer.config import Config, load
 from bootseer.errors import BootseerError, HostError, first_error
+from bootseer.service_manager import notify
 from snapshotter.blocks.filesystem import BlockFiles, BlockFilesystem
-from snapshotter.blocks.keeper import notify
 from snapshotter.blocks.takeover import Handover
 from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.reader import FetchPolicy, Services

@@ -76,6 +76,7 @@ PACKAGES: Final = (
     Package("chromium", _program("chromium"), _TEST),
     Package("default-jre-headless", _program("java"), _TEST),
     Package("maven", _program("mvn"), _TEST),
+    Package("systemd", _program("systemd-analyze"), _TEST),
     Package("shellcheck", _program("shellcheck"), _TEST),
     Package("debootstrap", _program("debootstrap"), _IMAGES),
     Package(

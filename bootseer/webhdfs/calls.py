@@ -50,7 +50,7 @@ class OutageError(RemoteError):
     """No NameNode can be used now: it does not answer, is on standby or in safe mode."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, temporary=True)
+        super().__init__(message, hint="is the address right, the NameNode up?", temporary=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ class Calls:
         end = now() + self.patience.outage
         for attempt in itertools.count(1):
             try:
-                return await self._in_turn(work)
+                return await self.in_turn(work)
             except RemoteError as error:
                 more = attempt < self.patience.attempts
                 more |= isinstance(error, OutageError) and now() < end
@@ -193,12 +193,18 @@ class Calls:
         pause = min(self.patience.pause * 2 ** (attempt - 1), _LONGEST_PAUSE)
         await asyncio.sleep(pause * (0.5 + chance))
 
-    async def _in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Return what `work` gives, asked of each NameNode until one can be used."""
-        for _ in self._address.name_nodes[1:]:
-            with contextlib.suppress(OutageError):
+    async def in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Return what `work` gives, asked of each NameNode once until one can be used.
+
+        Raises what it raised; an OutageError that says why of each if none can be used.
+        """
+        reasons = []
+        for _ in self._address.name_nodes:
+            try:
                 return await work()
-        return await work()
+            except OutageError as error:
+                reasons.append(error.message)
+        raise OutageError("; ".join(dict.fromkeys(reasons)))
 
     def _asked_of(self, number: int, url: URL) -> URL:
         """Return the address of an operation at a NameNode."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -13,15 +13,21 @@ import pyfuse3
 import pyfuse3.asyncio
 
 from bootseer import kernel
-from bootseer.errors import HostError
+from bootseer.errors import HostError, RemoteError
+from bootseer.hadoop.client import HadoopClient
 from fuse_hdfs.files.volume import Settings, Volume
 from fuse_hdfs.mount.operations import MountOperations
+from fuse_hdfs.mount.presence import announced
+from fuse_hdfs.mount.unmounting import SUBTYPE
 from fuse_hdfs.stores.places import open_store
+from fuse_hdfs.stores.store import Store
 from fuse_hdfs.vfs.tree import Tree
 
 log = logging.getLogger(__name__)
 
 _CONNECT_S: Final = 10.0
+_AGAIN_S: Final = 2.0
+"""Between attempts to reach a store that is waited for."""
 _DRAIN_S: Final = 60.0
 """How long stopping may take to publish what is not published yet."""
 
@@ -37,6 +43,13 @@ class MountSettings:
     """Read-ahead of the kernel; it also makes its requests larger."""
     timeout: float = 60.0
     """Seconds that the store may take for one call."""
+    run_dir: Path = Path("/run/bootseer")
+    """Where it is said which process serves a mount."""
+    wait: bool = False
+    """Whether to wait for a store that cannot be reached yet."""
+    read_only: bool = False
+    client: HadoopClient | None = None
+    """Who we are for HDFS and what is configured of it; None: what the environment says."""
 
 
 async def serve(
@@ -51,38 +64,71 @@ async def serve(
 
     Raises:
         UsageError: `address` makes no sense.
-        NotFoundError, RemoteError: what it names is not there or does not answer.
+        NotFoundError, RemoteError: what it names is not there or does not answer. Where
+            `settings` say to wait for that, it goes on as if nothing had been mounted yet.
         HostError: the kernel does not mount it.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with open_store(address, settings.timeout) as store:
-        volume = Volume(store, settings.volume)
-        tree = Tree(volume, settings.spool)
-        async with _connected(tree, address, mountpoint) as ended:
-            _set_read_ahead(mountpoint, settings.read_ahead_kb)
-            log.info("mount.serving", extra={"fields": {"store": address, "at": str(mountpoint)}})
-            mounted()
-            stopped = asyncio.create_task(stop.wait())
-            await asyncio.wait((stopped, ended), return_when=asyncio.FIRST_COMPLETED)
-            stopped.cancel()
-        try:
-            async with asyncio.timeout(_DRAIN_S):
-                await tree.close()
-        except TimeoutError:
-            log.error("mount.not_drained", extra={"fields": {"seconds": _DRAIN_S}})
-        await volume.close()
+    async with contextlib.AsyncExitStack() as stack:
+        store = await _opened(stack, address, settings, stop)
+        if store is not None:
+            await _serve(store, address, mountpoint, settings, stop, mounted)
     log.info("mount.ended", extra={"fields": {"at": str(mountpoint)}})
+
+
+async def _opened(
+    stack: contextlib.AsyncExitStack, address: str, settings: MountSettings, stop: asyncio.Event
+) -> Store | None:
+    """Open the store; None if we are stopped while waiting for it."""
+    while True:
+        try:
+            opening = open_store(address, settings.timeout, settings.client)
+            return await stack.enter_async_context(opening)
+        except RemoteError as error:
+            if not (settings.wait and error.temporary):
+                raise
+            log.warning("mount.waiting", extra={"fields": {"reason": error.message}})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_AGAIN_S):
+                await stop.wait()
+            return None
+
+
+async def _serve(
+    store: Store,
+    address: str,
+    mountpoint: Path,
+    settings: MountSettings,
+    stop: asyncio.Event,
+    mounted: Callable[[], None],
+) -> None:
+    volume = Volume(store, settings.volume)
+    tree = Tree(volume, settings.spool)
+    async with _connected(tree, address, mountpoint, settings) as ended:
+        mounted()
+        log.info("mount.serving", extra={"fields": {"store": address, "at": str(mountpoint)}})
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait((stopped, ended), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+    try:
+        async with asyncio.timeout(_DRAIN_S):
+            await tree.close()
+    except TimeoutError:
+        log.error("mount.not_drained", extra={"fields": {"seconds": _DRAIN_S}})
+    await volume.close()
 
 
 @contextlib.asynccontextmanager
 async def _connected(
-    tree: Tree, address: str, mountpoint: Path
+    tree: Tree, address: str, mountpoint: Path, settings: MountSettings
 ) -> AsyncIterator["asyncio.Task[None]"]:
     """Mount, and unmount at the end; yields the task that answers the kernel."""
     connected = asyncio.Event()
-    options = {*pyfuse3.default_options, "allow_other", "subtype=bootseer-hdfs"}
+    options = {*pyfuse3.default_options, "allow_other", f"subtype={SUBTYPE}"}
+    if settings.read_only:
+        options.add("ro")
     options.add(f"fsname={address.replace(',', '%2c')}")
     pyfuse3.asyncio.enable()
     try:
@@ -95,13 +141,27 @@ async def _connected(
         serving = asyncio.create_task(pyfuse3.main())
         async with asyncio.timeout(_CONNECT_S):
             await connected.wait()
-        yield serving
-        pyfuse3.terminate()
-        await asyncio.wait((serving,), timeout=_CONNECT_S)
+        _set_read_ahead(mountpoint, settings.read_ahead_kb)
+        with _announced(settings.run_dir, mountpoint):
+            yield serving
+            pyfuse3.terminate()
+            await asyncio.wait((serving,), timeout=_CONNECT_S)
     finally:
         # A busy mount goes lazily: who has files open gets errors from now on, and does not hang.
         await asyncio.to_thread(kernel.unmount, str(mountpoint), lazy=True)
         pyfuse3.close(unmount=False)
+
+
+@contextlib.contextmanager
+def _announced(run_dir: Path, mountpoint: Path) -> Iterator[None]:
+    """Say that we serve this mount, so that `bootseer hdfs umount` can ask us to stop."""
+    minor = kernel.connection_directory(mountpoint).name
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(announced(run_dir, minor))
+        except OSError as error:
+            log.warning("mount.not_announced", extra={"fields": {"reason": str(error)}})
+        yield
 
 
 def _set_read_ahead(mountpoint: Path, kilobytes: int) -> None:

@@ -72,7 +72,8 @@ async def open_webhdfs(address: HdfsAddress, patience: Patience) -> AsyncIterato
     ) as session:
         # Asked with errors for people, once: whatever is wrong now is wrong with the address.
         first = Calls(session, address, patience)
-        data = await first.small("GET", "", "GETFILESTATUS", _SMALL)
+        asked = partial(first.small, "GET", "", "GETFILESTATUS", _SMALL)
+        data = await first.in_turn(asked)
         if not answers.parse_status(data).directory:
             raise NotFoundError(f"{first.absolute('')} is no directory")
         yield WebHdfsStore(Calls(session, address, patience, errno_error))

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from bootseer import kernel
+from bootseer.service_manager import notify
 from snapshotter.blocks import lock
 
 MAX_DEATHS: Final = 5
@@ -216,23 +217,6 @@ def stop(pid: int) -> None:
     say("server_killed", pid=pid, after_s=STOP_S)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-
-
-def notify(message: str, *descriptors: int) -> bool:
-    """sd_notify(3): send a message, with descriptors, to the service manager if there is one."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return False
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-        if address.startswith("@"):
-            address = "\0" + address[1:]
-        try:
-            channel.connect(address)
-            socket.send_fds(channel, [message.encode()], list(descriptors))
-        except OSError as error:
-            say("notify_failed", reason=error)
-            return False
-    return True
 
 
 def main() -> int:
