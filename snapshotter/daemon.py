@@ -33,6 +33,7 @@ from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.reader import FetchPolicy, Services
 from snapshotter.chunks.windows import new_cache
 from snapshotter.erofs.probe import supports_file_backed
+from snapshotter.heap import keep_freed_memory
 from snapshotter.hotstore.places import open_hot_store
 from snapshotter.images.published import PublishedImages
 from snapshotter.metrics.collect import Counted
@@ -289,6 +290,7 @@ def main() -> int:
     arguments = parser.parse_args()
     die_with_parent(signal.SIGTERM, os.getppid())
     arguments.handover.close_on_exec()
+    keep_freed_memory()
     try:
         config = load(arguments.config)
         logs.set_up(config.log.level, config.log.format)

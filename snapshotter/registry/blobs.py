@@ -202,15 +202,33 @@ class Blobs:
                     f"{wanted.what}: {endpoint.base} ignores Range requests",
                     hint="put a registry or mirror that honours them in front of it",
                 )
-            pieces = [p async for p in self._pieces(response, request, body.skip, wanted.length)]
-            data = b"".join(pieces)
-            if len(data) != wanted.length:
+            data = await self._body(response, request, body.skip, wanted.length)
+            if len(data) < wanted.length:
                 raise RemoteError(
                     f"{wanted.what}: got {len(data)} of {wanted.length} bytes", temporary=True
                 )
-            if not body.more and await response.content.read(1):
+            if not body.more and (len(data) > wanted.length or await response.content.read(1)):
                 raise RemoteError(f"{wanted.what}: more than the {wanted.length} bytes asked for")
-            return data
+            return data[: wanted.length]
+
+    async def _body(
+        self, response: aiohttp.ClientResponse, request: Request, skip: int, length: int
+    ) -> bytes:
+        """Return what is behind the first `skip` bytes until there are `length` or, with what came
+        along, a few more; fewer if the body ends. Each byte is copied once.
+        """
+        parts: list[memoryview] = []
+        while length > 0:
+            part, _ = await response.content.readchunk()
+            if not part:
+                break
+            self._transport.count_received(request, len(part))
+            dropped = min(skip, len(part))
+            skip -= dropped
+            self._statistics.discarded += dropped
+            parts.append(memoryview(part)[dropped:])
+            length -= len(parts[-1])
+        return b"".join(parts)
 
     def _plan(self, endpoint: Endpoint, response: aiohttp.ClientResponse, wanted: _Range) -> Body:
         headers = response.headers

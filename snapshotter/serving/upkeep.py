@@ -1,4 +1,5 @@
-"""What goes on behind the reads: caches made durable, whole layers checked, unused ones removed.
+"""What goes on behind the reads: caches made durable, whole layers checked, unused ones removed,
+memory given back.
 
 One loop, one step at a time; the event loop's thread alone changes what it looks at. A step that
 fails is logged and tried again in the next round: nothing here may take the server down.
@@ -15,6 +16,7 @@ from bootseer.atomic import write_atomic
 from bootseer.errors import BootseerError, CorruptError, RemoteError
 from snapshotter.blocks.names import LayerName
 from snapshotter.chunks.reader import LayerReader
+from snapshotter.heap import give_back_freed_memory
 from snapshotter.limits import DEFAULT
 from snapshotter.serving.audit import audit
 from snapshotter.serving.files import LayerFiles, OpenLayer
@@ -87,6 +89,7 @@ class Upkeep:
         self._interval_s = interval_s
         self._not_before: dict[LayerName, float] = {}
         self._lull = Lull(quiet_s, time.monotonic())
+        self._reads_before = self._reads_given_back = 0
         self.audits = AuditCounters()
 
     async def run(self) -> None:
@@ -95,17 +98,27 @@ class Upkeep:
         while True:
             await asyncio.sleep(self._interval_s)
             await self._files.flush()
+            await self._give_back()
             await self._audits()
             if time.monotonic() - collected > _COLLECT_S:
                 collected = time.monotonic()
                 await self._guarded("collect", self._collect())
 
+    async def _give_back(self) -> None:
+        """Give freed memory back, in the first round without a read."""
+        reads = self._reads()
+        if reads == self._reads_before and reads != self._reads_given_back:
+            self._reads_given_back = reads
+            await asyncio.to_thread(give_back_freed_memory)
+        self._reads_before = reads
+
+    def _reads(self) -> int:
+        return sum(layer.reader.counters.reads for layer in self._files.opened().values())
+
     async def _audits(self) -> None:
         """Check the layers that are due, one after the other, while nobody reads."""
         for name, layer in self._files.opened().items():
-            opened = self._files.opened().values()
-            reads = sum(layer.reader.counters.reads for layer in opened)
-            self._lull.note(reads, time.monotonic())
+            self._lull.note(self._reads(), time.monotonic())
             if self._due(name, layer) and self._lull.allows(time.monotonic()):
                 await self._guarded("audit", self._audit(name, layer))
 
