@@ -31,7 +31,7 @@ from snapshotter.serving.files import LayerFiles
 from snapshotter.serving.layout import LayerRecord, Layout, MountId
 from snapshotter.serving.materialise import materialise_hot
 from snapshotter.serving.workers import Workers
-from snapshotter.starts.ahead import ReceivedAhead
+from snapshotter.starts.ahead import AheadRoom, ReceivedAhead
 from snapshotter.starts.area import Feed, FeedCounters, HotArea
 from snapshotter.starts.areas import BLOCKS, Areas, Origin
 from snapshotter.starts.chunkfeed import ChunkFeed, Source
@@ -113,6 +113,7 @@ class HotImages:
         self._images: dict[tuple[str, str], HotImage] = {}
         self._building = asyncio.Semaphore(1)
         """Leaves a worker to those who wait for a mount."""
+        self._room = AheadRoom()
         self.feeds = Tally(FeedCounters)
         """Of all feeds, those that are over included."""
 
@@ -306,7 +307,7 @@ class HotImages:
             CorruptError: it is damaged, or of other layers than those of the image.
         """
         began = time.monotonic()
-        pieces = ReceivedAhead(source.stream(pack.digest, 0))
+        pieces = ReceivedAhead(source.stream(pack.digest, 0), self._room)
         try:
             present = await self._with.layers.present(hot.image)
             stream = PackStream(_expected(present))

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from bootseer.errors import RemoteError
-from snapshotter.starts.ahead import ReceivedAhead
+from snapshotter.starts.ahead import AheadRoom, ReceivedAhead
 
 
 async def counted(log: list[int], *, error: bool = False) -> AsyncGenerator[bytes]:
@@ -22,7 +22,7 @@ async def counted(log: list[int], *, error: bool = False) -> AsyncGenerator[byte
 
 async def test_pieces_come_in_order_and_some_before_they_are_asked_for() -> None:
     log: list[int] = []
-    ahead = ReceivedAhead(counted(log))
+    ahead = ReceivedAhead(counted(log), AheadRoom(0))
     while len(log) < 7:
         await asyncio.sleep(0)
     assert [piece async for piece in ahead] == [bytes([number]) for number in range(20)]
@@ -31,7 +31,7 @@ async def test_pieces_come_in_order_and_some_before_they_are_asked_for() -> None
 
 
 async def test_what_goes_wrong_comes_after_what_was_received() -> None:
-    ahead = ReceivedAhead(counted([], error=True))
+    ahead = ReceivedAhead(counted([], error=True), AheadRoom(0))
     for _ in range(20):
         await anext(ahead)
     for _ in range(2):
@@ -42,8 +42,32 @@ async def test_what_goes_wrong_comes_after_what_was_received() -> None:
 
 async def test_closing_closes_the_stream_also_if_nothing_was_taken() -> None:
     log: list[int] = []
-    ahead = ReceivedAhead(counted(log))
+    ahead = ReceivedAhead(counted(log), AheadRoom(0))
     while not log:
         await asyncio.sleep(0)
     await ahead.aclose()
     assert log[-1] == -1
+
+
+async def received(log: list[int]) -> int:
+    """Let a stream go on until it waits; return how many pieces it has given."""
+    for _ in range(200):
+        await asyncio.sleep(0)
+    return len(log)
+
+
+async def test_a_stream_has_places_of_its_own_and_borrows_what_others_leave() -> None:
+    room, logs = AheadRoom(10), ([], [])
+    first, second = (ReceivedAhead(counted(log), room) for log in logs)
+    # each holds one more piece in its hand than it has places for
+    assert await received(logs[0]) + await received(logs[1]) == 2 * 7 + 10
+    while await anext(first, b""):
+        pass
+    await anext(second)
+    assert await received(logs[1]) == 1 + 7 + 10
+    await first.aclose()
+    await second.aclose()
+    third: list[int] = []
+    ahead = ReceivedAhead(counted(third), room)
+    assert await received(third) == 7 + 10, "all places were given back"
+    await ahead.aclose()
