@@ -93,7 +93,7 @@ def local_node(
             for snapshotter in (starts.EAGER, starts.LAZY):
                 node.containerd.pull(reference, snapshotter=snapshotter)
             with mounted(node, reference, starts.LAZY, directory / "everything") as tree:
-                read_everything(tree)
+                read_everything(tree, ())
             wait_until_checked(node)
             # A layer that became local is mounted without FUSE from its next mount on.
             node.snapshotter.stop(seconds=30)
