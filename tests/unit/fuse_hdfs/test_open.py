@@ -69,3 +69,15 @@ def test_mistakes_are_those_of_open(store: str) -> None:
         fuse_hdfs.open(store, "file", "r")
     with pytest.raises(NotFoundError):
         fuse_hdfs.open("file:///none", "file")
+
+
+def test_a_file_is_appended_to(store: str) -> None:
+    for part in (DATA[:1_000_000], DATA[1_000_000:]):
+        with fuse_hdfs.open(store, "file", "ab", SMALL) as file:
+            file.write(part)
+    with fuse_hdfs.open(store, "file", "a+b", SMALL) as file:
+        file.seek(0)
+        assert file.read(10) == DATA[:10]
+        file.write(b"more")
+    with fuse_hdfs.open(store, "file") as file:
+        assert file.read() == DATA + b"more"
