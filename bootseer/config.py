@@ -178,7 +178,10 @@ class Deps:
     """Dependency snapshots (`bootseer deps`)."""
 
     store: str = "file:///var/lib/bootseer/depsnap"
-    """Where snapshots are kept: `file:///directory` or `webhdfs://[user@]namenode:9870/directory`."""
+    """Where snapshots are kept: `file:///directory`, `hdfs://nameservice/directory` or
+    `webhdfs://[user@]namenode:9870/directory`."""
+    timeout: Seconds = 60.0
+    """Seconds that the store may take for one access, besides the time for its data."""
     wait: Seconds = 600.0
     """Seconds to wait for another process of this machine that works on the same directories."""
     fresh: Annotated[float, Range(0, 1e9)] = 86_400.0

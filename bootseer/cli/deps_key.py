@@ -39,7 +39,7 @@ def explain_command(job: Job, as_json: bool) -> None:
     composed = compose(job.step)
     latest = asyncio.run(_latest(job))
     if latest is None:
-        raise NotFoundError(f"there is no snapshot of {job.name} in {job.settings.store}")
+        raise NotFoundError(f"there is no snapshot of {job.name} in {job.settings.store.address}")
     differences = explain(latest.head.ingredients, composed.ingredients)
     if as_json:
         found = {"key": composed.key, "newest": latest.head.key, "differences": differences}

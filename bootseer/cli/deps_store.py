@@ -1,22 +1,21 @@
 """The store of snapshots and the settings, from the configuration and an option."""
 
-import dataclasses
 from pathlib import Path
 
 from bootseer.config import DEFAULT_PATH, Config, load
 from depsnap.pool import worker_count
 from depsnap.runs.settings import Settings
+from depsnap.snapshots.places import Place
 
 
 def deps_settings(store: str | None, config_path: Path) -> Settings:
     """Return the settings; the defaults if the default file does not exist."""
     missing = config_path == DEFAULT_PATH and not config_path.exists()
     config = Config() if missing else load(config_path)
-    settings = Settings(
-        store=config.deps.store,
+    return Settings(
+        store=Place(store or config.deps.store, config.deps.timeout),
         wait=config.deps.wait,
         fresh=config.deps.fresh,
         workers=config.deps.workers or worker_count(),
         compile=config.deps.compile,
     )
-    return dataclasses.replace(settings, store=store) if store else settings

@@ -20,6 +20,7 @@ from depsnap.capture.difference import with_parents
 from depsnap.capture.left_out import LeftOut
 from depsnap.capture.running import (
     ORPHANS_S,
+    STILL_RUNNING,
     Ran,
     Step,
     adopt_orphans,
@@ -36,7 +37,6 @@ _OPTIONS: Final = "redirect_dir=off,metacopy=off,index=off"
 """With one of these on, what is in the upper directory would not be all that was changed."""
 _USER_OPTIONS: Final = "redirect_dir=nofollow,metacopy=off,index=off,userxattr"
 """Likewise: `off` is refused there, because it would follow what others wrote."""
-_STILL_RUNNING: Final = "processes of the command go on; what they write is not kept"
 _SPECIAL: Final = frozenset(",:\\ \n\t")
 """Characters that mount options would have to escape."""
 
@@ -68,7 +68,7 @@ def capture_by_overlay(
     finally:
         work.remove()
     method = "user overlay" if in_user_namespace else "overlay"
-    remarks = (_STILL_RUNNING,) if ran.left_running else ()
+    remarks = (STILL_RUNNING,) if ran.left_running else ()
     return Captured(ran, method, with_parents(dict(without_left_out(changes, leave))), remarks)
 
 

@@ -21,6 +21,7 @@ _POLL_S: Final = 0.05
 _NOT_FOUND: Final = 127
 _NOT_EXECUTABLE: Final = 126
 """What a shell returns for a command that it cannot start."""
+STILL_RUNNING: Final = "processes of the command go on; what they write is not kept"
 ORPHANS_S: Final = 5.0
 """Seconds that what a command left running may go on before its changes are looked at."""
 

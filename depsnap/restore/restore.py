@@ -10,6 +10,7 @@ from bootseer.errors import HostError, UsageError
 from depsnap.restore.owners import Restorer, owned_here
 from depsnap.restore.unpack import Destination, unpack
 from depsnap.snapshots.head import Head
+from depsnap.snapshots.places import Place
 from depsnap.swap.swap import swap
 from depsnap.swap.workplace import fresh_workplace
 from depsnap.tree.entries import Tree, lies_in
@@ -24,8 +25,8 @@ class Restored:
     """Entries that lost set-ID bits or capabilities, because root did not restore them."""
 
 
-def restore(head: Head, tree: Tree, address: str, workers: int) -> Restored:
-    """Restore a snapshot from the store at an address. All of it, or nothing.
+def restore(head: Head, tree: Tree, place: Place, workers: int) -> Restored:
+    """Restore a snapshot from a store. All of it, or nothing.
 
     Raises:
         BootseerError: why it is not restored; everything is as it was.
@@ -39,7 +40,7 @@ def restore(head: Head, tree: Tree, address: str, workers: int) -> Restored:
         work.make()
         # Directories above the roots are in the tree, but not what is to be made.
         inside = _without_above(here, [str(root).strip("/") for root in roots])
-        unpack(inside, address, Destination(work.ready, who.uid, who.gid), workers)
+        unpack(inside, place, Destination(work.ready, who.uid, who.gid), workers)
     except OSError as error:
         work.remove()
         raise HostError(f"{error.filename or head.roots[0]}: {error.strerror}") from error

@@ -23,7 +23,7 @@ from bootseer.errors import CorruptError
 from depsnap.packing.stamps import LENGTH, OFFSET, stamp_bytes
 from depsnap.pool import shared_out
 from depsnap.snapshots.names import pack_name
-from depsnap.snapshots.places import open_store
+from depsnap.snapshots.places import Place, open_store
 from depsnap.tree.entries import DIRECTORIES, Entry, Kind, Tree, parent
 from depsnap.tree.placement import Placed, frame_of_each
 
@@ -42,7 +42,7 @@ class Destination:
     """Whose files are made here without asking for it."""
 
 
-def unpack(tree: Tree, address: str, to: Destination, workers: int) -> None:
+def unpack(tree: Tree, place: Place, to: Destination, workers: int) -> None:
     """Make everything in a tree but its deletions. What is there already is an error.
 
     Raises:
@@ -57,7 +57,7 @@ def unpack(tree: Tree, address: str, to: Destination, workers: int) -> None:
         for entry in directories:
             to.place(entry.path).mkdir(0o700, exist_ok=True)
         _empty_files(tree, to)
-        shared_out(partial(_unpacking, tree, address, to), frame_of_each(tree), workers)
+        shared_out(partial(_unpacking, tree, place, to), frame_of_each(tree), workers)
         _links(tree, to)
         _finish(tree, directories, to)
     finally:
@@ -120,11 +120,11 @@ def _dress(descriptor: int, entry: Entry, to: Destination) -> None:
 
 
 @contextlib.contextmanager
-def _unpacking(tree: Tree, address: str, to: Destination) -> Iterator[Callable[[Placed], None]]:
+def _unpacking(tree: Tree, place: Place, to: Destination) -> Iterator[Callable[[Placed], None]]:
     """What one process needs: a store, a decompressor, and a loop to wait for the store in."""
     with asyncio.Runner() as runner:
         stack = contextlib.AsyncExitStack()
-        store = runner.run(stack.enter_async_context(open_store(address)))
+        store = runner.run(stack.enter_async_context(open_store(place)))
         one = _Unpacker(tree, to, store, runner)
         try:
             yield one.frame

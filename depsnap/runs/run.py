@@ -8,6 +8,7 @@ afterwards.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from depsnap.swap.lock import locked
 from depsnap.swap.state import read_state, state_of, write_state
 from depsnap.swap.swap import recover
 from depsnap.tree.entries import Tree
+
+log = logging.getLogger(__name__)
 
 Say = Callable[[str], None]
 """How a user is told what is done: a line each."""
@@ -73,6 +76,11 @@ def run(job: Job, say: Say, *, required: bool = False) -> Outcome:
         if required:
             raise
         say(f"no snapshot is used: {error}")
+    except Exception as error:  # a start never fails because of us, bugs included
+        if required:
+            raise
+        log.warning("deps.bug", exc_info=True)
+        say(f"no snapshot is used; this is a bug in bootseer: {type(error).__name__}: {error}")
     return Outcome(run_plain(_step(job)).code, "plain")
 
 
@@ -153,7 +161,8 @@ def _capture(job: Job, composed: Composed, say: Say) -> Outcome:
         return _publish(job, composed, captured, say)
     except BootseerError as error:
         say(f"no snapshot is made: {error}")
-    except Exception as error:  # noqa: BLE001 (the command ran, its start must go on)
+    except Exception as error:  # the command ran, its start must go on
+        log.warning("deps.bug", exc_info=True)
         say(f"no snapshot is made; this is a bug in bootseer: {type(error).__name__}: {error}")
     return Outcome(0, "plain")
 

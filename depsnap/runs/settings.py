@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 from depsnap.key.compose import KeyRequest
+from depsnap.snapshots.places import Place
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a user or the configuration says, but for the step itself."""
 
-    store: str
-    """Address of the store."""
+    store: Place
     wait: float = 600.0
     """Seconds to wait for another process of this machine that works on the same roots."""
     fresh: float = 86_400.0

@@ -2,8 +2,8 @@
 
 import contextlib
 import os
-import pwd
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -12,39 +12,48 @@ from bootseer.blobs.store import BlobStore
 from bootseer.errors import UsageError
 
 
-@contextlib.asynccontextmanager
-async def open_store(address: str, patience: float = 60.0) -> AsyncIterator[BlobStore]:
-    """Open the store at an address; usable inside the context only.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a store is, and how long it is waited for."""
 
-    `patience`: seconds that one access may take in a directory.
+    address: str
+    """`file:///directory`, `hdfs://nameservice/directory` or `webhdfs://namenode:9870/directory`."""
+    patience: float = 60.0
+    """Seconds that one access may take, besides the time for its data."""
+
+
+@contextlib.asynccontextmanager
+async def open_store(place: Place) -> AsyncIterator[BlobStore]:
+    """Open a store; usable inside the context only. Nothing is asked yet.
 
     Raises:
-        UsageError: it names none.
+        UsageError: it is no such address, or Hadoop's configuration makes no sense.
     """
+    address = place.address
     if (path := _directory(address)) is not None:
-        yield DirectoryBlobs(path, patience)
-    elif address.startswith("webhdfs:"):
+        yield DirectoryBlobs(path, place.patience)
+    elif address.startswith(("webhdfs:", "hdfs:")):
         # aiohttp takes longer to import than everything else that a hit needs.
         from bootseer.blobs.webhdfs import open_webhdfs  # noqa: PLC0415
+        from bootseer.hadoop.client import read_client  # noqa: PLC0415
         from bootseer.webhdfs.address import parse_address  # noqa: PLC0415
+        from bootseer.webhdfs.calls import Patience  # noqa: PLC0415
 
-        async with open_webhdfs(parse_address(address, _user())) as store:
+        client = read_client(os.environ)
+        half = place.patience / 2
+        patience = Patience(min(10.0, half), stall=half, call=place.patience, attempts=2)
+        where = parse_address(address, client.user, client.site)
+        async with open_webhdfs(where, patience) as store:
             yield store
     else:
         raise UsageError(
             f"{address!a} is no store of snapshots",
-            hint="file:///directory or webhdfs://namenode:9870/directory",
+            hint="file:///directory, hdfs://nameservice/directory or webhdfs://namenode:9870/directory",
         )
 
 
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
-
-
 def _directory(address: str) -> Path | None:
+    """Return the directory that a `file:` address names; None if it names none."""
     try:
         parts = urlsplit(address)
     except ValueError:
