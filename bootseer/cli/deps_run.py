@@ -1,13 +1,17 @@
-"""`bootseer deps run`: the one line in front of an install step."""
+"""`bootseer deps run`, `capture` and `restore`: what is put in front of an install step."""
 
 import dataclasses
-from typing import Final
+import json
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import click
 
 from bootseer.cli.deps_step import AFTER_OPTIONS, about_step, say
-from depsnap.runs.run import run
+from depsnap.runs.run import capture_anew, run, would_restore
 from depsnap.runs.settings import Job
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _WAYS: Final = {
     "auto": ("overlay", "user overlay", "scan"),
@@ -17,18 +21,54 @@ _WAYS: Final = {
 }
 
 
+def _capture_option(command: F) -> F:
+    return click.option(
+        "--capture", type=click.Choice(list(_WAYS)), default="auto", help="How changes are found."
+    )(command)
+
+
+def _with_ways(job: Job, capture: str) -> Job:
+    settings = dataclasses.replace(job.settings, capture=_WAYS[capture])
+    return dataclasses.replace(job, settings=settings)
+
+
 @click.command("run", context_settings=AFTER_OPTIONS)
 @about_step
 @click.option("--require-snapshot", is_flag=True, help="Fail where there is none.")
-@click.option(
-    "--capture", type=click.Choice(list(_WAYS)), default="auto", help="How changes are found."
-)
-def command(job: Job, require_snapshot: bool, capture: str) -> None:
+@_capture_option
+def run_command(job: Job, require_snapshot: bool, capture: str) -> None:
     """Restore what COMMAND changed when it ran for the first time; run it if that is not known.
 
     The exit code is the command's. Whatever goes wrong with snapshots is said in a line, and the
     command runs.
     """
-    settings = dataclasses.replace(job.settings, capture=_WAYS[capture])
-    job = dataclasses.replace(job, settings=settings)
-    click.get_current_context().exit(run(job, say, required=require_snapshot).code)
+    outcome = run(_with_ways(job, capture), say, required=require_snapshot)
+    click.get_current_context().exit(outcome.code)
+
+
+@click.command("capture", context_settings=AFTER_OPTIONS)
+@about_step
+@_capture_option
+def capture_command(job: Job, capture: str) -> None:
+    """Run COMMAND, whether there is a snapshot or not, and keep what it changes as the newest."""
+    outcome = capture_anew(_with_ways(job, capture), say)
+    click.get_current_context().exit(outcome.code)
+
+
+@click.command("restore", context_settings=AFTER_OPTIONS)
+@about_step
+@click.option("--dry-run", is_flag=True, help="Only say what would be restored.")
+@click.option("--json", "as_json", is_flag=True, help="With --dry-run: print JSON.")
+def restore_command(job: Job, dry_run: bool, as_json: bool) -> None:
+    """Restore what COMMAND changed; the command itself is never run."""
+    if not dry_run:
+        run(job, say, required=True)
+        return
+    found = would_restore(job, say)
+    acts = [[step.act.value, f"/{step.path}"] for step in found.steps]
+    if as_json:
+        document = {"key": found.stored.head.key, "entries": found.stored.head.entries}
+        click.echo(json.dumps(document | {"steps": acts}, indent=1))
+        return
+    for act, path in acts:
+        click.echo(f"{act} {path}")

@@ -1,11 +1,24 @@
 """The store of snapshots and the settings, from the configuration and an option."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
+import click
+
+from bootseer.cli.config_option import config_option
 from bootseer.config import DEFAULT_PATH, Config, load
 from depsnap.pool import worker_count
 from depsnap.runs.settings import Settings
 from depsnap.snapshots.places import Place
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def about_store(command: F) -> F:
+    """Add the options of commands that look at a whole store."""
+    command = config_option("Configuration file; defaults where it does not exist.")(command)
+    return click.option("--store", help="Store of snapshots; default: deps.store.")(command)
 
 
 def deps_settings(store: str | None, config_path: Path) -> Settings:

@@ -30,7 +30,9 @@ from depsnap.snapshots.places import open_store
 from depsnap.snapshots.verifying import drop_damaged
 from depsnap.swap.lock import locked
 from depsnap.swap.state import read_state, state_of, write_state
-from depsnap.swap.swap import recover
+from depsnap.swap.steps import Step as SwapStep
+from depsnap.swap.steps import plan
+from depsnap.swap.swap import LiveLook, recover
 from depsnap.tree.entries import Tree
 
 log = logging.getLogger(__name__)
@@ -84,6 +86,44 @@ def run(job: Job, say: Say, *, required: bool = False) -> Outcome:
     return Outcome(run_plain(_step(job)).code, "plain")
 
 
+def capture_anew(job: Job, say: Say) -> Outcome:
+    """Run a step and keep what it changes, whatever is kept already.
+
+    Raises:
+        BootseerError: the step did not run.
+    """
+    composed = compose(job.step)
+    with locked(Path(composed.roots[0]), job.settings.wait, say):
+        recover([Path(one) for one in composed.roots])
+        return _capture(job, composed, say)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a restore would do."""
+
+    stored: Stored
+    steps: list[SwapStep]
+
+
+def would_restore(job: Job, say: Say) -> Planned:
+    """Return what restoring a step here would do. Nothing is changed.
+
+    Raises:
+        NotFoundError: there is no snapshot.
+        BootseerError: it cannot be read.
+    """
+    composed = compose(job.step)
+    found = asyncio.run(_find(job, composed, say, repair=False))
+    if found is None:
+        raise _none(job, composed)
+    return Planned(found.stored, plan(found.tree.entries, LiveLook()))
+
+
+def _none(job: Job, composed: Composed) -> NotFoundError:
+    return NotFoundError(f"there is no snapshot of {job.name} for key {composed.key[:12]}")
+
+
 def _run(job: Job, composed: Composed, say: Say, *, required: bool) -> Outcome:
     """Do it while nobody else works on the roots."""
     root = Path(composed.roots[0])
@@ -95,7 +135,7 @@ def _run(job: Job, composed: Composed, say: Say, *, required: bool) -> Outcome:
         say("already in place")
         return Outcome(0, "present")
     try:
-        found = asyncio.run(_find(job, composed, say))
+        found = asyncio.run(_find(job, composed, say, repair=True))
     except BootseerError as error:
         if required:
             raise
@@ -111,11 +151,12 @@ def _run(job: Job, composed: Composed, say: Say, *, required: bool) -> Outcome:
             if isinstance(error, CorruptError | NotFoundError):
                 _drop(job, found, say)
     elif required:
-        raise NotFoundError(f"there is no snapshot of {job.name} for key {composed.key[:12]}")
+        raise _none(job, composed)
     return _capture(job, composed, say)
 
 
-async def _find(job: Job, composed: Composed, say: Say) -> Found | None:
+async def _find(job: Job, composed: Composed, say: Say, *, repair: bool) -> Found | None:
+    """Return what the store has; with `repair` what is damaged there is removed."""
     async with open_store(job.settings.store) as store:
         library = Library(store)
         stored = await library.newest(job.name, composed.key)
@@ -129,7 +170,8 @@ async def _find(job: Job, composed: Composed, say: Say) -> Found | None:
             return Found(stored, await library.tree(stored.head))
         except (CorruptError, NotFoundError) as error:
             say(f"the snapshot cannot be read: {error}")
-            await drop_damaged(library, stored)
+            if repair:
+                await drop_damaged(library, stored)
             return None
 
 

@@ -172,3 +172,64 @@ def make_pristine(directory: Path) -> Path:
     path = directory / "venv"
     subprocess.run([sys.executable, "-m", "venv", str(path)], check=True, capture_output=True)
     return path
+
+
+SCRIPT = """set -e
+mkdir -p "$1/package/sub"
+echo VALUE > "$1/package/a"
+echo "$RANDOM" > "$1/package/sub/b"
+head -c 3000000 /dev/urandom > "$1/package/large"
+ln -sf a "$1/package/link"
+echo ran >> "$2/runs"
+"""
+
+
+class StepWorld(DepsWorld):
+    """A world whose step is a script that writes into a plain directory."""
+
+    @property
+    def root(self) -> Path:
+        """The directory that the script writes into."""
+        return self.home / "root"
+
+    def fresh(self) -> None:
+        """Begin anew with an empty directory, as another node would."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        self.root.mkdir()
+
+    def step(self, *options: str, root: Path | None = None) -> "subprocess.CompletedProcess[str]":
+        """Run the step with these options of `bootseer deps run`."""
+        return self.run(*options, *self.words(root))
+
+    def words(self, root: Path | None = None) -> tuple[str, ...]:
+        """Return the last words of a command line about the step."""
+        where = str(root or self.root)
+        script = ("bash", str(self.home / "install.sh"), where, str(self.home))
+        return ("--root", where, "--", *script)
+
+    def runs(self) -> int:
+        """Return how often the script ran."""
+        file = self.home / "runs"
+        return len(file.read_text().splitlines()) if file.exists() else 0
+
+    def in_place(self, root: Path | None = None) -> bool:
+        """Say whether everything is as the script makes it."""
+        package = (root or self.root) / "package"
+        return (
+            (package / "a").read_text() == "VALUE\n"
+            and (package / "large").stat().st_size == 3_000_000
+            and str((package / "link").readlink()) == "a"
+        )
+
+    def only(self, folder: str) -> Path:
+        """Return a file in a folder of the store, the largest."""
+        files = [path for path in (self.store / folder).rglob("*") if path.is_file()]
+        return max(files, key=lambda path: path.stat().st_size)
+
+
+def make_step_world(home: Path) -> StepWorld:
+    """Return a world with a script, which has not run yet."""
+    world = StepWorld(home, home / "none")
+    (home / "install.sh").write_text(SCRIPT)
+    world.fresh()
+    return world

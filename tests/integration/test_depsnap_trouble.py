@@ -1,7 +1,6 @@
 """Whatever is wrong with a snapshot or its store, the command runs and the start goes on."""
 
 import hashlib
-import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -9,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from depsnap_world import DepsWorld
+from depsnap_world import StepWorld, make_step_world
 
 from depsnap.snapshots.head import decode_head, encode_head
 from depsnap.tree import tree_format
@@ -17,57 +16,10 @@ from depsnap.tree.entries import Entry, Kind, Tree
 
 pytestmark = pytest.mark.containers
 
-SCRIPT = """set -e
-mkdir -p "$1/package/sub"
-echo VALUE > "$1/package/a"
-echo "$RANDOM" > "$1/package/sub/b"
-head -c 3000000 /dev/urandom > "$1/package/large"
-ln -sf a "$1/package/link"
-echo ran >> "$2/runs"
-"""
-
-
-class Steps(DepsWorld):
-    """A world whose step is a script that writes into a plain directory."""
-
-    @property
-    def root(self) -> Path:
-        return self.home / "root"
-
-    def fresh(self) -> None:
-        shutil.rmtree(self.root, ignore_errors=True)
-        self.root.mkdir()
-
-    def step(self, *options: str, root: Path | None = None) -> "subprocess.CompletedProcess[str]":
-        where = str(root or self.root)
-        command = ("bash", str(self.home / "install.sh"), where, str(self.home))
-        return self.run("--root", where, *options, "--", *command)
-
-    def runs(self) -> int:
-        """Return how often the script ran."""
-        file = self.home / "runs"
-        return len(file.read_text().splitlines()) if file.exists() else 0
-
-    def in_place(self, root: Path | None = None) -> bool:
-        package = (root or self.root) / "package"
-        return (
-            (package / "a").read_text() == "VALUE\n"
-            and (package / "large").stat().st_size == 3_000_000
-            and str((package / "link").readlink()) == "a"
-        )
-
-    def only(self, folder: str) -> Path:
-        """Return a file in a folder of the store, the largest."""
-        files = [path for path in (self.store / folder).rglob("*") if path.is_file()]
-        return max(files, key=lambda path: path.stat().st_size)
-
 
 @pytest.fixture
-def world(tmp_path: Path) -> Steps:
-    made = Steps(tmp_path, tmp_path / "none")
-    (tmp_path / "install.sh").write_text(SCRIPT)
-    made.fresh()
-    return made
+def world(tmp_path: Path) -> StepWorld:
+    return make_step_world(tmp_path)
 
 
 def changed(path: Path) -> None:
@@ -99,7 +51,7 @@ DAMAGE = [changed, truncated, emptied, Path.unlink, as_directory]
 @pytest.mark.parametrize("folder", ["packs", "trees", "snapshots"])
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damage_is_said_and_the_command_runs_and_the_next_restores(
-    world: Steps, folder: str, damage: Callable[[Path], None]
+    world: StepWorld, folder: str, damage: Callable[[Path], None]
 ) -> None:
     assert world.step().returncode == 0
     damage(world.only(folder))
@@ -117,7 +69,7 @@ def test_damage_is_said_and_the_command_runs_and_the_next_restores(
 
 
 @pytest.mark.parametrize("folder", ["packs", "trees", "snapshots"])
-def test_damage_is_an_error_for_who_requires_a_snapshot(world: Steps, folder: str) -> None:
+def test_damage_is_an_error_for_who_requires_a_snapshot(world: StepWorld, folder: str) -> None:
     world.step()
     changed(world.only(folder))
     world.fresh()
@@ -128,7 +80,7 @@ def test_damage_is_an_error_for_who_requires_a_snapshot(world: Steps, folder: st
     assert list(world.root.glob("package*")) == []
 
 
-def published(world: Steps, entries: Callable[[Path], list[Entry]]) -> None:
+def published(world: StepWorld, entries: Callable[[Path], list[Entry]]) -> None:
     """Put another tree into the only snapshot, right in everything but what it says."""
     head_file, tree_file = world.only("snapshots"), world.only("trees")
     head = decode_head(head_file.read_bytes())
@@ -174,7 +126,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("how", HOSTILE)
-def test_a_hostile_tree_touches_nothing_and_the_command_runs(world: Steps, how: str) -> None:
+def test_a_hostile_tree_touches_nothing_and_the_command_runs(world: StepWorld, how: str) -> None:
     world.step()
     published(world, HOSTILE[how])
     world.fresh()
@@ -186,7 +138,7 @@ def test_a_hostile_tree_touches_nothing_and_the_command_runs(world: Steps, how: 
     assert list(world.home.rglob("*evil*")) == []
 
 
-def test_a_device_node_is_not_made(world: Steps) -> None:
+def test_a_device_node_is_not_made(world: StepWorld) -> None:
     world.step()
     real = Kind.FILE
 
@@ -204,7 +156,7 @@ def test_a_device_node_is_not_made(world: Steps) -> None:
     assert not (world.root / "evil").exists()
 
 
-def test_names_that_differ_by_case_only_are_two_names(world: Steps) -> None:
+def test_names_that_differ_by_case_only_are_two_names(world: StepWorld) -> None:
     script = 'mkdir -p "$1"/package; echo 1 > "$1"/package/Name; echo 2 > "$1"/package/name'
     step = ("--root", str(world.root), "--", "sh", "-c", script, "sh", str(world.root))
     world.run(*step)
@@ -215,7 +167,7 @@ def test_names_that_differ_by_case_only_are_two_names(world: Steps) -> None:
 
 @pytest.mark.parametrize("address", ["file:///proc/none", "http://x", "webhdfs://127.0.0.1:1/x"])
 def test_a_store_that_cannot_be_reached_is_said_and_the_command_runs(
-    world: Steps, address: str
+    world: StepWorld, address: str
 ) -> None:
     done = world.step("--store", address)
     assert done.returncode == 0
@@ -224,7 +176,7 @@ def test_a_store_that_cannot_be_reached_is_said_and_the_command_runs(
     assert len([line for line in done.stderr.splitlines() if "bootseer deps:" in line]) <= 3
 
 
-def test_a_store_that_never_answers_is_given_up(world: Steps) -> None:
+def test_a_store_that_never_answers_is_given_up(world: StepWorld) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         config = world.home / "config.yaml"
@@ -236,7 +188,7 @@ def test_a_store_that_never_answers_is_given_up(world: Steps) -> None:
     assert world.in_place()
 
 
-def test_a_store_that_is_read_only_is_read_and_not_written(world: Steps) -> None:
+def test_a_store_that_is_read_only_is_read_and_not_written(world: StepWorld) -> None:
     world.step()
     subprocess.run(["mount", "--bind", world.store, world.store], check=True)
     try:
@@ -262,7 +214,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", point], check=True)
 
 
-def test_a_full_store_is_said_and_the_start_goes_on(world: Steps, small: Path) -> None:
+def test_a_full_store_is_said_and_the_start_goes_on(world: StepWorld, small: Path) -> None:
     done = world.step("--store", f"file://{small}")
     assert done.returncode == 0
     assert "No space left" in done.stderr
@@ -270,7 +222,7 @@ def test_a_full_store_is_said_and_the_start_goes_on(world: Steps, small: Path) -
     assert world.step("--store", f"file://{small}").returncode == 0
 
 
-def test_a_full_disk_while_restoring_leaves_what_was_there(world: Steps, small: Path) -> None:
+def test_a_full_disk_while_restoring_leaves_what_was_there(world: StepWorld, small: Path) -> None:
     # Captured while there was room, restored where there is none.
     subprocess.run(["mount", "-o", "remount,size=20m", small], check=True)
     assert "kept" in world.step(root=small).stderr
@@ -284,7 +236,7 @@ def test_a_full_disk_while_restoring_leaves_what_was_there(world: Steps, small: 
     assert world.runs() == 1
 
 
-def test_a_target_that_cannot_be_written_is_said_and_the_command_runs(world: Steps) -> None:
+def test_a_target_that_cannot_be_written_is_said_and_the_command_runs(world: StepWorld) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", world.root], check=True)
     try:
         done = world.run("--root", str(world.root), "--", "sh", "-c", "echo ran; exit 3")
@@ -294,7 +246,7 @@ def test_a_target_that_cannot_be_written_is_said_and_the_command_runs(world: Ste
     assert "Read-only file system" in done.stderr
 
 
-def test_a_snapshot_of_other_directories_is_not_restored(world: Steps) -> None:
+def test_a_snapshot_of_other_directories_is_not_restored(world: StepWorld) -> None:
     world.step()
     head_file = world.only("snapshots")
     head = decode_head(head_file.read_bytes())
@@ -306,7 +258,7 @@ def test_a_snapshot_of_other_directories_is_not_restored(world: Steps) -> None:
     assert world.in_place()
 
 
-def test_a_killed_restore_is_undone_or_finished_by_the_next_start(world: Steps) -> None:
+def test_a_killed_restore_is_undone_or_finished_by_the_next_start(world: StepWorld) -> None:
     world.step()
     world.fresh()
     (world.root / ".depsnap/work/dead/new/package").mkdir(parents=True)
@@ -318,7 +270,7 @@ def test_a_killed_restore_is_undone_or_finished_by_the_next_start(world: Steps) 
     assert not list((world.root / ".depsnap/work").iterdir())
 
 
-def test_credentials_are_not_published(world: Steps) -> None:
+def test_credentials_are_not_published(world: StepWorld) -> None:
     for name, content in (
         (".netrc", "machine x login y password z"),
         ("pip.conf", "[global]\nindex-url = https://me:secret@host/simple\n"),
@@ -336,7 +288,7 @@ def test_credentials_are_not_published(world: Steps) -> None:
     assert world.packs() == []
 
 
-def test_secrets_of_the_command_are_not_stored(world: Steps) -> None:
+def test_secrets_of_the_command_are_not_stored(world: StepWorld) -> None:
     world.step("--key-extra", "https://me:hunter2@host/")
     command = ["sh", "-c", f"echo x > {world.root}/x", "--token=hunter2", "--password", "hunter2"]
     world.run("--root", str(world.root), "--", *command)

@@ -1,0 +1,148 @@
+"""`bootseer deps verify`, `rm` and `gc`: looking after a store."""
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from bootseer.cli.deps_store import about_store, deps_settings
+from bootseer.cli.text import size_text
+from bootseer.errors import CorruptError
+from depsnap.snapshots.choosing import chosen, unneeded
+from depsnap.snapshots.library import Library, Stored
+from depsnap.snapshots.names import check_job, head_name
+from depsnap.snapshots.places import Place, open_store
+from depsnap.snapshots.verifying import damaged, drop_damaged
+
+_DAY_S: Final = 86_400.0
+
+
+@click.command("verify")
+@click.argument("name")
+@click.argument("key", default="")
+@about_store
+@click.option("--drop", is_flag=True, help="Remove damaged objects, so that they are made anew.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify_command(
+    name: str, key: str, store: str | None, config_path: Path, drop: bool, as_json: bool
+) -> None:
+    """Read every byte of the snapshots of job NAME and compare it with its digest.
+
+    Exit code 5 if something is damaged.
+    """
+    place = deps_settings(store, config_path).store
+    found, count = asyncio.run(_verify(place, check_job(name), key, drop=drop))
+    if as_json:
+        rows = [{"object": one, "reason": reason} for one, reason in found]
+        click.echo(json.dumps({"snapshots": count, "damaged": rows, "dropped": drop}, indent=1))
+    else:
+        for one, reason in found:
+            click.echo(f"{'dropped' if drop else 'damaged'}: {one}: {reason}")
+        click.echo(f"{count} snapshots, {len(found)} damaged objects")
+    if found:
+        raise CorruptError(f"{len(found)} objects of {name} are damaged")
+
+
+@click.command("rm")
+@click.argument("name")
+@click.argument("key", default="")
+@about_store
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def rm_command(
+    name: str, key: str, store: str | None, config_path: Path, dry_run: bool, as_json: bool
+) -> None:
+    """Remove the snapshots of job NAME; with the first characters of a KEY, only those.
+
+    What they alone named stays until `bootseer deps gc`.
+    """
+    place = deps_settings(store, config_path).store
+    removed = asyncio.run(_remove(place, check_job(name), key, dry_run=dry_run))
+    _tell([_name(one) for one in removed], 0, dry_run=dry_run, as_json=as_json)
+
+
+@click.command("gc")
+@about_store
+@click.option(
+    "--older-than", type=click.FloatRange(min=0), help="Also snapshots made so many days ago."
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=_DAY_S,
+    show_default=True,
+    help="Seconds for which what no snapshot names may belong to one that is being published.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def gc_command(
+    store: str | None,
+    config_path: Path,
+    older_than: float | None,
+    grace: float,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Remove snapshots that newer ones took the place of, and packs and trees that none names."""
+    place = deps_settings(store, config_path).store
+    names, size = asyncio.run(_collect(place, older_than, grace, dry_run=dry_run))
+    _tell(names, size, dry_run=dry_run, as_json=as_json)
+
+
+def _name(stored: Stored) -> str:
+    return head_name(stored.head.name, stored.head.key, stored.generation)
+
+
+def _tell(names: Sequence[str], size: int, *, dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        found: dict[str, Any] = {"removed": list(names), "bytes": size, "dry_run": dry_run}
+        click.echo(json.dumps(found, indent=1))
+        return
+    for one in names:
+        click.echo(f"{'would remove' if dry_run else 'removed'}: {one}")
+    click.echo(f"{len(names)} objects" + (f", {size_text(size)}" if size else ""))
+
+
+async def _verify(
+    place: Place, name: str, key: str, *, drop: bool
+) -> tuple[list[tuple[str, str]], int]:
+    async with open_store(place) as store:
+        library = Library(store)
+        snapshots = chosen(await library.all(name), name, key)
+        found: dict[str, str] = {}
+        for one in snapshots:
+            found |= await (drop_damaged if drop else damaged)(library, one)
+        return sorted(found.items()), len(snapshots)
+
+
+async def _remove(place: Place, name: str, key: str, *, dry_run: bool) -> list[Stored]:
+    async with open_store(place) as store:
+        library = Library(store)
+        snapshots = chosen(await library.all(name), name, key)
+        for one in () if dry_run else snapshots:
+            await library.remove(one)
+        return snapshots
+
+
+async def _collect(
+    place: Place, older_than: float | None, grace: float, *, dry_run: bool
+) -> tuple[list[str], int]:
+    now = time.time()
+    async with open_store(place) as store:
+        library = Library(store)
+        snapshots = await library.all()
+        made_before = None if older_than is None else now - older_than * _DAY_S
+        gone = unneeded(snapshots, made_before)
+        kept = [one for one in snapshots if one not in gone]
+        unnamed = await library.unnamed(kept, now - grace)
+        if not dry_run:
+            for one in gone:
+                await library.remove(one)
+            for name, _ in unnamed:
+                await store.delete(name)
+        names = [*(_name(one) for one in gone), *(name for name, _ in unnamed)]
+        return names, sum(size for _, size in unnamed)
