@@ -35,6 +35,8 @@ class Status:
     size: int
     modified_ms: int
     """Since 1970."""
+    accessed_ms: int
+    """Since 1970; 0 for directories."""
     mode: int
     """Permission bits."""
     owner: str
@@ -210,6 +212,7 @@ def _status(found: Any) -> Status:
         kind == "DIRECTORY",
         size,
         modified,
+        _number(found, "accessTime"),
         int(permission, 8),
         _name(found, "owner"),
         _name(found, "group"),

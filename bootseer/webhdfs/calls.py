@@ -108,6 +108,10 @@ class Calls:
         whole = f"/webhdfs/v1{self.absolute(path)}"
         return URL.build(path=whole, query={"op": op, **query})
 
+    def inode_url(self, number: int, op: str, **query: str) -> URL:
+        """Return the address of an operation on a file by its number, wherever it is now."""
+        return URL.build(path=f"/webhdfs/v1/.reserved/.inodes/{number}", query={"op": op, **query})
+
     def absolute(self, path: str) -> str:
         """Return the path in HDFS of a path below the root."""
         return f"{self._address.root}/{path}" if path else self._address.root or "/"

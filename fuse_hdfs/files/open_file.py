@@ -2,14 +2,14 @@
 
 Concurrency: whatever changes the file, or reads it while there are changes, holds the lock. Reads
 of a file without changes do not: a version never changes. Publishing replaces the version and
-drops the draft without an await between.
+drops the draft without an await between. Whoever uses the file's path holds its name from before
+it asks for the path until it is done; who changes the path holds it too (`named`). The name is
+always taken last, so that a rename does not wait for the stripes of a large file.
 """
 
 import asyncio
 import contextlib
-import errno
 import logging
-import os
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -38,8 +38,11 @@ class OpenFile:
         self._pinned: bytes | None = None
         self._draft: Draft | None = None
         self._lock = asyncio.Lock()
+        self._name = asyncio.Lock()
         self._removed = False
         self._modified_ns: int | None = None
+        self._set_ns: int | None = None
+        """The time of modification that somebody has set since the last write."""
 
     @property
     def size(self) -> int:
@@ -62,15 +65,16 @@ class OpenFile:
             async with self._lock:
                 if self._draft is not None:
                     return await self._draft.read(offset, length)
-        if self._pinned is not None:
-            return self._pinned[offset : offset + length]
+        content = self._content
+        if content is not None:
+            return content[offset : offset + length]
         return await self._reader.read(offset, length, ahead)
 
     async def write(self, offset: int, data: bytes) -> None:
         """Write at any place."""
         async with self._lock:
             await (await self._changing()).write(offset, data)
-            self._modified_ns = time.time_ns()
+            self._changed()
 
     async def append(self, data: bytes) -> int:
         """Write at the end; return where that was."""
@@ -78,7 +82,7 @@ class OpenFile:
             draft = await self._changing()
             offset = draft.size
             await draft.write(offset, data)
-            self._modified_ns = time.time_ns()
+            self._changed()
         return offset
 
     async def resize(self, size: int) -> None:
@@ -86,22 +90,28 @@ class OpenFile:
         async with self._lock:
             if size != self.size or self._draft is not None:
                 await (await self._changing(truncate=size == 0)).resize(size)
-                self._modified_ns = time.time_ns()
+                self._changed()
 
     async def set_modified(self, modified_ns: int) -> None:
         """Set the time of modification."""
-        async with self._lock:
+        async with self._lock, self._name:
             if self._draft is not None:
-                self._modified_ns = modified_ns
+                self._modified_ns = self._set_ns = modified_ns
             elif not self._removed:
                 await self._volume.store.set_modified(self._path(), modified_ns)
                 await self._look_again()
 
     async def refresh(self) -> None:
         """Take note that mode, owner or path of the file were changed by us."""
-        async with self._lock:
+        async with self._lock, self._name:
             if not self._removed:
                 await self._look_again()
+
+    @contextlib.asynccontextmanager
+    async def named(self) -> AsyncIterator[None]:
+        """Hold the file's name while that changes: nothing is done under the old one any more."""
+        async with self._name:
+            yield
 
     @contextlib.asynccontextmanager
     async def steady(self) -> AsyncIterator[None]:
@@ -109,7 +119,7 @@ class OpenFile:
 
         Nothing is published meanwhile: that would take them from before.
         """
-        async with self._lock:
+        async with self._lock, self._name:
             yield
             if not self._removed:
                 await self._look_again()
@@ -131,7 +141,7 @@ class OpenFile:
         would bring the name back, or differ from what is kept.
         """
         async with self._lock:
-            plain = self._version.manifest is None
+            plain = self._version.manifest is None and self._content is None
             if keep and plain and self._version.size <= self._volume.settings.small:
                 self._pinned = await self._reader.read(0, self._version.size)
             try:
@@ -172,7 +182,7 @@ class OpenFile:
         if self._draft is None:
             draft = Draft(self._volume, self._spool, self._path, self._version)
             try:
-                await draft.open(truncate=truncate, content=self._pinned)
+                await draft.open(truncate=truncate, content=self._content)
             except BaseException:
                 await draft.abandon()
                 raise
@@ -181,24 +191,28 @@ class OpenFile:
 
     async def _publish(self, draft: Draft) -> None:
         content = await draft.publish()
-        path = self._path()
-        like = await self._volume.store.stat(path)
-        if like.directory:
-            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-        version = await self._volume.publish(path, content, like)
-        if self._modified_ns is not None:
-            await self._volume.store.set_modified(path, self._modified_ns)
-            entry = await self._volume.stat(path)
-            version = replace(version, entry=entry)
+        async with self._name:
+            path = self._path()
+            version = await self._volume.publish(path, content, self._version, self._set_ns)
         unused = draft.published()
         self._adopt(version)
-        self._draft = None
+        self._draft = self._set_ns = None
         await self._volume.discard(unused)
 
+    @property
+    def _content(self) -> bytes | None:
+        """All of a small plain file, if it is in memory."""
+        held = self._version.held
+        return self._pinned if held is None else held.data
+
+    def _changed(self) -> None:
+        self._modified_ns, self._set_ns = time.time_ns(), None
+
     async def _look_again(self) -> None:
+        """Take over what is there now beside the contents. The name is held."""
         entry = await self._volume.stat(self._path())
         if entry.size == self._version.size:
-            self._adopt(replace(self._version, entry=entry))
+            self._adopt(replace(self._version, entry=entry, fresh=False))
 
     def _adopt(self, version: Version) -> None:
         self._version = version

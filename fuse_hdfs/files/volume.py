@@ -17,11 +17,13 @@ from typing import Final
 
 from cachetools import LRUCache
 
-from bootseer.errors import CorruptError, first_error
+from bootseer.errors import CorruptError
 from bootseer.together import together
 from fuse_hdfs import limits
 from fuse_hdfs.checksums import crc32c
 from fuse_hdfs.files.copies import Copies
+from fuse_hdfs.files.held import Held, Holdings
+from fuse_hdfs.files.labels import Kind, kind_in, label_of
 from fuse_hdfs.files.names import HIDDEN, UNFINISHED, segment_directory, stripe_path
 from fuse_hdfs.files.units import Key, UnitCache
 from fuse_hdfs.files.writing import SegmentWriter, Striping
@@ -34,6 +36,12 @@ log = logging.getLogger(__name__)
 _FRONTS: Final = 100_000
 _AT_ONCE: Final = 32
 """Calls on small things that are under way at the same time."""
+_HELD: Final = 4
+"""One part in so many of the memory for units may be taken besides by contents of small files."""
+_REPLACED: Final = 5
+"""Times that a file may be replaced between two looks at it."""
+_DOUBTFUL: Final = frozenset({errno.ETIMEDOUT, errno.EIO})
+"""Errors of calls that may have been heard all the same."""
 _ATTEMPTS: Final = 2
 """Times that a unit with a wrong checksum is read."""
 
@@ -56,6 +64,10 @@ class Version:
     entry: Entry
     manifest: Manifest | None
     """None: a plain file."""
+    held: Held | None = None
+    """All of a small plain file, as long as there is room for that."""
+    fresh: bool = False
+    """We made it, empty, and nothing has been done to it since."""
 
     @property
     def size(self) -> int:
@@ -83,6 +95,7 @@ class Volume:
         self.store = store
         self.settings = settings
         self.units = UnitCache(settings.cache)
+        self._holdings = Holdings(settings.cache // _HELD)
         self._copies = Copies(store)
         self._sizes: LRUCache[str, int | None] = LRUCache(_FRONTS)
 
@@ -114,35 +127,47 @@ class Volume:
 
         OSError: as open(2); EIO: its manifest is damaged, or names stripes of no file.
         """
-        entry = await self.stat(path)
-        if entry.status.directory:
-            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-        if not entry.striped:
-            return Version(entry, None)
-        data = await self.store.read(path, 0, limits.MANIFEST + 1)
-        try:
-            manifest = decode(data)
-        except CorruptError as error:
-            raise damaged(path, error) from error
-        return Version(Entry(entry.status, manifest.size, striped=True), manifest)
+        visible(path)
+        for _ in range(_REPLACED):
+            try:
+                return await self._load(path, await self.store.stat(path))
+            except OSError as error:
+                if error.errno != errno.ESTALE:
+                    raise
+        raise OSError(errno.EBUSY, "is replaced again and again", path)
 
     async def create(self, path: str, mode: int, owner: tuple[int, int] | None = None) -> Version:
         """Make an empty file, of this process' user or of `owner`; EEXIST if there is one."""
         visible(path)
-        await self._put(path, b"", mode, replace=False)
+        await self.store.write(path, _nothing(), mode=mode, parents=False)
         if owner is not None:
             await self.store.give(path, *owner)
-        return await self.load(path)
+        entry = await self.stat(path)
+        if entry.size:  # another has published there already
+            return await self.load(path)
+        return Version(entry, None, self._holdings.hold(b""), fresh=True)
 
-    async def publish(self, path: str, content: bytes | Manifest, like: Status) -> Version:
-        """Replace the file at `path` in one step, keeping mode and owner of `like`.
+    async def publish(
+        self,
+        path: str,
+        content: bytes | Manifest,
+        version: Version,
+        modified_ns: int | None = None,
+    ) -> Version:
+        """Replace the file at `path`, of which we know `version`, in one step; return the new one.
 
-        Its extended attributes stay too.
-
-        Readers that open it see the old contents or the new ones. It survives a crash once this
-        returns.
+        Mode, owner and extended attributes stay as they are there now; so the file must be there.
+        `modified_ns`: its time, if that was set. Readers that open it see the old contents or the
+        new ones. It survives a crash once this returns.
         """
-        return await self.put(path, content, like.mode, (like.uid, like.gid))
+        visible(path)
+        like = await self.store.stat(path)
+        if like.directory:
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        fresh = version.fresh and like.identity == version.entry.status.identity
+        xattrs = {} if fresh else await self._xattrs(path)
+        owner = (like.uid, like.gid)
+        return await self._put(path, content, _Beside(like.mode, owner, xattrs, modified_ns))
 
     async def put(
         self,
@@ -151,11 +176,10 @@ class Volume:
         mode: int,
         owner: tuple[int, int] | None = None,
     ) -> Version:
-        """Write a file in one step, over what is there; see `publish`. `owner`: who we are."""
+        """Write a file in one step, over what may be there; `owner`: or who we are."""
         visible(path)
-        data = encode(content) if isinstance(content, Manifest) else content
-        await self._put(path, data, mode, replace=True, owner=owner)
-        return await self.load(path)
+        xattrs = await self._xattrs(path)
+        return await self._put(path, content, _Beside(mode, owner, xattrs, None))
 
     async def make_directory(self, path: str, mode: int) -> None:
         """Make a directory; EEXIST, ENOENT as mkdir(2)."""
@@ -176,7 +200,11 @@ class Volume:
     async def remove(self, path: str) -> None:
         """Remove a file's name. Its segments stay, for those who read it: see `discard`."""
         visible(path)
-        await self.store.remove(path)
+        try:
+            await self.store.remove(path)
+        except OSError as error:
+            if error.errno not in _DOUBTFUL or await self._may_be_there(path):
+                raise
 
     async def discard(self, segments: Iterable[Segment]) -> None:
         """Remove segments that no manifest names any more. What fails stays, as an orphan."""
@@ -215,15 +243,13 @@ class Volume:
         return (version.entry.status.identity, number), min(unit, version.size - number * unit)
 
     async def _fetch_plain(self, path: str, version: Version, number: int) -> bytes:
+        # Nothing but its path names a plain file: somebody may have put another one there.
         (identity, _), size = self._plain(version, number)
         offset = number * self.settings.striping.unit
         several = version.size > self.settings.striping.unit
         place = await self._copies.place(path, identity, offset, number) if several else None
-        data = await self.store.read(path, offset, size, place=place)
-        # Nothing but its path names a plain file: somebody may have put another one there.
-        now = await self.store.stat(path)
-        if now.identity != identity:
-            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
+        status = version.entry.status
+        data = await self.store.read(path, offset, size, of=status, place=place)
         if len(data) != size:
             raise OSError(errno.EIO, "ends early", path)
         return data
@@ -243,51 +269,74 @@ class Volume:
         return Entry(status, status.size if striped is None else striped, striped is not None)
 
     async def _striped_size(self, path: str, status: Status) -> int | None:
-        """Look at the front of a file, once for each identity; None if it is plain."""
+        """Return the size of a striped file; None if it is plain.
+
+        What its label does not say is looked up in its front, once for each identity.
+        """
         if not FRONT <= status.size <= limits.MANIFEST:
             return None
         if status.identity not in self._sizes:
-            try:
-                size = size_in_front(await self.store.read(path, 0, FRONT))
-            except CorruptError as error:
-                raise damaged(path, error) from error
-            self._sizes[status.identity] = size
-            return size
+            kind = kind_in(status.label, status.size)
+            if kind is None:
+                front = await self.store.read(path, 0, FRONT, of=status)
+                kind = Kind(_size(path, front))
+            self._sizes[status.identity] = kind.size
         return self._sizes[status.identity]
 
-    async def _put(
-        self,
-        path: str,
-        data: bytes,
-        mode: int,
-        *,
-        replace: bool,
-        owner: tuple[int, int] | None = None,
-    ) -> None:
-        unfinished = f"{UNFINISHED}/{secrets.token_hex(16)}"
-
-        async def content() -> AsyncIterator[bytes]:
-            if data:
-                yield data
-
+    async def _load(self, path: str, status: Status) -> Version:
+        if status.directory:
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        if status.size > self.settings.small and await self._striped_size(path, status) is None:
+            return Version(Entry(status, status.size), None)
+        data = await self.store.read(path, 0, status.size, of=status) if status.size else b""
+        size = _size(path, data)
+        self._sizes[status.identity] = size
+        if size is None:
+            if len(data) != status.size:
+                raise OSError(errno.EIO, "ends early", path)
+            return Version(Entry(status, status.size), None, self._holdings.hold(data))
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self.store.write(unfinished, content()))
-                kept = group.create_task(self._xattrs(path)) if replace else None
-            for name, value in (kept.result() if kept is not None else {}).items():
-                await self.store.set_xattr(unfinished, name, value)
+            manifest = decode(data)
+        except CorruptError as error:
+            raise damaged(path, error) from error
+        return Version(Entry(status, manifest.size, striped=True), manifest)
+
+    async def _put(self, path: str, content: bytes | Manifest, beside: "_Beside") -> Version:
+        """Write a file elsewhere, with all that belongs to it, and move it to its place."""
+        unfinished = f"{UNFINISHED}/{secrets.token_hex(16)}"
+        manifest = content if isinstance(content, Manifest) else None
+        data = encode(content) if isinstance(content, Manifest) else content
+        label = label_of(Kind(None if manifest is None else manifest.size), len(data))
+        try:
+            await self.store.write(unfinished, _pieces(data), mode=beside.mode)
             made = await self.store.stat(unfinished)
-            if made.mode != mode:
-                await self.store.set_mode(unfinished, mode)
-            if owner is not None and owner != (made.uid, made.gid):
+            for name, value in beside.xattrs.items():
+                await self.store.set_xattr(unfinished, name, value)
+            if label:
+                await self.store.set_label(unfinished, label)
+            if beside.owner is not None and beside.owner != (made.uid, made.gid):
                 with contextlib.suppress(PermissionError):  # then it is ours, as its writer's
-                    await self.store.set_owner(unfinished, *owner)
-            await self.store.rename(unfinished, path, replace=replace)
-        except BaseException as error:
+                    await self.store.set_owner(unfinished, *beside.owner)
+            if beside.modified_ns is not None:
+                await self.store.set_modified(unfinished, beside.modified_ns)
+            await self.store.rename(unfinished, path, replace=True)
+        except BaseException:
             await _try_to(self.store.remove(unfinished))
-            if isinstance(error, BaseExceptionGroup):
-                raise first_error(error) from error
             raise
+        status = await self.store.stat(path)
+        if manifest is not None:
+            return Version(Entry(status, manifest.size, striped=True), manifest)
+        return Version(Entry(status, len(data)), None, self._holdings.hold(data))
+
+    async def _may_be_there(self, path: str) -> bool:
+        """Say whether something may be at a path; False only if the store says that nothing is."""
+        try:
+            await self.store.stat(path)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return True
 
     async def _xattrs(self, path: str) -> dict[str, bytes]:
         """Return extended attributes; none where there is no such file, or the store has none."""
@@ -297,6 +346,35 @@ class Volume:
             if error.errno in {errno.ENOENT, errno.ENOTSUP}:
                 return {}
             raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What belongs to a file beside its contents."""
+
+    mode: int
+    owner: tuple[int, int] | None
+    """None: who we are."""
+    xattrs: dict[str, bytes]
+    modified_ns: int | None
+    """None: now."""
+
+
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    if data:
+        yield data
+
+
+def _nothing() -> AsyncIterator[bytes]:
+    return _pieces(b"")
+
+
+def _size(path: str, front: bytes) -> int | None:
+    """Return the size of the striped file whose manifest begins so; None: a plain file's bytes."""
+    try:
+        return size_in_front(front)
+    except CorruptError as error:
+        raise damaged(path, error) from error
 
 
 async def _try_to(work: Awaitable[None]) -> None:

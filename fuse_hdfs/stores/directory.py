@@ -16,7 +16,7 @@ import time
 from collections.abc import AsyncIterable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 from bootseer.atomic import sync_directory
 from fuse_hdfs.stores.store import USER, Block, Space, Status
@@ -44,18 +44,32 @@ class DirectoryStore:
         """See `Store.list`."""
         return await self._within(_list, self._path(path))
 
-    async def read(self, path: str, offset: int, length: int, *, place: str | None = None) -> bytes:
+    async def read(
+        self,
+        path: str,
+        offset: int,
+        length: int,
+        *,
+        of: Status | None = None,
+        place: str | None = None,
+    ) -> bytes:
         """See `Store.read`. `place` means nothing here."""
         del place
-        return await self._within(_read, self._path(path), offset, length)
+        return await self._within(_read, self._path(path), offset, length, of)
 
     async def write(
-        self, path: str, content: AsyncIterable[bytes], *, place: str | None = None
+        self,
+        path: str,
+        content: AsyncIterable[bytes],
+        *,
+        mode: int = 0o644,
+        parents: bool = True,
+        place: str | None = None,
     ) -> None:
         """See `Store.write`. `place` means nothing here."""
         del place
         target = self._path(path)
-        descriptor = await self._within(_create, target)
+        descriptor = await self._within(_create, target, mode, parents)
         try:
             async for piece in content:
                 await self._within(_write, descriptor, piece)
@@ -121,6 +135,9 @@ class DirectoryStore:
         """See `Store.set_modified`."""
         await self._within(_set_modified, self._path(path), modified_ns)
 
+    async def set_label(self, path: str, label: int) -> None:
+        """See `Store.set_label`: nothing is kept, as whatever it stands for is read fast here."""
+
     async def xattrs(self, path: str) -> dict[str, bytes]:
         """See `Store.xattrs`."""
         return await self._within(_xattrs, self._path(path))
@@ -180,8 +197,8 @@ def _list(path: Path) -> list[Status]:
     return found
 
 
-def _read(path: Path, offset: int, length: int) -> bytes:
-    with path.open("rb", 0) as file:
+def _read(path: Path, offset: int, length: int, of: Status | None) -> bytes:
+    with _opened(path, of) as file:
         parts = []
         while length and (part := os.pread(file.fileno(), length, offset)):
             parts.append(part)
@@ -189,9 +206,30 @@ def _read(path: Path, offset: int, length: int) -> bytes:
         return b"".join(parts) if len(parts) != 1 else parts[0]
 
 
-def _create(path: Path) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+def _opened(path: Path, of: Status | None) -> BinaryIO:
+    """Open a file, which must be `of` if that is given; ESTALE otherwise."""
+    try:
+        file = path.open("rb", 0)
+    except FileNotFoundError:
+        if of is None:
+            raise
+        raise _stale(path) from None
+    if of is not None and _status("", os.fstat(file.fileno())).identity != of.identity:
+        file.close()
+        raise _stale(path)
+    return file
+
+
+def _stale(path: Path) -> OSError:
+    return OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+
+
+def _create(path: Path, mode: int, parents: bool) -> int:
+    if parents:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    os.fchmod(descriptor, mode)  # open(2) would take the umask of this process from it
+    return descriptor
 
 
 def _write(descriptor: int, data: bytes) -> None:

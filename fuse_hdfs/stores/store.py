@@ -21,6 +21,8 @@ class Status:
     modified_ns: int
     identity: str
     """Differs whenever the contents may differ: of two files, and of one file before and after."""
+    label: int = 0
+    """What `Store.set_label` left there; 0 if nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +65,35 @@ class Store(Protocol):
         """Return what a directory holds, in any order."""
         ...
 
-    async def read(self, path: str, offset: int, length: int, *, place: str | None = None) -> bytes:
+    async def read(
+        self,
+        path: str,
+        offset: int,
+        length: int,
+        *,
+        of: Status | None = None,
+        place: str | None = None,
+    ) -> bytes:
         """Return bytes of a file; fewer only where it ends.
 
+        `of`: of this very file, which `path` led to; ESTALE if it is gone or another is there.
         `place` is where to read them from, one of a block's, and a wish.
         """
         ...
 
     async def write(
-        self, path: str, content: AsyncIterable[bytes], *, place: str | None = None
+        self,
+        path: str,
+        content: AsyncIterable[bytes],
+        *,
+        mode: int = 0o644,
+        parents: bool = True,
+        place: str | None = None,
     ) -> None:
         """Write a new file, which survives a crash once this returns; EEXIST if there is one.
 
-        Directories above it are made. `place` is one of `places()`, and a wish.
+        `parents`: directories above it are made; without that ENOENT if they are not there.
+        `place` is one of `places()`, and a wish.
         """
         ...
 
@@ -135,6 +153,13 @@ class Store(Protocol):
 
     async def set_modified(self, path: str, modified_ns: int) -> None:
         """Set the time of modification, as exactly as the place can."""
+        ...
+
+    async def set_label(self, path: str, label: int) -> None:
+        """Keep a number above 0 with a file, as far as the place can: a hint, which may get lost.
+
+        It does not change the file's identity.
+        """
         ...
 
     async def xattrs(self, path: str) -> dict[str, bytes]:

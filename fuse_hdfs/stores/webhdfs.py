@@ -4,17 +4,25 @@ A DataNode's own HTTP server writes the first replica of every block to itself. 
 a node by sending it to that node instead of the one that the NameNode would choose, and stripes
 on different nodes are read and written at the sum of their speeds.
 
+The NameNode is asked where to write once; from then on we choose the DataNode ourselves. A DataNode
+that fails is left alone for a while, as the NameNode finds out much later.
+
+A label is kept as the time of the last access, which HDFS lets us set and then leaves alone, as it
+lies far in the future.
+
 Concurrency: shared are aiohttp's session, a cache of the node that last served each path, where a
-wrong entry costs a detour, and the list of nodes, asked for again every few seconds. HDFS renames
-in one step.
+wrong entry costs a detour, the nodes that failed, how files are sent, and the list of nodes, asked
+for again every few seconds. HDFS renames in one step.
 """
 
 import asyncio
 import contextlib
 import errno
 import grp
+import logging
 import os
 import pwd
+import random
 import time
 from collections.abc import (
     AsyncGenerator,
@@ -24,19 +32,22 @@ from collections.abc import (
     Callable,
     Sequence,
 )
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
 import aiohttp
-from cachetools import LRUCache
+from cachetools import LRUCache, TTLCache
 from yarl import URL
 
-from bootseer.errors import BootseerError, NotFoundError
+from bootseer.errors import BootseerError, NotFoundError, RemoteError
 from bootseer.webhdfs import answers
 from bootseer.webhdfs.address import HdfsAddress
 from bootseer.webhdfs.calls import PIECE, Calls, Patience, redirected
 from fuse_hdfs.stores.store import USER, Block, Space, Status
 from fuse_hdfs.stores.webhdfs_errors import AnswerError, PastEndError, errno_error
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -52,6 +63,12 @@ _NODES_S: Final = 5.0
 _SILENT_S: Final = 10
 """A DataNode that was silent for longer gets no new files."""
 _SERVED_BY: Final = 100_000
+_FAILED_S: Final = 15.0
+"""For so long a DataNode that failed is asked last."""
+_SENDING_S: Final = 60.0
+"""For so long the NameNode's word of how to send a file is believed."""
+_LABEL: Final = 1 << 62
+"""Bit of a time of access that is a label."""
 _NOBODY: Final = 65534
 
 
@@ -79,6 +96,17 @@ async def open_webhdfs(address: HdfsAddress, patience: Patience) -> AsyncIterato
         yield WebHdfsStore(Calls(session, address, patience, errno_error))
 
 
+@dataclass(slots=True)
+class _Tries:
+    """How often something was asked for: of several times an earlier one may have been heard."""
+
+    number: int = 0
+
+    @property
+    def several(self) -> bool:
+        return self.number > 1
+
+
 class WebHdfsStore:
     """A `Store` in a directory of HDFS."""
 
@@ -87,6 +115,10 @@ class WebHdfsStore:
         self._served_by: LRUCache[str, URL] = LRUCache(_SERVED_BY)
         self._nodes: tuple[answers.DataNode, ...] = ()
         self._nodes_known = float("-inf")
+        self._failed: TTLCache[str, None] = TTLCache(1_000, _FAILED_S)
+        self._labels = True
+        self._sending: TTLCache[str, URL] = TTLCache(1, _SENDING_S)
+        self._numbers: TTLCache[tuple[str, str], int] = TTLCache(1_000, _SENDING_S)
 
     async def stat(self, path: str) -> Status:
         """See `Store.stat`."""
@@ -108,28 +140,62 @@ class WebHdfsStore:
             raise _error(errno.ENOTDIR, path)
         return [self._status(status, status.name) for status in found]
 
-    async def read(self, path: str, offset: int, length: int, *, place: str | None = None) -> bytes:
+    async def read(
+        self,
+        path: str,
+        offset: int,
+        length: int,
+        *,
+        of: Status | None = None,
+        place: str | None = None,
+    ) -> bytes:
         """See `Store.read`."""
         if not length:
             return b""
+        number = None if of is None else _number(of)
         try:
-            return await self._try(self._read, _checked(path), offset, length, place)
+            return await self._try(self._read, _checked(path), number, offset, length, place)
         except PastEndError:
             return b""
+        except FileNotFoundError:
+            if of is None:
+                raise
+            raise _error(errno.ESTALE, path) from None
 
     async def write(
-        self, path: str, content: AsyncIterable[bytes], *, place: str | None = None
+        self,
+        path: str,
+        content: AsyncIterable[bytes],
+        *,
+        mode: int = 0o644,
+        parents: bool = True,
+        place: str | None = None,
     ) -> None:
         """See `Store.write`."""
-        url = await self._try(self._place, _checked(path))
-        if place is not None:
-            url = _at(url, place)
-        await self._once(partial(self._send, url, content), path)
+        query = {"permission": f"{mode:o}", "createparent": "true" if parents else "false"}
+        url = await self._target(_checked(path), query, place)
+        begun: list[bool] = []
+
+        async def watched() -> AsyncGenerator[bytes]:
+            begun.append(True)
+            async for piece in content:
+                yield piece
+
+        try:
+            await self._once(partial(self._send, url, watched()), path)
+        except OSError as error:
+            if begun or not self._is_failed(url):
+                raise
+            # Nobody was there to be told of the file: nothing of it is sent yet.
+            log.info("write.elsewhere", extra={"fields": {"path": path, "reason": str(error)}})
+            url = await self._try(self._place, path, query)
+            await self._once(partial(self._send, url, content), path)
 
     async def places(self) -> tuple[str, ...]:
         """See `Store.places`: the DataNodes that the NameNode hears of."""
         nodes = await self._known_nodes()
-        return tuple(one.address for one in nodes if one.serves and one.silent_s <= _SILENT_S)
+        heard = [one.address for one in nodes if one.serves and one.silent_s <= _SILENT_S]
+        return tuple(one for one in heard if one not in self._failed) or tuple(heard)
 
     async def blocks(self, path: str) -> tuple[Block, ...]:
         """See `Store.blocks`."""
@@ -147,8 +213,13 @@ class WebHdfsStore:
             return
         how = "OVERWRITE" if replace else "NONE"
         destination = self._calls.absolute(_checked(new))
+        query = {"destination": destination, "renameoptions": how}
+        tries = _Tries()
         try:
-            await self._small("PUT", old, "RENAME", destination=destination, renameoptions=how)
+            await self._small("PUT", old, "RENAME", _SMALL, tries, **query)
+        except FileNotFoundError:
+            if not (tries.several and await self._is_there(new)):
+                raise
         except OSError as error:
             raise await self._why_not(error, old, new) from error
         self._served_by.pop(old, None)
@@ -236,6 +307,19 @@ class WebHdfsStore:
         times = {"modificationtime": str(modified_ns // 1_000_000), "accesstime": "-1"}
         await self._small("PUT", path, "SETTIMES", **times)
 
+    async def set_label(self, path: str, label: int) -> None:
+        """See `Store.set_label`. Where HDFS keeps no time of access there are no labels."""
+        if not self._labels:
+            return
+        times = {"modificationtime": "-1", "accesstime": str(_LABEL | label)}
+        try:
+            await self._small("PUT", path, "SETTIMES", **times)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            self._labels = False
+            log.warning("labels.none", extra={"fields": {"reason": str(error)}})
+
     async def xattrs(self, path: str) -> dict[str, bytes]:
         """See `Store.xattrs`."""
         data = await self._small("GET", path, "GETXATTRS", _XATTRS, encoding="hex")
@@ -270,9 +354,19 @@ class WebHdfsStore:
     def _status(self, found: answers.Status, name: str) -> Status:
         modified_ns = found.modified_ms * 1_000_000
         identity = f"{found.number}:{found.modified_ms}:{found.size}"
-        uid, gid = self._uid(found.owner), _gid(found.group)
+        uid = self._known_as("user", found.owner, self._uid)
+        gid = self._known_as("group", found.group, _gid)
         size = 0 if found.directory else found.size
-        return Status(name, found.directory, size, found.mode, uid, gid, modified_ns, identity)
+        label = found.accessed_ms ^ _LABEL if found.accessed_ms & _LABEL else 0
+        directory, mode = found.directory, found.mode
+        return Status(name, directory, size, mode, uid, gid, modified_ns, identity, label)
+
+    def _known_as(self, kind: str, name: str, look: Callable[[str], int]) -> int:
+        """Return the number of a name, looked up once in a while, as lists have it many times."""
+        key = (kind, name)
+        if key not in self._numbers:
+            self._numbers[key] = look(name)
+        return self._numbers.get(key, _NOBODY)
 
     def _uid(self, owner: str) -> int:
         """Return the number of a name: ours for the user that we are there."""
@@ -289,37 +383,84 @@ class WebHdfsStore:
             self._nodes_known = time.monotonic()
         return self._nodes
 
-    async def _read(self, path: str, offset: int, length: int, place: str | None) -> bytes:
+    async def _read(
+        self, path: str, number: int | None, offset: int, length: int, place: str | None
+    ) -> bytes:
         query = {"offset": str(offset), "length": str(length)}
-        node = self._served_by.get(path)
-        if node is None:
+        known = path if number is None else f"/{number}"
+        url = self._served_by.pop(known, None)
+        if url is not None:
+            url = (url if place is None else _at(url, place)).update_query(query)
+        if url is None or self._is_failed(url):
+            async with asyncio.timeout(self._calls.patience.call):
+                url = await self._reader(path, number, query)
+        async with (
+            self._noticing(url),
+            asyncio.timeout(self._calls.patience.transfer(length)),
+            self._calls.opened("GET", url) as response,
+        ):
+            data = await _at_most(response, length)
+        self._served_by[known] = url
+        return data
+
+    async def _reader(self, path: str, number: int | None, query: dict[str, str]) -> URL:
+        """Return where the NameNode has it read: at a node that failed only if no other has it."""
+        if number is None:
             url = self._calls.url(path, "OPEN", **query)
         else:
-            url = (node if place is None else _at(node, place)).update_query(query)
-        data = bytearray()
-        try:
-            async with (
-                asyncio.timeout(self._calls.patience.transfer(length)),
-                self._calls.opened("GET", url) as response,
-            ):
-                served = response.url
-                while len(data) < length and (piece := await response.content.read(PIECE)):
-                    data += piece
-        except BaseException:
-            # The next attempt asks the NameNode.
-            self._served_by.pop(path, None)
-            raise
-        self._served_by[path] = served
-        return bytes(data[:length])
+            url = self._calls.inode_url(number, "OPEN", **query)
+        if without := self._without_failed():
+            with contextlib.suppress(AnswerError):  # no other has it
+                return await self._elsewhere(url.update_query(without))
+        return await self._elsewhere(url)
 
-    async def _place(self, path: str) -> URL:
+    @contextlib.asynccontextmanager
+    async def _noticing(self, url: URL) -> AsyncIterator[None]:
+        """Take note of a DataNode that fails inside, or is too late."""
+        try:
+            yield
+        except (RemoteError, TimeoutError):
+            self._failed[url.authority] = None
+            raise
+
+    def _without_failed(self) -> dict[str, str]:
+        """Return what makes the NameNode name none of the DataNodes that failed."""
+        names = [one.transfer for one in self._nodes if one.address in self._failed]
+        some = 0 < len(names) < len(self._nodes)
+        return {"excludedatanodes": ",".join(names)} if some else {}
+
+    async def _elsewhere(self, url: URL) -> URL:
+        """Return which DataNode the NameNode names for reading."""
+        async with self._calls.opened("GET", url, redirect=False) as response:
+            return redirected(response, url.path)
+
+    async def _target(self, path: str, query: dict[str, str], place: str | None) -> URL:
+        """Return where to send a new file."""
+        sending = self._sending.get("")
+        if sending is not None and place is None:
+            places = await self.places()
+            place = random.choice(places) if places else None  # noqa: S311  (not a secret)
+        if sending is None or place is None:
+            sending = await self._try(self._place, path, query)
+            if "delegation" not in sending.query:  # which is a token for this one file
+                self._sending[""] = sending
+            if place is None:
+                return sending
+        whole = self._calls.url(path, "").path
+        return _at(sending.with_path(whole).with_query({**sending.query, **query}), place)
+
+    async def _place(self, path: str, query: dict[str, str]) -> URL:
         """Ask the NameNode where it would have a file written."""
-        url = self._calls.url(path, "CREATE", overwrite="false")
+        url = self._calls.url(path, "CREATE", overwrite="false", **query)
+        url = url.update_query(self._without_failed())
         async with (
             asyncio.timeout(self._calls.patience.call),
             self._calls.opened("PUT", url, redirect=False) as response,
         ):
             return redirected(response, path)
+
+    def _is_failed(self, url: URL) -> bool:
+        return url.authority in self._failed
 
     async def _send(self, url: URL, content: AsyncIterable[bytes]) -> None:
         patience = self._calls.patience
@@ -342,9 +483,11 @@ class WebHdfsStore:
             async with asyncio.timeout(patience.call) as limit:
                 async with self._calls.opened("PUT", url, watched(limit)) as response:
                     made = response.status == 201
-        except Exception:
+        except Exception as error:
             if failure and isinstance(failure[0], Exception):
                 raise failure[0] from None
+            if isinstance(error, RemoteError | TimeoutError):
+                self._failed[url.authority] = None
             raise
         if not made:
             raise AnswerError(errno.EIO, f"{url.host} does not say that it made {url.path}")
@@ -362,8 +505,9 @@ class WebHdfsStore:
 
     async def _delete(self, path: str, *, recursive: bool) -> None:
         truth = "true" if recursive else "false"
-        data = await self._small("DELETE", path, "DELETE", recursive=truth)
-        if not answers.parse_boolean(data):
+        tries = _Tries()
+        data = await self._small("DELETE", path, "DELETE", _SMALL, tries, recursive=truth)
+        if not answers.parse_boolean(data) and not tries.several:
             raise _error(errno.ENOENT, path)
         self._served_by.pop(path, None)
 
@@ -381,12 +525,31 @@ class WebHdfsStore:
             return _error(errno.ENOTDIR, new)
         return _error(errno.ENOTEMPTY, new) if target.directory else error
 
+    async def _is_there(self, path: str) -> bool:
+        try:
+            await self.stat(path)
+        except FileNotFoundError:
+            return False
+        return True
+
     async def _small(
-        self, method: str, path: str, op: str, most: int = _SMALL, /, **query: str
+        self,
+        method: str,
+        path: str,
+        op: str,
+        most: int = _SMALL,
+        tries: "_Tries | None" = None,
+        /,
+        **query: str,
     ) -> bytes:
-        return await self._try(
-            partial(self._calls.small, method, _checked(path), op, most, **query)
-        )
+        small = partial(self._calls.small, method, _checked(path), op, most, **query)
+
+        async def counted() -> bytes:
+            if tries is not None:
+                tries.number += 1
+            return await small()
+
+        return await self._try(counted)
 
     async def _try(self, work: Callable[..., Awaitable[T]], *arguments: object) -> T:
         """Do what may fail for a while, a few times."""
@@ -402,6 +565,19 @@ class WebHdfsStore:
             raise OSError(errno.ETIMEDOUT, "HDFS does not answer in time", path) from error
         except BootseerError as error:
             raise OSError(errno.EIO, error.message, path) from error
+
+
+async def _at_most(response: aiohttp.ClientResponse, length: int) -> bytes:
+    """Return so many bytes of an answer; fewer only where it ends."""
+    try:
+        return await response.content.readexactly(length)
+    except asyncio.IncompleteReadError as error:
+        return error.partial
+
+
+def _number(of: Status) -> int:
+    """Return HDFS' number of a file."""
+    return int(of.identity.partition(":")[0])
 
 
 def _at(url: URL, place: str) -> URL:

@@ -132,7 +132,7 @@ class StoredTarget:
         if before is None:
             await self._volume.put(self._path, content, self._like.mode)
         else:
-            await self._volume.publish(self._path, content, before.entry.status)
+            await self._volume.publish(self._path, content, before)
         await self._volume.store.set_modified(self._path, self._like.modified_ns)
         await unfinished.drop(self._volume.store, self._place)
         if before is not None and before.manifest is not None:

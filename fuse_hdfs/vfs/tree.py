@@ -6,7 +6,8 @@ stat(2) from names that are changing: a node's lock is held from before the stor
 name goes or changes until the node knows, and while the version that the name leads to is loaded;
 so an open file has the version that its node's name led to. Renames are one at a time, and take
 the locks of both nodes; whoever holds one of these waits for no other. An open file is held too
-while its name is taken away (`OpenFile.leaving`), always after its node: publishing waits. A call
+while its name is taken away (`OpenFile.leaving`), always after its node: publishing waits. The
+names of files whose paths change are held meanwhile (`OpenFile.named`), after all else. A call
 that looks at a path below a directory that is being renamed looks again when that is over
 (`_settled`). An open file's own state is `OpenFile`'s.
 """
@@ -149,7 +150,7 @@ class Tree:
             self._held(old_directory, name) as node,
             self._held(new_directory, new_name) as target,
         ):
-            async with self._leaving(target, new, present=replace):
+            async with self._leaving(target, new, present=replace), _named(node):
                 await self._volume.store.rename(old, new, replace=replace)
                 self._nodes.move(node, new_directory, new_name)
             if node.file is not None:
@@ -160,10 +161,10 @@ class Tree:
     async def attributes(self, inode: int) -> Attributes:
         """Describe a node."""
         node = self._node(inode)
-        if self._is_removed(node):
-            if node.file is None:
-                raise _error(errno.ESTALE, node.name)
+        if node.file is not None:
             return self._attributes(node, node.file.version.entry)
+        if self._is_removed(node):
+            raise _error(errno.ESTALE, node.name)
         return self._attributes(node, await self._settled(node, self._volume.stat))
 
     async def change(self, inode: int, change: Change) -> Attributes:
@@ -224,22 +225,30 @@ class Tree:
         self, parent: int, name: str, mode: int, owner: tuple[int, int], flags: int
     ) -> tuple[Opened, Attributes]:
         """Make and open a file, or open the one that is there unless O_EXCL."""
-        path = self._path(self._node(parent), name)
+        directory = self._node(parent)
+        path = self._path(directory, name)
         try:
-            await self._volume.create(path, stat.S_IMODE(mode), owner)
+            made = await self._volume.create(path, stat.S_IMODE(mode), owner)
         except FileExistsError:
             if flags & os.O_EXCL:
                 raise
-        attributes = await self.lookup(parent, name)
-        opened = await self.open(attributes.inode, flags)
-        return opened, await self.attributes(attributes.inode)
+            found = await self.lookup(parent, name)
+            opened = await self.open(found.inode, flags)
+            return opened, await self.attributes(found.inode)
+        node = self._nodes.child(directory, name)
+        node.lookups += 1
+        opened = await self._open(node, flags, made)
+        return opened, await self.attributes(node.inode)
 
     async def open(self, inode: int, flags: int) -> Opened:
         """Open a file: as it was when it was last closed, here or elsewhere."""
-        node = self._node(inode)
+        return await self._open(self._node(inode), flags)
+
+    async def _open(self, node: Node, flags: int, version: Version | None = None) -> Opened:
+        """Open a file, whose `version` may be known."""
         node.opens += 1
         try:
-            file = await self._opened(node)
+            file = await self._opened(node, version)
             if flags & os.O_TRUNC and flags & os.O_ACCMODE != os.O_RDONLY:
                 await file.resize(0)
         except BaseException:
@@ -337,7 +346,7 @@ class Tree:
         mode = kind | status.mode
         return Attributes(node.inode, mode, status.uid, status.gid, size, modified)
 
-    async def _opened(self, node: Node) -> OpenFile:
+    async def _opened(self, node: Node, known: Version | None = None) -> OpenFile:
         """Return the node's open file, with the version that is published now."""
 
         async def load(_: str) -> OpenFile:
@@ -346,7 +355,7 @@ class Tree:
                     if self._is_removed(node):
                         # The kernel looks the name up again then.
                         raise _error(errno.ESTALE, node.name)
-                    version = await self._volume.load(node.path)
+                    version = known or await self._volume.load(node.path)
                     node.file = OpenFile(self._volume, self._spool, lambda: node.path, version)
                 return node.file
 
@@ -415,6 +424,23 @@ class Tree:
         if node is not None:
             self._nodes.unlink(node)
             self._nodes.tidy(node)
+
+
+@contextlib.asynccontextmanager
+async def _named(node: Node) -> AsyncIterator[None]:
+    """Hold the names of all open files at and below a node, whose paths change inside."""
+    async with contextlib.AsyncExitStack() as stack:
+        for one in _below(node):
+            if one.file is not None:
+                await stack.enter_async_context(one.file.named())
+        yield
+
+
+def _below(node: Node) -> list[Node]:
+    found = [node]
+    for one in found:
+        found += one.children.values()
+    return found
 
 
 def _error(number: int, what: str) -> OSError:

@@ -234,3 +234,38 @@ async def test_a_write_whose_source_fails_raises_that(store: Store) -> None:
         raise OSError(errno.ENODATA, "no more")
 
     assert await number_of(store.write("file", failing())) == errno.ENODATA
+
+
+async def test_a_file_is_read_as_long_as_it_is_the_one_that_was_meant(store: Store) -> None:
+    await put(store, "file", b"first")
+    first = await store.stat("file")
+    assert await store.read("file", 1, 3, of=first) == b"irs"
+    await put(store, "new", b"second")
+    await store.rename("new", "file", replace=True)
+    assert await number_of(store.read("file", 0, 5, of=first)) == errno.ESTALE
+    second = await store.stat("file")
+    assert await store.read("file", 0, 10, of=second) == b"second"
+    await store.remove("file")
+    assert await number_of(store.read("file", 0, 5, of=second)) == errno.ESTALE
+
+
+async def test_a_mode_is_had_from_the_beginning_whatever_the_umask(store: Store) -> None:
+    await store.write("file", pieces(b"data"), mode=0o666)
+    assert (await store.stat("file")).mode == 0o666
+
+
+async def test_a_directory_that_is_not_there_is_made_only_where_it_may(store: Store) -> None:
+    assert await number_of(store.write("d/file", pieces(b""), parents=False)) == errno.ENOENT
+    await store.write("d/file", pieces(b""))
+    await store.write("d/other", pieces(b""), parents=False)
+
+
+async def test_a_label_changes_nothing_but_itself(store: Store) -> None:
+    await put(store, "d/file", DATA)
+    before = await store.stat("d/file")
+    await store.set_label("d/file", (1 << 62) - 3)
+    after = await store.stat("d/file")
+    assert after.label in (0, (1 << 62) - 3)
+    assert (after.identity, after.modified_ns) == (before.identity, before.modified_ns)
+    assert await store.list("d") == [after]
+    assert await store.read("d/file", 0, len(DATA)) == DATA

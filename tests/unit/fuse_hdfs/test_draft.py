@@ -25,12 +25,18 @@ class FullStore(DirectoryStore):
     left = 1_000_000
 
     async def write(
-        self, path: str, content: AsyncIterable[bytes], *, place: str | None = None
+        self,
+        path: str,
+        content: AsyncIterable[bytes],
+        *,
+        mode: int = 0o644,
+        parents: bool = True,
+        place: str | None = None,
     ) -> None:
         FullStore.left -= 1
         if FullStore.left < 0:
             raise OSError(28, "No space left on device", path)
-        await super().write(path, content, place=place)
+        await super().write(path, content, mode=mode, parents=parents, place=place)
 
 
 class Opened:
