@@ -32,7 +32,9 @@ class _Stripe:
 
     def __init__(self, store: Store, path: str, place: str | None, queue: int) -> None:
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(queue)
-        self._task = asyncio.create_task(store.write(path, self._units(), place=place))
+        self._task = asyncio.create_task(
+            store.write(path, self._units(), parents=False, place=place)
+        )
 
     async def put(self, unit: bytes | None) -> None:
         """Queue a unit, or None for the end. Raises what the writer raised."""
@@ -106,6 +108,9 @@ class SegmentWriter:
     async def _begin(self, number: int) -> _Stripe:
         if self._places is None:
             self._places = list(await self._store.places())
+            # Made before its stripes, which do not make it: a store that hears of one only after
+            # `abandon` would bring the directory back.
+            await self._store.make_directories(segment_directory(self.id))
             random.shuffle(self._places)
         place = self._places[number % len(self._places)] if self._places else None
         path = stripe_path(self.id, number)

@@ -104,6 +104,10 @@ class DirectoryStore:
         """See `Store.make_directory`."""
         await self._within(_make_directory, self._path(path), mode)
 
+    async def make_directories(self, path: str) -> None:
+        """See `Store.make_directories`."""
+        await self._within(_make_directories, self._path(path))
+
     async def remove(self, path: str) -> None:
         """See `Store.remove`."""
         await self._within(os.unlink, self._path(path))
@@ -253,6 +257,10 @@ def _rename(old: Path, new: Path, replace: bool) -> None:
         raise OSError(number, os.strerror(number), str(old), None, str(new))
     for directory in {old.parent, new.parent}:
         sync_directory(directory)
+
+
+def _make_directories(path: Path) -> None:
+    path.mkdir(parents=True, exist_ok=True)
 
 
 def _make_directory(path: Path, mode: int) -> None:

@@ -127,6 +127,10 @@ class Store(Protocol):
         """Make a directory; EEXIST, ENOENT as mkdir(2)."""
         ...
 
+    async def make_directories(self, path: str) -> None:
+        """Make a directory and those above it, where they are not there."""
+        ...
+
     async def remove(self, path: str) -> None:
         """Remove a file."""
         ...

@@ -260,6 +260,10 @@ class WebHdfsStore:
         await self._small("PUT", path, "MKDIRS", permission=f"{mode:o}")
         await self.set_mode(path, mode)  # HDFS applies its own umask
 
+    async def make_directories(self, path: str) -> None:
+        """See `Store.make_directories`."""
+        await self._small("PUT", path, "MKDIRS")
+
     async def remove(self, path: str) -> None:
         """See `Store.remove`."""
         if (await self.stat(path)).directory:

@@ -258,6 +258,9 @@ async def test_a_directory_that_is_not_there_is_made_only_where_it_may(store: St
     assert await number_of(store.write("d/file", pieces(b""), parents=False)) == errno.ENOENT
     await store.write("d/file", pieces(b""))
     await store.write("d/other", pieces(b""), parents=False)
+    await store.make_directories("e/f")
+    await store.make_directories("e/f")
+    await store.write("e/f/file", pieces(b""), parents=False)
 
 
 async def test_a_label_changes_nothing_but_itself(store: Store) -> None:
