@@ -152,15 +152,28 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
+class StripeRule:
+    """How some new files are laid out; what is left out is as for all others."""
+
+    match: str = "*"
+    """Pattern: `*.log` of names, `runs/**/*.pt` of paths, `logs/` of all that is below."""
+    stripe_unit: Annotated[Bytes, Range(4 << 10, 64 << 20)] | None = None
+    stripe_count: Annotated[int, Range(1, 256)] | None = None
+    small: Annotated[Bytes, Range(0, 64 << 20)] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Hdfs:
     """Mounts whose files are striped (`bootseer hdfs mount`)."""
 
     stripe_unit: Annotated[Bytes, Range(4 << 10, 64 << 20)] = Bytes(4 << 20)
     """Bytes that lie together in one stripe; a power of two."""
     stripe_count: Annotated[int, Range(1, 256)] = 8
-    """Stripes of a new file."""
+    """Stripes of a new file; with 1 it is a plain file."""
     small: Annotated[Bytes, Range(0, 64 << 20)] = Bytes(4 << 20)
     """Largest file that stays one plain file."""
+    rules: tuple[StripeRule, ...] = ()
+    """Other layouts for some files; the first whose pattern matches is it."""
     cache: Annotated[Bytes, Range(16 << 20, 1 << 50)] = Bytes(256 << 20)
     """Memory for what was read and read ahead, of all files together."""
     ahead: Bytes = Bytes(64 << 20)

@@ -1,8 +1,9 @@
 """YAML into frozen dataclasses: every key known, every value of its type, every error with a line.
 
 The dataclass is the schema. A field's type says what is allowed: str, int, float, bool, Path,
-`Bytes`, `Loopback`, `tuple[str, ...]`, `Literal[...]`, or another dataclass for a section; a number
-may be `Annotated` with a `Range`. What a file leaves out has the field's default.
+`Bytes`, `Loopback`, `Literal[...]`, `tuple[..., ...]` of one of these, or another dataclass for a
+section; a number may be `Annotated` with a `Range`. `... | None` may be left empty. What a file
+leaves out has the field's default.
 """
 
 import dataclasses
@@ -10,6 +11,7 @@ import difflib
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import UnionType
 from typing import (
     Annotated,
     Any,
@@ -17,6 +19,7 @@ from typing import (
     Literal,
     NewType,
     TypeVar,
+    Union,
     get_args,
     get_origin,
     get_type_hints,
@@ -111,8 +114,10 @@ class _Reader:
             return self._bounded(self.value(wanted, node, path), bounds, node, path)
         if get_origin(wanted) is Literal:
             return self._choice(get_args(wanted), node, path)
+        if get_origin(wanted) in {Union, UnionType}:
+            return None if _is_null(node) else self.value(get_args(wanted)[0], node, path)
         if get_origin(wanted) is tuple:
-            return self._list(node, path)
+            return self._list(get_args(wanted)[0], node, path)
         return self._scalar(wanted, node, path)
 
     def _scalar(self, wanted: Any, node: yaml.Node, path: str) -> Any:
@@ -142,11 +147,12 @@ class _Reader:
             raise self._error(node, f"{path}: expected {names}, found {value!r}", hint=hint)
         return str(value)
 
-    def _list(self, node: yaml.Node, path: str) -> tuple[str, ...]:
+    def _list(self, wanted: Any, node: yaml.Node, path: str) -> tuple[Any, ...]:
         if not isinstance(node, yaml.SequenceNode):
-            raise self._error(node, f"{path}: expected a list of texts")
+            what = "texts" if wanted is str else "keys and values"
+            raise self._error(node, f"{path}: expected a list of {what}")
         items = enumerate(node.value)
-        return tuple(self._scalar(str, item, f"{path}[{number}]") for number, item in items)
+        return tuple(self.value(wanted, item, f"{path}[{number}]") for number, item in items)
 
     def _bounded(self, value: Any, bounds: list[Any], node: yaml.Node, path: str) -> Any:
         for bound in bounds:

@@ -18,6 +18,7 @@ from bootseer.config import Hdfs
 from bootseer.errors import HostError, UsageError
 from bootseer.hadoop.client import read_client
 from bootseer.service_manager import notify
+from fuse_hdfs.files.rules import Rule
 from fuse_hdfs.files.volume import Settings
 from fuse_hdfs.files.writing import Striping
 from fuse_hdfs.mount.serve import MountSettings, serve
@@ -145,7 +146,11 @@ def mount_settings(hdfs: Hdfs) -> MountSettings:
 
 def volume_settings(hdfs: Hdfs) -> Settings:
     """Return how files are written and read. UsageError if it makes no sense."""
-    if hdfs.stripe_unit & (hdfs.stripe_unit - 1):
-        raise UsageError(f"hdfs.stripe_unit: {hdfs.stripe_unit} is no power of two")
+    for unit in (hdfs.stripe_unit, *(rule.stripe_unit for rule in hdfs.rules)):
+        if unit is not None and unit & (unit - 1):
+            raise UsageError(f"hdfs: a stripe_unit of {unit} is no power of two")
     striping = Striping(hdfs.stripe_unit, hdfs.stripe_count)
-    return Settings(striping, hdfs.small, hdfs.cache, hdfs.ahead)
+    rules = tuple(
+        Rule(rule.match, rule.stripe_unit, rule.stripe_count, rule.small) for rule in hdfs.rules
+    )
+    return Settings(striping, hdfs.small, hdfs.cache, hdfs.ahead, rules)

@@ -23,6 +23,7 @@ from typing import Final, TypeVar
 
 from fuse_hdfs import limits
 from fuse_hdfs.files.reading import StripedReader, reader_of
+from fuse_hdfs.files.runs import runs
 from fuse_hdfs.files.spool import Spool
 from fuse_hdfs.files.volume import Version, Volume
 from fuse_hdfs.files.writing import SegmentWriter
@@ -56,8 +57,8 @@ class Draft:
         self._directory = spool_directory
         self._version = version
         self._path = path
-        unit = volume.settings.striping.unit
-        self._base = version.manifest or Manifest(unit, 0)
+        self._layout = volume.settings.layout(path())
+        self._base = version.manifest or Manifest(self._layout.striping.unit, 0)
         self._small: bytearray | None = None
         self._stream: _Stream | None = None
         self._spool: Spool | None = None
@@ -74,7 +75,7 @@ class Draft:
         """Take over what the file has, or nothing of it; `content` is that, where it is known."""
         if truncate:
             self.size, self._small = 0, bytearray()
-            self._base = Manifest(self._volume.settings.striping.unit, 0)
+            self._base = Manifest(self._layout.striping.unit, 0)
         elif content is not None:
             self._small = bytearray(content)
         elif self._version.manifest is None:
@@ -84,7 +85,7 @@ class Draft:
         """Write at any place. OSError: ENOSPC, EDQUOT, EIO, ETIMEDOUT, EFBIG ..."""
         end = offset + len(data)
         self._check(end)
-        if self._small is not None and end <= self._volume.settings.small:
+        if self._small is not None and end <= self._layout.small:
             self._small.extend(bytes(max(0, end - len(self._small))))
             self._small[offset:end] = data
         else:
@@ -118,7 +119,7 @@ class Draft:
     async def resize(self, size: int) -> None:
         """Cut the file, or let it grow by zeros. OSError as `write`."""
         self._check(size)
-        if self._small is not None and size <= self._volume.settings.small:
+        if self._small is not None and size <= self._layout.small:
             del self._small[size:]
             self._small.extend(bytes(size - len(self._small)))
             self.size = size
@@ -143,13 +144,13 @@ class Draft:
         """
         self._check()
         if self._small is not None:
-            if self._volume.is_plain(self._small):
+            if self._volume.is_plain(self._path(), self._small):
                 return bytes(self._small)
             await self._leave_small()
         await self._end_stream()
         numbers = self._to_write()
         if numbers:
-            writer = self._volume.writer(self._unit)
+            writer = self._writer()
             await self._guarded(self._write_units(writer, numbers), writer)
             self._add(await self._guarded(writer.finish(), writer), numbers)
             self._drop_spool()
@@ -175,10 +176,10 @@ class Draft:
     async def _take_over_plain(self) -> None:
         """Hold a small file in memory; stripe a large one that another tool wrote."""
         reader = reader_of(self._volume, self._version, self._path)
-        if self.size <= self._volume.settings.small:
+        if self.size <= self._layout.small:
             self._small = bytearray(await reader.read(0, self.size))
             return
-        writer = self._volume.writer()
+        writer = self._writer()
         self._stream = _Stream(writer, 0, b"")
         for piece in pieces(0, self.size, self._unit):
             start = piece.unit * self._unit
@@ -187,7 +188,7 @@ class Draft:
     async def _leave_small(self) -> None:
         content, self._small = self._small, None
         if content:
-            self._stream = _Stream(self._volume.writer(self._unit), 0, b"")
+            self._stream = _Stream(self._writer(), 0, b"")
             await self._feed(bytes(content))
 
     async def _streams_to(self, offset: int) -> bool:
@@ -199,7 +200,7 @@ class Draft:
         if self._spool is not None or (start and offset != self.size):
             return False
         tail = (await self._base_unit(number))[:start] if start else b""
-        self._stream = _Stream(self._volume.writer(self._unit), number, tail)
+        self._stream = _Stream(self._writer(), number, tail)
         return True
 
     def _front(self, stream: _Stream) -> int:
@@ -275,6 +276,9 @@ class Draft:
             self._spool.close()
             self._spool = None
 
+    def _writer(self) -> SegmentWriter:
+        return self._volume.writer(self._path(), self._unit)
+
     async def _base_unit(self, number: int) -> bytes:
         return await StripedReader(self._volume, self._base).unit(number)
 
@@ -283,6 +287,12 @@ class Draft:
     def _to_write(self) -> list[int]:
         """Return the units that a last segment has to hold, in order."""
         spooled = self._spool.numbers if self._spool is not None else set()
+        if self._layout.striping.stripes == 1:
+            # One stripe is a plain file, as long as all of it was written in one go.
+            found = runs(resized(self._base, self.size))
+            if spooled or isinstance(found, str) or len(found) > 1:
+                return list(range(units_of(self.size, self._unit)))
+            return []
         extents = len(self._base.extents) + 2 * len(spooled)
         if len(self._base.segments) < COMPACT and extents < limits.EXTENTS:
             return sorted(spooled)

@@ -12,7 +12,7 @@ import logging
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from cachetools import LRUCache
@@ -25,6 +25,8 @@ from fuse_hdfs.files.copies import Copies
 from fuse_hdfs.files.held import Held, Holdings
 from fuse_hdfs.files.labels import Kind, kind_in, label_of
 from fuse_hdfs.files.names import HIDDEN, UNFINISHED, segment_directory, stripe_path
+from fuse_hdfs.files.rules import Layout, Rule, layout_of
+from fuse_hdfs.files.runs import Stripe, runs
 from fuse_hdfs.files.units import Key, UnitCache
 from fuse_hdfs.files.writing import SegmentWriter, Striping
 from fuse_hdfs.stores.store import Status, Store
@@ -86,6 +88,12 @@ class Settings:
     """Bytes of units that are in memory, for all files together."""
     ahead: int = 64 << 20
     """Most bytes ahead of one sequential reader."""
+    rules: tuple[Rule, ...] = ()
+    """Other layouts, for some files."""
+
+    def layout(self, path: str) -> Layout:
+        """Return how a file is laid out when it is written."""
+        return layout_of(path, self.rules, Layout(self.striping, self.small))
 
 
 class Volume:
@@ -186,16 +194,17 @@ class Volume:
         visible(path)
         await self.store.make_directory(path, mode)
 
-    def is_plain(self, content: bytes | bytearray) -> bool:
+    def is_plain(self, path: str, content: bytes | bytearray) -> bool:
         """Say whether a file of these contents may be kept plain: it looks like no manifest."""
-        return len(content) <= self.settings.small and content[:8] != MAGIC
+        return len(content) <= self.settings.layout(path).small and content[:8] != MAGIC
 
-    def writer(self, unit: int | None = None) -> SegmentWriter:
-        """Return a writer of a new segment, in units of `unit` bytes or those of the settings."""
-        striping = self.settings.striping
-        if unit is not None:
-            striping = Striping(unit, striping.stripes, striping.queue)
-        return SegmentWriter(self.store, striping)
+    def writer(self, path: str, unit: int | None = None) -> SegmentWriter:
+        """Return a writer of a new segment of a file, in units of `unit` bytes or as its layout is.
+
+        `path`: what the file's layout is found by.
+        """
+        striping = self.settings.layout(path).striping
+        return SegmentWriter(self.store, replace(striping, unit=unit or striping.unit))
 
     async def remove(self, path: str) -> None:
         """Remove a file's name. Its segments stay, for those who read it: see `discard`."""
@@ -303,23 +312,15 @@ class Volume:
 
     async def _put(self, path: str, content: bytes | Manifest, beside: "_Beside") -> Version:
         """Write a file elsewhere, with all that belongs to it, and move it to its place."""
+        if isinstance(content, Manifest) and (stripe := await self._alone(path, content)):
+            return await self._put_stripe(path, stripe, beside)
         unfinished = f"{UNFINISHED}/{secrets.token_hex(16)}"
         manifest = content if isinstance(content, Manifest) else None
         data = encode(content) if isinstance(content, Manifest) else content
         label = label_of(Kind(None if manifest is None else manifest.size), len(data))
         try:
             await self.store.write(unfinished, _pieces(data), mode=beside.mode)
-            made = await self.store.stat(unfinished)
-            for name, value in beside.xattrs.items():
-                await self.store.set_xattr(unfinished, name, value)
-            if label:
-                await self.store.set_label(unfinished, label)
-            if beside.owner is not None and beside.owner != (made.uid, made.gid):
-                with contextlib.suppress(PermissionError):  # then it is ours, as its writer's
-                    await self.store.set_owner(unfinished, *beside.owner)
-            if beside.modified_ns is not None:
-                await self.store.set_modified(unfinished, beside.modified_ns)
-            await self.store.rename(unfinished, path, replace=True)
+            await self._move(unfinished, path, beside, label)
         except BaseException:
             await _try_to(self.store.remove(unfinished))
             raise
@@ -327,6 +328,41 @@ class Volume:
         if manifest is not None:
             return Version(Entry(status, manifest.size, striped=True), manifest)
         return Version(Entry(status, len(data)), None, self._holdings.hold(data))
+
+    async def _put_stripe(self, path: str, stripe: Stripe, beside: "_Beside") -> Version:
+        """Let a stripe be the file."""
+        await self._move(stripe.path, path, beside, label_of(Kind(None), stripe.length))
+        await self.store.remove_tree(stripe.path.rpartition("/")[0])
+        return await self.load(path)
+
+    async def _move(self, hidden: str, path: str, beside: "_Beside", label: int) -> None:
+        """Move a whole file of the store to its place, with all that is kept beside its contents.
+
+        If that fails it stays where it is.
+        """
+        made = await self.store.stat(hidden)
+        if made.mode != beside.mode:
+            await self.store.set_mode(hidden, beside.mode)
+        for name, value in beside.xattrs.items():
+            await self.store.set_xattr(hidden, name, value)
+        if label:
+            await self.store.set_label(hidden, label)
+        if beside.owner is not None and beside.owner != (made.uid, made.gid):
+            with contextlib.suppress(PermissionError):  # then it is ours, as its writer's
+                await self.store.set_owner(hidden, *beside.owner)
+        if beside.modified_ns is not None:
+            await self.store.set_modified(hidden, beside.modified_ns)
+        await self.store.rename(hidden, path, replace=True)
+
+    async def _alone(self, path: str, manifest: Manifest) -> Stripe | None:
+        """Return the stripe that is all of a file whose layout has one stripe: a plain file."""
+        if self.settings.layout(path).striping.stripes > 1:
+            return None
+        found = runs(manifest)
+        if isinstance(found, str) or len(found) > 1:
+            return None
+        looks_striped = await self.store.read(found[0].path, 0, len(MAGIC)) == MAGIC
+        return None if looks_striped else found[0]
 
     async def _may_be_there(self, path: str) -> bool:
         """Say whether something may be at a path; False only if the store says that nothing is."""

@@ -84,7 +84,8 @@ class StoredTarget:
         self._path = path
         self._like = like
         self._place = unfinished.place_of_upload(path, like.identity)
-        self._manifest = Manifest(volume.settings.striping.unit, 0)
+        self._layout = volume.settings.layout(path)
+        self._manifest = Manifest(self._layout.striping.unit, 0)
         self._writer: SegmentWriter | None = None
         self._small = bytearray()
         self._tail = bytearray()
@@ -95,7 +96,7 @@ class StoredTarget:
 
     @property
     def _is_small(self) -> bool:
-        return self._like.size <= self._volume.settings.small
+        return self._like.size <= self._layout.small
 
     async def begin(self) -> int:
         """See `Target.begin`."""
@@ -115,14 +116,14 @@ class StoredTarget:
         while len(self._tail) >= unit:
             await self._add_unit(bytes(self._tail[:unit]))
             del self._tail[:unit]
-            if self._in_segment >= self._segment:
+            if self._in_segment >= self._segment and self._layout.striping.stripes > 1:
                 await self._end_segment()
                 await unfinished.save(self._volume.store, self._place, self._manifest)
 
     async def finish(self) -> None:
         """See `Target.finish`."""
         content: bytes | Manifest = bytes(self._small)
-        if not self._is_small or not self._volume.is_plain(self._small):
+        if not self._is_small or not self._volume.is_plain(self._path, self._small):
             self._tail += self._small
             if self._tail:
                 await self._add_unit(bytes(self._tail))
@@ -150,7 +151,7 @@ class StoredTarget:
 
     def _begun(self) -> SegmentWriter:
         if self._writer is None:
-            self._writer = self._volume.writer(self._manifest.unit)
+            self._writer = self._volume.writer(self._path, self._manifest.unit)
         return self._writer
 
     async def _end_segment(self) -> None:

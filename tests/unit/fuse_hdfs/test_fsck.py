@@ -31,7 +31,7 @@ async def volume(tmp_path: Path) -> Volume:
         opened, _ = await tree.create(directory, name, 0o600, owner, os.O_RDWR)
         await tree.write(opened.handle, 0, content)
         await tree.release(opened.handle)
-    writer = volume.writer()
+    writer = volume.writer("file")
     await writer.add(DATA[:4096])
     await writer.finish()
     (tmp_path / "v/.bootseer/new/unfinished").write_bytes(b"half")

@@ -14,7 +14,8 @@ import fuse_hdfs
 from benchmarks.lab.hdfs import Hdfs
 from bootseer.cli.main import run
 from fuse_hdfs.files.names import segment_directory
-from fuse_hdfs.files.sealing import CannotSealError, runs, seal
+from fuse_hdfs.files.runs import runs
+from fuse_hdfs.files.sealing import CannotSealError, seal
 from fuse_hdfs.files.volume import Settings, Volume
 from fuse_hdfs.files.writing import Striping
 from fuse_hdfs.stores.places import open_store
@@ -92,13 +93,10 @@ async def test_a_file_of_no_more_units_than_stripes_is_sealed_where_it_lies(
     assert (version.size, version.manifest is None) == (2 * len(DATA), False)
 
 
-async def test_one_stripe_and_what_was_appended_to_it_are_sealed(
-    volume: tuple[str, Volume],
-) -> None:
+async def test_a_unit_and_what_was_appended_to_it_are_sealed(volume: tuple[str, Volume]) -> None:
     address, opened = volume
-    one = Settings(Striping(UNIT, 1), small=1000)
-    await in_thread(write, address, "file", DATA[: 2 * UNIT], one)
-    await in_thread(write, address, "file", DATA[2 * UNIT :], one, "r+b")
+    await in_thread(write, address, "file", DATA[:UNIT])
+    await in_thread(write, address, "file", DATA[UNIT:], FOUR, "r+b")
     assert await seal(opened, "file")
     assert await opened.store.read("file", 0, len(DATA) + 1) == DATA
 
@@ -151,8 +149,8 @@ def test_a_directory_cannot_join_files_and_says_what_can_be_done(
     write(store, "file", DATA)
     assert run(["hdfs", "seal", f"{store}//file", "--json"]) == 1
     assert json.loads(capsys.readouterr().err)["hint"] == "bootseer hdfs export copies it"
-    write(store, "one", DATA, Settings(Striping(UNIT, 1), small=1000))
+    write(store, "one", DATA[:UNIT])
     assert run(["hdfs", "seal", f"{store}/one"]) == 0
-    assert (tmp_path / "one").read_bytes() == DATA
+    assert (tmp_path / "one").read_bytes() == DATA[:UNIT]
     assert run(["hdfs", "seal", f"{store}/one"]) == 0
     assert capsys.readouterr().out == "one: sealed\none: is a plain file\n"

@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,8 @@ LENGTHS = st.sampled_from([1, 100, UNIT, 3 * UNIT, 10_000, 5 * UNIT])
 class Files(RuleBasedStateMachine):
     """Names and handles of a tree, and what each must hold."""
 
+    settings = SETTINGS
+
     def __init__(self) -> None:
         super().__init__()
         self.directory = Path(tempfile.mkdtemp())
@@ -44,7 +47,7 @@ class Files(RuleBasedStateMachine):
 
     def mount(self) -> None:
         store = DirectoryStore(self.directory / "store")
-        self.volume = Volume(store, SETTINGS)
+        self.volume = Volume(store, self.settings)
         self.tree = Tree(self.volume, self.directory / "spool")
 
     def do(self, work):
@@ -211,9 +214,26 @@ class Files(RuleBasedStateMachine):
         assert not list(store.glob("new/*"))
 
 
-Files.TestCase.settings = settings(
-    max_examples=int(os.environ.get("BOOTSEER_MODEL_EXAMPLES", "40")),
-    stateful_step_count=40,
-    deadline=None,
+class PlainFiles(Files):
+    """The same where new files have one stripe, which is a plain file."""
+
+    settings = replace(SETTINGS, striping=Striping(UNIT, 1, 1))
+
+    @invariant()
+    def all_are_plain(self):
+        for name in self.files:
+            version = self.do(self.volume.load(name))
+            if version.manifest is not None:  # or it would be taken for a manifest
+                content = (self.directory / "store" / name).read_bytes()
+                first = version.manifest.segments[0]
+                assert content.startswith(MAGIC)
+                assert first.stripes == 1
+
+
+EXAMPLES = int(os.environ.get("BOOTSEER_MODEL_EXAMPLES", "40"))
+Files.TestCase.settings = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None)
+PlainFiles.TestCase.settings = settings(
+    max_examples=EXAMPLES // 2, stateful_step_count=40, deadline=None
 )
 test_random_calls_do_what_they_do_to_ordinary_files = Files.TestCase
+test_random_calls_do_the_same_where_files_are_plain = PlainFiles.TestCase
