@@ -4,6 +4,7 @@ A package is looked for by what it brings (a program, a file), not by dpkg's wor
 installed another way counts as well.
 """
 
+import ctypes.util
 import importlib.util
 import os
 import shutil
@@ -47,6 +48,10 @@ def _module(name: str) -> Callable[[], bool]:
     return lambda: importlib.util.find_spec(name) is not None
 
 
+def _gss() -> bool:
+    return ctypes.util.find_library("gssapi_krb5") is not None
+
+
 _VENV = frozenset({"venv"})
 _RUNS = frozenset({"test", "demo", "bench"})
 _NODE = _RUNS | {"node"}
@@ -76,6 +81,11 @@ PACKAGES: Final = (
     Package("chromium", _program("chromium"), _TEST),
     Package("default-jre-headless", _program("java"), _TEST),
     Package("maven", _program("mvn"), _TEST),
+    Package("krb5-kdc", _program("krb5kdc"), _TEST),
+    Package("krb5-admin-server", _program("kadmin.local"), _TEST),
+    Package("krb5-user", _program("kinit"), _TEST),
+    Package("libgssapi-krb5-2", _gss, _TEST),
+    Package("faketime", _program("faketime"), _TEST),
     Package("systemd", _program("systemd-analyze"), _TEST),
     Package("shellcheck", _program("shellcheck"), _TEST),
     Package("debootstrap", _program("debootstrap"), _IMAGES),

@@ -41,7 +41,11 @@ async def open_webhdfs(
         read_bufsize=PIECE,
         trust_env=False,
     ) as session:
-        yield WebHdfsBlobs(Calls(session, address, patience))
+        calls = Calls(session, address, patience)
+        try:
+            yield WebHdfsBlobs(calls)
+        finally:
+            await calls.close()
 
 
 class WebHdfsBlobs:

@@ -12,6 +12,7 @@ from bootseer.errors import CorruptError
 
 _LONGEST_TEXT: Final = 300
 _LARGEST: Final = 1 << 63
+_TOKEN: Final = re.compile("[A-Za-z0-9_-]{1,4096}")
 _OCTAL: Final = re.compile("[0-7]{1,4}")
 
 
@@ -124,6 +125,27 @@ def parse_boolean(data: bytes) -> bool:
     if not isinstance(found, bool):
         raise _wrong("boolean is none")
     return found
+
+
+def parse_token(data: bytes) -> str:
+    """Return the token in the answer to GETDELEGATIONTOKEN."""
+    text = _member(_member(_document(data), "Token"), "urlString")
+    if not isinstance(text, str) or _TOKEN.fullmatch(text) is None:
+        raise _wrong("urlString is no token")
+    return text
+
+
+def parse_number(data: bytes) -> int:
+    """Return the answer to RENEWDELEGATIONTOKEN: milliseconds since 1970."""
+    return _number(_document(data), "long")
+
+
+def parse_home(data: bytes) -> str:
+    """Return whose home directory the answer to GETHOMEDIRECTORY is."""
+    name = _name(_document(data), "Path").rpartition("/")[2]
+    if not name:
+        raise _wrong("Path is nobody's")
+    return name
 
 
 def parse_room(data: bytes) -> Room:

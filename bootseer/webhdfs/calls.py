@@ -9,19 +9,23 @@ a wrong number costs a detour, never a wrong answer.
 """
 
 import asyncio
+import base64
 import contextlib
+import copy
 import itertools
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
 import aiohttp
 from yarl import URL
 
-from bootseer.errors import CorruptError, NotFoundError, RemoteError
+from bootseer.errors import BootseerError, CorruptError, NotFoundError, RemoteError
+from bootseer.webhdfs import gss
 from bootseer.webhdfs.address import HdfsAddress
 from bootseer.webhdfs.answers import Fault, parse_fault
+from bootseer.webhdfs.tokens import Tokens
 
 T = TypeVar("T")
 
@@ -34,6 +38,12 @@ _OUTAGE: Final = frozenset({_STANDBY, "SafeModeException", "RetriableException"}
 _ABSENT: Final = frozenset({"FileNotFoundException", "ParentNotDirectoryException"})
 _REFUSED: Final = frozenset({"AccessControlException", "SecurityException"})
 _QUOTA: Final = "QuotaExceededException"
+_KERBEROS_HINT: Final = (
+    "it wants Kerberos: core-site.xml in HADOOP_CONF_DIR has to say so "
+    "(hadoop.security.authentication), and the NameNode's name has to be its real one"
+)
+_REDIRECT: Final = 307
+_SMALL: Final = 64 << 10
 _BELOW_A_FILE: Final = "(is not a directory)"
 _PAST_END: Final = "out of the range"
 
@@ -93,12 +103,19 @@ class Calls:
         self._address = address
         self._active = 0
         self._errors = errors or error_of
+        self._tokens = Tokens(self._negotiated) if address.secure else None
         self.patience = patience
+
+    def raising(self, errors: Errors) -> "Calls":
+        """Return the same, as the same, but for what is raised for an answer that is an error."""
+        other = copy.copy(self)
+        other._errors = errors
+        return other
 
     @property
     def user(self) -> str:
-        """Who we are there."""
-        return self._address.user
+        """Who we are there; of a secured cluster, known after the first call."""
+        return self._address.user if self._tokens is None else self._tokens.user
 
     def url(self, path: str, op: str, **query: str) -> URL:
         """Return the address of an operation on a path below the root (empty: the root).
@@ -135,42 +152,79 @@ class Calls:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request; inside the context its answer can be read, by the caller's deadline.
 
-        `url` without a host is asked of the active NameNode, in our name.
+        `url` without a host is asked of the active NameNode, in our name. `redirect`: go on to the
+        DataNode that it names.
 
         Raises:
             NotFoundError: there is no such file.
             ExistsError: there is something of that name already.
             CorruptError: the file ends before what was asked for.
             RemoteError: the cluster refuses, fails or does not answer.
+            TicketError: the cluster wants Kerberos, and there is no ticket.
         """
+        if url.absolute:
+            async with self._sent(method, url, None, data) as response:
+                yield response
+            return
+        asked = self._active
+        whole, headers = await self._asked_of(asked, url)
+        async with self._sent(method, whole, asked, data, headers) as response:
+            if not (redirect and response.status == _REDIRECT):
+                yield response
+                return
+            place = redirected(response, url.path)
+        async with self._sent(method, place, None, data) as response:
+            yield response
+
+    async def close(self) -> None:
+        """Leave nothing of ours in the cluster, if it answers."""
+        if self._tokens is not None:
+            with contextlib.suppress(BootseerError, TimeoutError):
+                async with asyncio.timeout(self.patience.connect):
+                    await self._tokens.cancel()
+
+    @contextlib.asynccontextmanager
+    async def _sent(
+        self,
+        method: str,
+        url: URL,
+        asked: int | None,
+        data: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send one request. `asked`: the number of the NameNode that it is for."""
         what = f"{url.query.get('op')} {url.path.removeprefix('/webhdfs/v1') or '/'}"
         patience = self.patience
         limits = aiohttp.ClientTimeout(
             total=None, sock_connect=patience.connect, sock_read=patience.stall
         )
-        asked = None if url.absolute else self._active
-        whole = url if asked is None else self._asked_of(asked, url)
         try:
             async with self._session.request(
-                method, whole, data=data, allow_redirects=redirect, timeout=limits
+                method, url, data=data, headers=headers, allow_redirects=False, timeout=limits
             ) as response:
-                if response.status >= 400:
+                if response.status >= 300 and response.status != _REDIRECT:
                     fault = parse_fault(await _at_most(response, 64 << 10))
-                    if fault.exception == _STANDBY:
-                        self._leave(asked)
+                    self._take_note(fault, url, asked)
                     if fault.exception in _OUTAGE:
-                        raise OutageError(f"{what}: {whole.authority}: {fault.message}")
-                    raise self._errors(f"{what} at {whole.host}", response.status, fault)
+                        raise OutageError(f"{what}: {url.authority}: {fault.message}")
+                    raise self._errors(f"{what} at {url.host}", response.status, fault)
                 asked = None  # it is active; what breaks from now on is no reason to leave it
                 yield response
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             late = isinstance(error, TimeoutError)
             why = "did not answer in time" if late else type(error).__name__
-            message = f"{what}: {whole.authority}: {why}"
+            message = f"{what}: {url.authority}: {why}"
             if asked is None:
                 raise RemoteError(message, temporary=True) from error
             self._leave(asked)
             raise OutageError(message) from error
+
+    def _take_note(self, fault: Fault, url: URL, asked: int | None) -> None:
+        """Draw from an error what is to be different when it is tried again."""
+        if fault.exception == _STANDBY:
+            self._leave(asked)
+        if is_token_refused(fault) and self._tokens is not None:
+            self._tokens.refuse(url.query.get("delegation", ""))
 
     async def again(self, work: Callable[[], Awaitable[T]]) -> T:
         """Return what `work` gives, which may fail for a while and is tried again then.
@@ -210,11 +264,41 @@ class Calls:
                 reasons.append(error.message)
         raise OutageError("; ".join(dict.fromkeys(reasons)))
 
-    def _asked_of(self, number: int, url: URL) -> URL:
-        """Return the address of an operation at a NameNode."""
+    async def _asked_of(self, number: int, url: URL) -> tuple[URL, Mapping[str, str]]:
+        """Return address and headers of an operation at a NameNode, in our name."""
+        whole = self._at(number, url)
+        if self._tokens is None:
+            return whole.update_query({"user.name": self._address.user}), {}
+        if "op" in url.query:
+            return whole.update_query(delegation=await self._tokens.current()), {}
+        try:
+            return whole, await self._proof(number)  # other servlets know no tokens
+        except gss.TicketError:
+            return whole, {}  # and most want no proof
+
+    async def _negotiated(self, method: str, op: str, query: dict[str, str]) -> bytes:
+        """Do an operation as whom Kerberos says, at whichever NameNode is active."""
+
+        async def work() -> bytes:
+            asked = self._active
+            url = self._at(asked, self.url("", op, **query))
+            async with (
+                asyncio.timeout(self.patience.call),
+                self._sent(method, url, asked, None, await self._proof(asked)) as response,
+            ):
+                return await _at_most(response, _SMALL)
+
+        return await self.in_turn(work)
+
+    async def _proof(self, number: int) -> dict[str, str]:
+        """Return the headers that prove to a NameNode who we are. TicketError if nothing does."""
+        host = self._address.name_nodes[number].host
+        token = await asyncio.to_thread(gss.negotiate, host)
+        return {"Authorization": f"Negotiate {base64.b64encode(token).decode()}"}
+
+    def _at(self, number: int, url: URL) -> URL:
         node = self._address.name_nodes[number]
-        whole = URL.build(scheme="http", host=node.host, port=node.port).join(url)
-        return whole.update_query({"user.name": self._address.user})
+        return URL.build(scheme="http", host=node.host, port=node.port).join(url)
 
     def _leave(self, asked: int | None) -> None:
         """Ask the NameNode after this one from now on. None: it was none's fault."""
@@ -227,7 +311,7 @@ def redirected(response: aiohttp.ClientResponse, what: str) -> URL:
     location = response.headers.get("Location", "")
     try:
         url = URL(location, encoded=True)
-        usable = response.status == 307 and url.scheme == "http" and bool(url.host)
+        usable = response.status == _REDIRECT and url.scheme == "http" and bool(url.host)
     except ValueError:
         usable = False
     if not usable:
@@ -242,6 +326,11 @@ async def _at_most(response: aiohttp.ClientResponse, most: int) -> bytes:
         if len(body) > most:
             raise RemoteError(f"{response.url.host} answers with more than {most} bytes")
     return bytes(body)
+
+
+def is_token_refused(fault: Fault) -> bool:
+    """Return whether an answer says that a delegation token is not, or no longer, good."""
+    return "InvalidToken" in fault.exception or "InvalidToken" in fault.message
 
 
 def error_of(what: str, status: int, fault: Fault) -> Exception:
@@ -259,7 +348,9 @@ def error_of(what: str, status: int, fault: Fault) -> Exception:
         hint = "name a user who may, as webhdfs://user@..., or change the directory's mode"
     elif name.endswith(_QUOTA):
         hint = "the directory's quota is used up"
+    elif status == 401:
+        hint = _KERBEROS_HINT
     elif not name:
         hint = "is that the HTTP address of a NameNode?"
-    temporary = not name and status in {408, 429, 502, 503, 504}
+    temporary = is_token_refused(fault) or (not name and status in {408, 429, 502, 503, 504})
     return RemoteError(message, hint=hint, temporary=temporary)

@@ -44,6 +44,7 @@ from bootseer.errors import BootseerError, NotFoundError, RemoteError
 from bootseer.webhdfs import answers
 from bootseer.webhdfs.address import HdfsAddress
 from bootseer.webhdfs.calls import PIECE, Calls, Patience, redirected
+from bootseer.webhdfs.gss import TicketError
 from fuse_hdfs.stores.store import USER, Block, Space, Status
 from fuse_hdfs.stores.webhdfs_errors import AnswerError, PastEndError, errno_error
 
@@ -79,6 +80,7 @@ async def open_webhdfs(address: HdfsAddress, patience: Patience) -> AsyncIterato
     Raises:
         NotFoundError: there is no such directory.
         RemoteError: the NameNode does not answer, or refuses.
+        TicketError: the cluster wants Kerberos, and there is no ticket.
     """
     connector = aiohttp.TCPConnector(limit=0, limit_per_host=64)
     async with aiohttp.ClientSession(
@@ -89,11 +91,14 @@ async def open_webhdfs(address: HdfsAddress, patience: Patience) -> AsyncIterato
     ) as session:
         # Asked with errors for people, once: whatever is wrong now is wrong with the address.
         first = Calls(session, address, patience)
-        asked = partial(first.small, "GET", "", "GETFILESTATUS", _SMALL)
-        data = await first.in_turn(asked)
-        if not answers.parse_status(data).directory:
-            raise NotFoundError(f"{first.absolute('')} is no directory")
-        yield WebHdfsStore(Calls(session, address, patience, errno_error))
+        try:
+            asked = partial(first.small, "GET", "", "GETFILESTATUS", _SMALL)
+            data = await first.in_turn(asked)
+            if not answers.parse_status(data).directory:
+                raise NotFoundError(f"{first.absolute('')} is no directory")
+            yield WebHdfsStore(first.raising(errno_error))
+        finally:
+            await first.close()
 
 
 @dataclass(slots=True)
@@ -568,7 +573,8 @@ class WebHdfsStore:
         except TimeoutError as error:
             raise OSError(errno.ETIMEDOUT, "HDFS does not answer in time", path) from error
         except BootseerError as error:
-            raise OSError(errno.EIO, error.message, path) from error
+            number = errno.EACCES if isinstance(error, TicketError) else errno.EIO
+            raise OSError(number, error.message, path) from error
 
 
 async def _at_most(response: aiohttp.ClientResponse, length: int) -> bytes:

@@ -5,7 +5,7 @@ from typing import Final
 
 from bootseer.errors import RemoteError
 from bootseer.webhdfs.answers import Fault
-from bootseer.webhdfs.calls import error_of
+from bootseer.webhdfs.calls import error_of, is_token_refused
 
 _NUMBERS: Final = {
     "FileNotFoundException": errno.ENOENT,
@@ -49,7 +49,7 @@ def errno_error(what: str, status: int, fault: Fault) -> Exception:
     name = fault.exception
     if any(words in fault.message for words in _PAST_END):
         return PastEndError()
-    number = _NUMBERS.get(name)
+    number = None if is_token_refused(fault) else _NUMBERS.get(name)
     if number == errno.EACCES and fault.message.endswith(_BELOW_A_FILE):
         number = errno.ENOTDIR
     if _NO_XATTRS in fault.message:

@@ -21,8 +21,11 @@ from bootseer.webhdfs.answers import (
     parse_boolean,
     parse_data_nodes,
     parse_fault,
+    parse_home,
+    parse_number,
     parse_room,
     parse_status,
+    parse_token,
     parse_xattrs,
 )
 
@@ -104,6 +107,16 @@ def test_answers_are_read() -> None:
     assert (batch.entries, batch.more) == ((status,), True)
     assert not parse_batch(listing()).more
     assert parse_boolean(b'{"boolean": true}')
+
+
+def test_tokens_are_read() -> None:
+    assert parse_token(b'{"Token": {"urlString": "a_-9"}}') == "a_-9"
+    assert parse_number(b'{"long": 17}') == 17
+    assert parse_home(b'{"Path": "/user/alice"}') == "alice"
+    with pytest.raises(CorruptError):
+        parse_token(b'{"Token": {"urlString": "a&b"}}')
+    with pytest.raises(CorruptError):
+        parse_home(b'{"Path": "/"}')
 
 
 def test_room_and_nodes_are_read() -> None:
@@ -221,6 +234,9 @@ def test_any_bytes_are_an_answer_or_refused(data: bytes) -> None:
         (parse_batch, data),
         (parse_boolean, data),
         (parse_room, data),
+        (parse_token, data),
+        (parse_number, data),
+        (parse_home, data),
         (parse_xattrs, data),
         (parse_blocks, data),
         (parse_data_nodes, data),
