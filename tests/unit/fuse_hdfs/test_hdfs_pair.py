@@ -44,7 +44,7 @@ async def test_the_configuration_leads_to_the_active_name_node(
     async with open_store("hdfs:///d", client=client) as other:
         assert [status.name for status in await other.list("")] == ["file"]
     environment = os.environ | {"HADOOP_CONF_DIR": str(pair.configuration)}
-    argv = [sys.executable, "-m", "bootseer", "hdfs", "stat", "hdfs:///d", "file", "--json"]
+    argv = [sys.executable, "-m", "bootseer", "hdfs", "stat", "hdfs:///d//file", "--json"]
     done = subprocess.run(argv, env=environment, capture_output=True, check=True)
     assert json.loads(done.stdout)["size"] == len(DATA)
 
