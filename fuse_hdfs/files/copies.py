@@ -8,6 +8,7 @@ Race-free: one event loop's thread; whoever asks for a file's blocks first asks 
 
 import asyncio
 import logging
+import random
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
@@ -39,10 +40,14 @@ class Copies:
 
     async def place(self, path: str, identity: str, offset: int, turn: int) -> str | None:
         """Return where to read a byte of the file `identity`, which is at `path`."""
-        asked = self._known.get(identity)
-        if asked is None:
-            asked = self._known[identity] = asyncio.create_task(self._ask(path))
-        return copy_of(await asyncio.shield(asked), offset, turn)
+        return copy_of(await self._blocks(path, identity), offset, turn)
+
+    async def other(self, path: str, identity: str, offset: int, than: str | None) -> str | None:
+        """Return where there is a copy of a byte besides `than`; None if nowhere."""
+        blocks = await self._blocks(path, identity)
+        at = bisect_right(blocks, offset, key=lambda block: block.offset) - 1
+        others = [place for place in blocks[at].places if place != than] if at >= 0 else []
+        return random.choice(others) if than and others else None  # noqa: S311  (not a secret)
 
     async def close(self) -> None:
         """Stop what is under way."""
@@ -50,6 +55,12 @@ class Copies:
         for one in asked:
             one.cancel()
         await asyncio.gather(*asked, return_exceptions=True)
+
+    async def _blocks(self, path: str, identity: str) -> tuple[Block, ...]:
+        asked = self._known.get(identity)
+        if asked is None:
+            asked = self._known[identity] = asyncio.create_task(self._ask(path))
+        return await asyncio.shield(asked)
 
     async def _ask(self, path: str) -> tuple[Block, ...]:
         try:

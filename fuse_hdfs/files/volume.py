@@ -27,6 +27,7 @@ from fuse_hdfs.files.labels import Kind, kind_in, label_of
 from fuse_hdfs.files.names import HIDDEN, UNFINISHED, segment_directory, stripe_path
 from fuse_hdfs.files.rules import Layout, Rule, layout_of
 from fuse_hdfs.files.runs import Stripe, runs
+from fuse_hdfs.files.stripes import Stripes
 from fuse_hdfs.files.units import Key, UnitCache
 from fuse_hdfs.files.writing import SegmentWriter, Striping
 from fuse_hdfs.stores.store import Status, Store
@@ -105,11 +106,13 @@ class Volume:
         self.units = UnitCache(settings.cache)
         self._holdings = Holdings(settings.cache // _HELD)
         self._copies = Copies(store)
+        self._stripes = Stripes(store, self._copies)
         self._sizes: LRUCache[str, int | None] = LRUCache(_FRONTS)
 
     async def close(self) -> None:
         """Stop what is under way."""
         await self.units.close()
+        await self._stripes.close()
         await self._copies.close()
 
     async def stat(self, path: str) -> Entry:
@@ -235,7 +238,7 @@ class Volume:
     def bring(self, place: Place) -> bool:
         """Begin to fetch a unit; see `UnitCache.bring`."""
         key = (place.segment.id, place.index)
-        return self.units.bring(key, place.length, lambda: self._fetch(place))
+        return self.units.bring(key, place.length, lambda: self._fetch(place, ahead=True))
 
     async def plain_unit(self, path: str, version: Version, number: int) -> bytes:
         """Return a stretch of a plain file; OSError with ESTALE if it is another file by now."""
@@ -263,10 +266,11 @@ class Volume:
             raise OSError(errno.EIO, "ends early", path)
         return data
 
-    async def _fetch(self, place: Place) -> bytes:
+    async def _fetch(self, place: Place, *, ahead: bool = False) -> bytes:
         path = stripe_path(place.segment.id, place.stripe)
-        for _ in range(_ATTEMPTS):
-            data = await self.store.read(path, place.offset, place.length)
+        for attempt in range(_ATTEMPTS):
+            follow = ahead and not attempt
+            data = await self._stripes.read(path, place.offset, place.length, follow=follow)
             if len(data) == place.length and crc32c(data) == place.segment.checksum(place.index):
                 return data
             fields = {"stripe": path, "offset": place.offset, "bytes": len(data)}

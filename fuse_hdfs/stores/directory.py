@@ -13,13 +13,13 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import AsyncIterable, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
 from bootseer.atomic import sync_directory
-from fuse_hdfs.stores.store import USER, Block, Space, Status
+from fuse_hdfs.stores.store import USER, Block, Space, Status, Stream
 
 T = TypeVar("T")
 
@@ -56,6 +56,14 @@ class DirectoryStore:
         """See `Store.read`. `place` means nothing here."""
         del place
         return await self._within(_read, self._path(path), offset, length, of)
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, path: str, offset: int, *, place: str | None = None
+    ) -> AsyncIterator[Stream]:
+        """See `Store.stream`: reads one after the other, which cost nothing beside their bytes."""
+        del place
+        yield _Reads(self, path, offset)
 
     async def write(
         self,
@@ -170,6 +178,21 @@ class DirectoryStore:
                 return await asyncio.to_thread(work, *arguments)
         except TimeoutError as error:
             raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), str(self.root)) from error
+
+
+@dataclass(slots=True)
+class _Reads:
+    """A stream."""
+
+    store: DirectoryStore
+    path: str
+    offset: int
+    place: str | None = None
+
+    async def read(self, length: int) -> bytes:
+        data = await self.store.read(self.path, self.offset, length)
+        self.offset += len(data)
+        return data
 
 
 def _stat(path: Path, name: str) -> Status:

@@ -1,6 +1,7 @@
 """What a place for files does, whichever it is."""
 
 from collections.abc import AsyncIterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -43,6 +44,19 @@ class Block:
     """Machines with a copy, each as in `Store.places`."""
 
 
+class Stream(Protocol):
+    """The bytes of a file from somewhere on."""
+
+    @property
+    def place(self) -> str | None:
+        """Where they come from, as in `Store.places`; None where that means nothing."""
+        ...
+
+    async def read(self, length: int) -> bytes:
+        """Return the next bytes; fewer only where the file ends."""
+        ...
+
+
 USER: Final = "user."
 """How the names of extended attributes begin that every place keeps."""
 
@@ -78,6 +92,15 @@ class Store(Protocol):
 
         `of`: of this very file, which `path` led to; ESTALE if it is gone or another is there.
         `place` is where to read them from, one of a block's, and a wish.
+        """
+        ...
+
+    def stream(
+        self, path: str, offset: int, *, place: str | None = None
+    ) -> AbstractAsyncContextManager[Stream]:
+        """Read a file from `offset` on, as far as the stream is asked; `place` as in `read`.
+
+        What is not asked for is sent ahead a little and no more. One `read` at a time.
         """
         ...
 

@@ -30,6 +30,7 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Iterator,
     Sequence,
 )
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ from bootseer.webhdfs import answers
 from bootseer.webhdfs.address import HdfsAddress
 from bootseer.webhdfs.calls import PIECE, Calls, Patience, redirected
 from bootseer.webhdfs.gss import TicketError
-from fuse_hdfs.stores.store import USER, Block, Space, Status
+from fuse_hdfs.stores.store import USER, Block, Space, Status, Stream
 from fuse_hdfs.stores.webhdfs_errors import AnswerError, PastEndError, errno_error
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ _NODES_S: Final = 5.0
 """How long a list of DataNodes is believed."""
 _SILENT_S: Final = 10
 """A DataNode that was silent for longer gets no new files."""
+_RANGE: Final = frozenset({"offset", "length"})
 _SERVED_BY: Final = 100_000
 _FAILED_S: Final = 15.0
 """For so long a DataNode that failed is asked last."""
@@ -82,7 +84,7 @@ async def open_webhdfs(address: HdfsAddress, patience: Patience) -> AsyncIterato
         RemoteError: the NameNode does not answer, or refuses.
         TicketError: the cluster wants Kerberos, and there is no ticket.
     """
-    connector = aiohttp.TCPConnector(limit=0, limit_per_host=64)
+    connector = aiohttp.TCPConnector(limit=0, limit_per_host=512)
     async with aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -166,6 +168,25 @@ class WebHdfsStore:
             if of is None:
                 raise
             raise _error(errno.ESTALE, path) from None
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, path: str, offset: int, *, place: str | None = None
+    ) -> AsyncIterator[Stream]:
+        """See `Store.stream`: the answer to one request, which waits in the socket."""
+        async with contextlib.AsyncExitStack() as stack:
+
+            async def opened() -> Stream:
+                query = {"offset": str(offset)}
+                async with asyncio.timeout(self._calls.patience.call):
+                    url = await self._reading(_checked(path), None, query, place)
+                    with self._noticing(url):
+                        opening = self._calls.opened("GET", url)
+                        response = await stack.enter_async_context(opening)
+                self._served_by[path] = url
+                return _Answer(self, response, url)
+
+            yield await self._once(opened, path)
 
     async def write(
         self,
@@ -358,6 +379,19 @@ class WebHdfsStore:
         room = answers.parse_room(await self._small("GET", "", "GETSTATUS"))
         return Space(room.total, room.free)
 
+    async def next_of(self, response: aiohttp.ClientResponse, url: URL, length: int) -> bytes:
+        """Return the next bytes of an answer from a DataNode."""
+
+        async def read() -> bytes:
+            with self._noticing(url):
+                try:
+                    async with asyncio.timeout(self._calls.patience.transfer(length)):
+                        return await _at_most(response, length)
+                except aiohttp.ClientError as error:
+                    raise RemoteError(f"{url.authority} breaks off", temporary=True) from error
+
+        return await self._once(read, url.path)
+
     # Inside
 
     def _status(self, found: answers.Status, name: str) -> Status:
@@ -396,21 +430,31 @@ class WebHdfsStore:
         self, path: str, number: int | None, offset: int, length: int, place: str | None
     ) -> bytes:
         query = {"offset": str(offset), "length": str(length)}
-        known = path if number is None else f"/{number}"
-        url = self._served_by.pop(known, None)
-        if url is not None:
-            url = (url if place is None else _at(url, place)).update_query(query)
-        if url is None or self._is_failed(url):
-            async with asyncio.timeout(self._calls.patience.call):
-                url = await self._reader(path, number, query)
-        async with (
-            self._noticing(url),
-            asyncio.timeout(self._calls.patience.transfer(length)),
-            self._calls.opened("GET", url) as response,
-        ):
-            data = await _at_most(response, length)
-        self._served_by[known] = url
+        async with asyncio.timeout(self._calls.patience.call):
+            url = await self._reading(path, number, query, place)
+        with self._noticing(url):
+            async with (
+                asyncio.timeout(self._calls.patience.transfer(length)),
+                self._calls.opened("GET", url) as response,
+            ):
+                data = await _at_most(response, length)
+        self._served_by[_known(path, number)] = url
         return data
+
+    async def _reading(
+        self, path: str, number: int | None, query: dict[str, str], place: str | None
+    ) -> URL:
+        """Return where to read: where that was done before, or where the NameNode says.
+
+        Forgotten then: who succeeds there says so.
+        """
+        url = self._served_by.pop(_known(path, number), None)
+        if url is None or (place is None and self._is_failed(url)):
+            url = await self._reader(path, number, query)
+        else:
+            url = url.with_query({k: v for k, v in url.query.items() if k not in _RANGE})
+            url = url.update_query(query)
+        return url if place is None or place in self._failed else _at(url, place)
 
     async def _reader(self, path: str, number: int | None, query: dict[str, str]) -> URL:
         """Return where the NameNode has it read: at a node that failed only if no other has it."""
@@ -423,8 +467,8 @@ class WebHdfsStore:
                 return await self._elsewhere(url.update_query(without))
         return await self._elsewhere(url)
 
-    @contextlib.asynccontextmanager
-    async def _noticing(self, url: URL) -> AsyncIterator[None]:
+    @contextlib.contextmanager
+    def _noticing(self, url: URL) -> Iterator[None]:
         """Take note of a DataNode that fails inside, or is too late."""
         try:
             yield
@@ -575,6 +619,27 @@ class WebHdfsStore:
         except BootseerError as error:
             number = errno.EACCES if isinstance(error, TicketError) else errno.EIO
             raise OSError(number, error.message, path) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A stream."""
+
+    store: WebHdfsStore
+    response: aiohttp.ClientResponse
+    url: URL
+
+    @property
+    def place(self) -> str | None:
+        return self.url.authority
+
+    async def read(self, length: int) -> bytes:
+        return await self.store.next_of(self.response, self.url, length)
+
+
+def _known(path: str, number: int | None) -> str:
+    """Return by what the node is remembered that serves a file."""
+    return path if number is None else f"/{number}"
 
 
 async def _at_most(response: aiohttp.ClientResponse, length: int) -> bytes:
