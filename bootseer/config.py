@@ -215,6 +215,9 @@ class Config:
     """What need not: mount points, sockets."""
     address: Path = Path("/run/bootseer/snapshotter.sock")
     """The socket that containerd connects to."""
+    containerd: str = "/run/containerd/containerd.sock"
+    """containerd's own socket, asked for a container's labels and its pod's annotations; empty:
+    nobody is asked."""
     log: Log = field(default_factory=Log)
     registry: Registry = field(default_factory=Registry)
     snapshotter: Snapshotter = field(default_factory=Snapshotter)

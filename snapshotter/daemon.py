@@ -32,6 +32,7 @@ from snapshotter.blocks.takeover import Handover
 from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.reader import FetchPolicy, Services
 from snapshotter.chunks.windows import new_cache
+from snapshotter.containers.lookup import connected
 from snapshotter.erofs.probe import supports_file_backed
 from snapshotter.heap import keep_freed_memory
 from snapshotter.hotstore.places import open_hot_store
@@ -126,14 +127,23 @@ async def run(config: Config, handover: Handover) -> None:
             poisoned,
         )
         store = await stack.enter_async_context(open_hot_store(config.hot.store, client))
-        around = Around(layout, files, workers, tasks.spawn)
-        starts = open_starts(around, blocks, provider, store, config.hot)
-        core = await Snapshotter.open(config.root, starts, settings(config))
+        starts = open_starts(
+            Around(layout, files, workers, tasks.spawn), blocks, provider, store, config.hot
+        )
+        containers = await stack.enter_async_context(connected(config.containerd))
+        core = await Snapshotter.open(config.root, starts, settings(config), containers)
         stack.push_async_callback(core.close)
         await provider.drop(provider.adopt(fresh=handover.fresh))
-        pace = (config.cache.flush_interval, config.cache.check_after)
         upkeep = Upkeep(
-            layout, files, workers, provider.collect, provider.remount, job, poisoned, *pace
+            layout,
+            files,
+            workers,
+            provider.collect,
+            provider.remount,
+            job,
+            poisoned,
+            config.cache.flush_interval,
+            config.cache.check_after,
         )
         fill = Fill(files, config.root, fill_rules(config), starts.is_prefetching)
         counted = Counted(

@@ -23,6 +23,8 @@ class Limits:
     """Redirects followed for one request (a count)."""
     range_skip: int = 64 << 20
     """Bytes thrown away in front of a wanted range when a server ignores Range."""
+    container_metadata: int = 4 << 20
+    """What a client keeps with a container in containerd."""
     local_config: int = 4 << 20
     """A `hosts.toml` or a docker `config.json`."""
     index_depth: int = 3

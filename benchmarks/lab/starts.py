@@ -82,6 +82,7 @@ def fresh_node(
     root, address = directory / "b", directory / "s.sock"
     config.write_text(
         f"root: {root}\nrun_dir: {directory / 'run'}\naddress: {address}\n"
+        f"containerd: {directory / 'c' / 'c.sock'}\n"
         f"registry:\n  config_path: {directory / 'c' / 'certs.d'}\n{settings}"
     )
     (directory / "c").mkdir()

@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final, ParamSpec, Self, TypeVar
 
@@ -25,9 +26,10 @@ from snapshotter.snapshots.deletion import delete
 from snapshotter.snapshots.errors import ExistsError
 from snapshotter.snapshots.lazy import LazyLayers, Patience
 from snapshotter.snapshots.overlayfs import mount_options
-from snapshotter.snapshots.ports import LayerProvider
+from snapshotter.snapshots.ports import ContainerLabels, LayerProvider, StartRequest
 from snapshotter.snapshots.records import Info, Kind, Link, Mount, Owner, Row, Usage
 from snapshotter.snapshots.rootlock import RootLock
+from snapshotter.snapshots.starting import Starting
 from snapshotter.snapshots.state import State
 from snapshotter.snapshots.waiting import KeyedLocks
 
@@ -70,6 +72,7 @@ class Snapshotter:
         thread: ThreadPoolExecutor,
         provider: LayerProvider | None,
         settings: Settings,
+        containers: ContainerLabels | None,
     ) -> None:
         self._state = state
         self._lock: RootLock | None = lock
@@ -77,6 +80,7 @@ class Snapshotter:
         self._settings = settings
         self._options = mount_options()
         self._lazy = LazyLayers(provider, self._used, settings.patience) if provider else None
+        self._starting = Starting(self._lazy, containers) if self._lazy else None
         self._layers = KeyedLocks()
         self._sweeping = asyncio.Lock()
 
@@ -86,10 +90,12 @@ class Snapshotter:
         root: Path,
         provider: LayerProvider | None = None,
         settings: Settings | None = None,
+        containers: ContainerLabels | None = None,
     ) -> Self:
         """Open what is below `root`, which is made where it is missing.
 
-        Without a provider every layer is unpacked by containerd. HostError if another process has
+        Without a provider every layer is unpacked by containerd. `containers` knows what a
+        container that starts is. HostError if another process has
         the root, or it cannot be used.
         """
         mounts.plain(root)
@@ -106,7 +112,7 @@ class Snapshotter:
         except BaseException:
             thread.shutdown(wait=False)
             raise
-        return cls(state, lock, thread, provider, settings)
+        return cls(state, lock, thread, provider, settings, containers)
 
     async def close(self) -> None:
         """Stop. Nothing may be called afterwards but `close`."""
@@ -162,6 +168,9 @@ class Snapshotter:
 
         RemoteError if a lazy layer below it cannot be mounted now.
         """
+        if self._starting:
+            store = partial(self._stand_in, snapshotter, key)
+            await self._starting.decide((snapshotter, key), store)
         row, below = await self._run(self._state.mounted, snapshotter, key)
         below = await self._without_lost(below)
         await self._ensure([row.link, *below])
@@ -210,7 +219,10 @@ class Snapshotter:
             await delete(await self._run(self._state.sweep))
 
     async def _remove(self, snapshotter: str, key: str) -> None:
-        for layer in await self._run(self._state.remove, snapshotter, key):
+        layers = await self._run(self._state.remove, snapshotter, key)
+        if self._starting:
+            self._starting.forget((snapshotter, key))
+        for layer in layers:
             if self._lazy:
                 self._lazy.release_soon(layer)
 
@@ -252,18 +264,23 @@ class Snapshotter:
         info, below = await self._run(self._state.below, snapshotter, parent)
         await self._ensure(below)
         owner = await self._owner(parent, below)
-        stand_ins = await self._stand_ins(labels, info, below) if kind is Kind.ACTIVE else {}
+        start = self._start(labels, info, below) if kind is Kind.ACTIVE else None
+        stand_ins: Mapping[str, str] = {}
+        if self._starting and start and not self._starting.waits(start):
+            stand_ins = await self._starting.stand_ins(start)
         row, below = await self._run(
             self._state.create, kind, snapshotter, key, parent, labels, owner, stand_ins
         )
+        if self._starting and start and self._starting.waits(start):
+            self._starting.postpone((snapshotter, key), start)
         return self._mounts(row, below)
 
-    async def _stand_ins(
-        self, labels: Mapping[str, str], parent: Info | None, below: Sequence[Link]
-    ) -> Mapping[str, str]:
+    @staticmethod
+    def _start(
+        labels: Mapping[str, str], parent: Info | None, below: Sequence[Link]
+    ) -> StartRequest | None:
         layers = [link.layer for link in below if link.layer]
-        request = label_rules.start_request(labels, parent, layers) if parent else None
-        return await self._lazy.stand_ins(request) if request and self._lazy else {}
+        return label_rules.start_request(labels, parent, layers) if parent else None
 
     async def _without_lost(self, below: Sequence[Link]) -> list[Link]:
         """Put layers back in the place of stand-ins that are not to be had any more."""
@@ -307,6 +324,9 @@ class Snapshotter:
         if link.layer and self._lazy:
             return self._lazy.path(link.layer)
         return self._state.tree(link.id)
+
+    async def _stand_in(self, snapshotter: str, key: str, stand_ins: Mapping[str, str]) -> None:
+        await self._run(self._state.stand_in, snapshotter, key, stand_ins)
 
     async def _used(self, layer: str) -> bool:
         return await self._run(self._state.uses, layer)

@@ -19,6 +19,8 @@ _IMAGE: Final = "containerd.io/snapshot/cri.image-ref"
 _MANIFEST: Final = "containerd.io/snapshot/cri.manifest-digest"
 _LAYER: Final = "containerd.io/snapshot/cri.layer-digest"
 
+_OURS: Final = "containerd.io/snapshot/bootseer."
+
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -57,6 +59,11 @@ def updated(
         else:
             result = dict(new)
     return checked(result)
+
+
+def says_how_to_start(labels: Mapping[str, str]) -> bool:
+    """Say whether a container's snapshot has labels for us."""
+    return any(key.startswith(_OURS) for key in labels)
 
 
 def digest(text: str) -> str:

@@ -54,6 +54,18 @@ class StartRequest:
     """Of the container's snapshot, unverified."""
 
 
+class ContainerLabels(Protocol):
+    """Knows the containers whose snapshots we have."""
+
+    async def labels(self, key: str) -> Mapping[str, str] | None:
+        """Return what a container has for its snapshot's labels; `key` is the snapshot's.
+
+        None if it is not there yet, so that to ask again makes sense. Never raises for trouble of
+        its own: then there are none.
+        """
+        ...
+
+
 class LayerProvider(Protocol):
     """Serves image layers without unpacking them.
 

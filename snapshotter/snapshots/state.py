@@ -78,6 +78,11 @@ class State:
             self._directories.create(row.link.id, kind, owner)
             return row, _with(stand_ins, snapshots.chain(parent))
 
+    def stand_in(self, snapshotter: str, key: str, stand_ins: Mapping[str, str]) -> None:
+        """Give the container of an active snapshot something else in the place of its layers."""
+        with self._store.transaction(snapshotter) as snapshots:
+            snapshots.set_stand_ins(snapshots.get(key).link.id, stand_ins)
+
     def wanted(
         self, snapshotter: str, key: str, parent: str, target: str
     ) -> tuple[Info | None, Row | None]:

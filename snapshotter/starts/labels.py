@@ -7,6 +7,10 @@ from bootseer.errors import UsageError
 from snapshotter.limits import DEFAULT, Limits
 from snapshotter.starts.course import RecordPolicy
 
+PREFIX: Final = "containerd.io/snapshot/"
+"""Of labels that containerd hands on to snapshots."""
+NAMES: Final = ("bootseer.workload", "bootseer.record")
+"""What a pod's annotations and a container's labels are called; the prefix may be there."""
 WORKLOAD: Final = "containerd.io/snapshot/bootseer.workload"
 """The name under which the container's hot blocks are kept; none: the image's default."""
 RECORD: Final = "containerd.io/snapshot/bootseer.record"

@@ -1,11 +1,8 @@
 """Pulls and pods as the kubelet and crictl make them: over the CRI."""
 
-import json
 import re
-import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import grpc
 import pytest
@@ -46,18 +43,6 @@ def image(node: Whole) -> SmallImage:
     return made
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A pod that ran to its end."""
-
-    output: str
-    """What its container printed, as the kubelet's log has it."""
-    container: dict[str, str]
-    """Labels of the container's snapshot."""
-    sandbox: dict[str, str]
-    """Labels of the snapshot of the container that holds the namespaces."""
-
-
 def push_pause(node: Whole) -> None:
     """Push an image whose command does nothing for ever: what holds a pod's namespaces."""
     layout = OciLayout(node.directory / "pause-layout")
@@ -83,8 +68,8 @@ def run_pod(
     *,
     pod_annotations: Mapping[str, str] | None = None,
     container_annotations: Mapping[str, str] | None = None,
-) -> Ended:
-    """Run a pod of one container to its end; remove both."""
+) -> str:
+    """Run a pod of one container to its end; remove both. Return what the kubelet's log has."""
     runtime = services.RuntimeServiceStub(channel)
     logs = node.directory / "logs" / name
     logs.mkdir(parents=True)
@@ -120,21 +105,11 @@ def run_pod(
         runtime.StartContainer(cri.StartContainerRequest(container_id=container))
         status = _wait_exit(runtime, container)
         assert status.exit_code == 0, (status.reason, status.message)
-        labels = [snapshot_labels(node, name) for name in (container, sandbox)]
         runtime.RemoveContainer(cri.RemoveContainerRequest(container_id=container))
     finally:
         runtime.StopPodSandbox(cri.StopPodSandboxRequest(pod_sandbox_id=sandbox))
         runtime.RemovePodSandbox(cri.RemovePodSandboxRequest(pod_sandbox_id=sandbox))
-    return Ended((logs / "main.log").read_text(), *labels)
-
-
-def snapshot_labels(node: Whole, key: str) -> dict[str, str]:
-    """Return the labels of the snapshot of a container that the CRI made."""
-    *ctr, _ = node.containerd.ctr_command("")
-    ctr[ctr.index("-n") + 1] = "k8s.io"
-    command = [*ctr, "snapshots", "--snapshotter", PLUGIN, "info", key]
-    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return dict(json.loads(found).get("Labels", {}))
+    return (logs / "main.log").read_text()
 
 
 def test_a_pod_runs_from_an_image_that_the_cri_pulled_lazily(
@@ -144,29 +119,48 @@ def test_a_pod_runs_from_an_image_that_the_cri_pulled_lazily(
     pulled = pull(channel, image)
     assert pulled.startswith("sha256:")
     command = ["/bin/sha256sum", "/data/1/file-1", "/etc/greeting"]
-    assert image.contents["/data/1/file-1"] in run_pod(node, channel, pulled, "job", command).output
+    assert image.contents["/data/1/file-1"] in run_pod(node, channel, pulled, "job", command)
     assert node.registry.bytes_of(image.layers[1]) - before < image.sizes[1] // 4
 
 
-def test_no_annotation_reaches_a_containers_snapshot_so_it_is_its_images_default_workload(
-    node: Whole, channel: grpc.Channel, image: SmallImage
+@pytest.mark.parametrize(
+    ("pod", "container", "workload"),
+    [
+        ({}, {}, '""'),
+        ({"bootseer.workload": "of-pod"}, {}, "of-pod"),
+        ({WORKLOAD: "of-pod"}, {"bootseer.workload": "of-container"}, "of-container"),
+    ],
+)
+def test_a_pods_annotation_names_the_workload_of_its_containers(
+    node: Whole,
+    channel: grpc.Channel,
+    image: SmallImage,
+    pod: Mapping[str, str],
+    container: Mapping[str, str],
+    workload: str,
 ) -> None:
-    """What `docs/hot-blocks.md` says of Kubernetes: to be changed there when this fails."""
-    ended = run_pod(
+    before = len(node.daemon.log())
+    run_pod(
         node,
         channel,
         pull(channel, image),
-        "annotated",
+        f"annotated-{len(pod)}-{len(container)}",
         ["/bin/cat", "/etc/greeting"],
-        pod_annotations={WORKLOAD: "of-pod"},
-        container_annotations={WORKLOAD: "of-container"},
+        pod_annotations=pod,
+        container_annotations=container,
     )
-    assert WORKLOAD not in ended.container
-    assert ended.sandbox[WORKLOAD] == "of-pod"
     line = rf"start\.prepared image={re.escape(image.reference)} workload=(\S+)"
-    found = re.findall(line, node.daemon.log())  # the sandbox is of the same image here
-    assert '""' in found
-    assert "of-container" not in found
+    found = re.findall(line, node.daemon.log()[before:])
+    # the sandbox is of the same image here, and the first to start
+    assert found[-1] == workload
+    assert "container.not_asked" not in node.daemon.log()
+
+
+def test_a_containers_label_names_its_workload(node: Whole, image: SmallImage) -> None:
+    node.pull(image.reference)
+    command = ["run", "--rm", "--snapshotter", PLUGIN, "--label", "bootseer.workload=labelled"]
+    node.containerd.ctr(*command, image.reference, "labelled", "/bin/cat", "/etc/greeting")
+    assert "workload=labelled course" in node.daemon.log()
 
 
 def _answers(runtime: services.RuntimeServiceStub) -> bool:

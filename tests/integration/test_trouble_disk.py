@@ -120,7 +120,8 @@ def test_a_root_on_tmpfs_is_served_over_loop_devices() -> None:
 def config_of(directory: Path, root: Path, more: str = "") -> Path:
     config = directory / "bootseer.yaml"
     run = directory / "run"
-    config.write_text(f"root: {root}\nrun_dir: {run}\naddress: {run}/s.sock\n{more}")
+    own = f"root: {root}\nrun_dir: {run}\naddress: {run}/s.sock\ncontainerd: ''\n"
+    config.write_text(own + more)
     return config
 
 

@@ -183,6 +183,7 @@ def bootseer_daemon(directory: Path, settings: str = "") -> Iterator[Bootseer]:
     config = directory / "bootseer.yaml"
     config.write_text(
         f"root: {root}\nrun_dir: {directory / 'run'}\naddress: {address}\n"
+        f"containerd: {directory.parent / 'c' / 'c.sock'}\n"
         f"cache:\n  check_after: 0.1\n"
         f"registry:\n  config_path: {directory / 'certs.d'}\n{settings}"
     )

@@ -1,0 +1,111 @@
+"""Asks containerd for the container whose snapshot is about to be mounted.
+
+containerd hands no annotation of a pod and no label of a container to a container's snapshot, and
+makes the snapshot before the container. But when it asks for the mounts to start it, the container
+is there. It asks for them before, too: for users and groups, and for what an image has in volumes.
+
+Race-free: it keeps no state.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+
+from grpc import StatusCode, aio
+
+from snapshotter.containers.metadata import described
+from snapshotter.containers.protos.containers_pb2 import Container, GetContainerRequest
+from snapshotter.containers.protos.containers_pb2_grpc import ContainersStub
+from snapshotter.containers.protos.sandbox_pb2 import StoreGetRequest
+from snapshotter.containers.protos.sandbox_pb2_grpc import StoreStub
+from snapshotter.starts.labels import NAMES, PREFIX
+
+log = logging.getLogger(__name__)
+
+_ANSWER_S: Final = 1.0
+"""A container is not held up for longer than this by each question."""
+_DOCKER: Final = "moby"
+"""Docker's namespace. It mounts by itself, before it makes the container."""
+_OPTIONS: Final = [
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+
+
+class ContainerLookup:
+    """The `snapshots.ports.ContainerLabels` of the daemon. Used inside `connected`."""
+
+    def __init__(self, channel: aio.Channel) -> None:
+        """`channel`: to containerd."""
+        self._containers = ContainersStub(channel)
+        self._sandboxes = StoreStub(channel)
+
+    async def labels(self, key: str) -> Mapping[str, str] | None:
+        """Return labels that say how a container starts; see `ContainerLabels`."""
+        namespace, _, name = key.partition("/")
+        name = name.partition("/")[2]
+        if not name:
+            return {}
+        try:
+            return await self._ask(namespace, name)
+        except aio.AioRpcError as error:
+            if error.code() is StatusCode.NOT_FOUND:
+                return {} if namespace == _DOCKER else None
+            reason = f"{error.code().name.lower()}: {error.details()}"
+        except TimeoutError:
+            reason = f"no answer within {_ANSWER_S:g} s"
+        fields = {"container": name, "reason": reason, "do": "check snapshotter.containerd"}
+        log.warning("container.not_asked", extra={"fields": fields})
+        return {}
+
+    async def _ask(self, namespace: str, name: str) -> dict[str, str]:
+        header = (("containerd-namespace", namespace),)
+        async with asyncio.timeout(_ANSWER_S):
+            request = GetContainerRequest(id=name)
+            answer = await self._containers.Get(request, metadata=header)
+        container = answer.container
+        own = described(any_.value for any_ in container.extensions.values())
+        pod: Mapping[str, str] = {}
+        if sandbox := container.sandbox or own.sandbox:
+            pod = await self._annotations(sandbox, header)
+        return chosen(container.labels, own.annotations, pod)
+
+    async def _annotations(
+        self, sandbox: str, header: tuple[tuple[str, str], ...]
+    ) -> Mapping[str, str]:
+        """Return a pod's annotations; where containerd has no sandbox store, from its container."""
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                request = StoreGetRequest(sandbox_id=sandbox)
+                found = (await self._sandboxes.Get(request, metadata=header)).sandbox
+            return described(any_.value for any_ in found.extensions.values()).annotations
+        except aio.AioRpcError as error:
+            if error.code() not in (StatusCode.NOT_FOUND, StatusCode.UNIMPLEMENTED):
+                raise
+        async with asyncio.timeout(_ANSWER_S):
+            answer = await self._containers.Get(GetContainerRequest(id=sandbox), metadata=header)
+        container: Container = answer.container
+        return described(any_.value for any_ in container.extensions.values()).annotations
+
+
+def chosen(*nearest_first: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels of a snapshot that labels and annotations stand for; the nearest wins."""
+    found = {}
+    for mapping in reversed(nearest_first):
+        for name in NAMES:
+            value = mapping.get(PREFIX + name, "") or mapping.get(name, "")
+            if value:
+                found[PREFIX + name] = value
+    return found
+
+
+@asynccontextmanager
+async def connected(socket: str) -> AsyncIterator[ContainerLookup | None]:
+    """Have a look-up while the context is open (it connects when asked); None for an empty path."""
+    if not socket:
+        yield None
+        return
+    async with aio.insecure_channel(f"unix:{socket}", options=_OPTIONS) as channel:
+        yield ContainerLookup(channel)
