@@ -88,11 +88,13 @@ PACKAGES: Final = (
     Package("faketime", _program("faketime"), _TEST),
     Package("systemd", _program("systemd-analyze"), _TEST),
     Package("shellcheck", _program("shellcheck"), _TEST),
-    Package("debootstrap", _program("debootstrap"), _IMAGES),
+    Package("rsync", _program("rsync"), _TEST),
+    Package("fio", _program("fio"), _TEST),
+    Package("debootstrap", _program("debootstrap"), _IMAGES | _TEST),
     Package(
         "debian-archive-keyring",
         _file("/usr/share/keyrings/debian-archive-keyring.gpg"),
-        _IMAGES,
+        _IMAGES | _TEST,
     ),
     Package("skopeo", _program("skopeo"), _IMAGES),
 )

@@ -5,15 +5,15 @@ benchmarks.images.torch_root` builds it. It is Debian 13 also on older machines:
 had no PyTorch that maps checkpoints into memory.
 """
 
-import contextlib
 import fcntl
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -65,22 +65,22 @@ def _build(source: AptSource, target: Path) -> None:
         tree.rename(target)
 
 
-@contextlib.contextmanager
-def entered(shared: Sequence[Path]) -> Iterator[Sequence[str]]:
-    """Give what comes before a command to run it in the tree, which sees these directories.
+def entered(shared: Sequence[Path]) -> list[str]:
+    """Return what comes before a command to run it in the tree, which sees these directories.
 
-    Each is at the same path there as here. Nothing is mounted where anybody else sees it.
+    Each is at the same path there as here. The mounts that this takes are seen by nobody else.
     """
-    root = torch_root()
-    binds = "".join(
-        f"mkdir -p {root}{one} && mount --rbind {one} {root}{one} && " for one in shared
-    )
-    script = (
-        f"mount --make-rprivate / && mount -t tmpfs tmpfs {root}/tmp && "
-        f"mount --rbind /dev {root}/dev && mount -t proc proc {root}/proc && {binds}"
-        f'exec chroot {root} "$@"'
-    )
-    yield ("unshare", "--mount", "sh", "-c", script, "sh")
+    root = shlex.quote(str(torch_root()))
+    steps = [
+        "mount --make-rprivate /",
+        f"mount -t tmpfs tmpfs {root}/tmp",
+        f"mount --rbind /dev {root}/dev",
+        f"mount -t proc proc {root}/proc",
+    ]
+    for one in map(shlex.quote, map(str, shared)):
+        steps += [f"mkdir -p {root}{one}", f"mount --rbind {one} {root}{one}"]
+    script = " && ".join([*steps, f'exec chroot {root} "$@"'])
+    return ["unshare", "--mount", "sh", "-c", script, "sh"]
 
 
 def main() -> int:

@@ -155,7 +155,7 @@ class Draft:
             self._add(await self._guarded(writer.finish(), writer), numbers)
             self._drop_spool()
         self._base = resized(self._base, self.size)
-        return self._base
+        return self._base if self.size else b""
 
     def published(self) -> list[Segment]:
         """Return what is not needed any more now that the base is published."""

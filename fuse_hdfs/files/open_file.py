@@ -107,6 +107,21 @@ class OpenFile:
             if not self._removed:
                 await self._look_again()
 
+    async def renew(self) -> None:
+        """Take over what somebody else has published under the file's name since it was opened.
+
+        Who had it open here reads that too from then on: what he had may be gone. Changes of our
+        own stay, and will replace it.
+        """
+        if self._draft is not None:  # do not wait for it to be published
+            return
+        async with self._lock, self._name:
+            if self._draft is not None or self._removed:
+                return
+            path, known = self._path(), self._version.entry.status.identity
+            if (await self._volume.stat(path)).status.identity != known:
+                self._adopt(await self._volume.load(path))
+
     @contextlib.asynccontextmanager
     async def named(self) -> AsyncIterator[None]:
         """Hold the file's name while that changes: nothing is done under the old one any more."""

@@ -357,6 +357,8 @@ class Tree:
                         raise _error(errno.ESTALE, node.name)
                     version = known or await self._volume.load(node.path)
                     node.file = OpenFile(self._volume, self._spool, lambda: node.path, version)
+                elif not self._is_removed(node):
+                    await node.file.renew()
                 return node.file
 
         return await self._settled(node, load)

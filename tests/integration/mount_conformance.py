@@ -11,6 +11,7 @@ import os
 import random
 import stat
 import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -282,6 +283,69 @@ def test_trees_are_copied_and_packed_by_cp_and_tar(mnt: Path, tmp_path: Path) ->
             found = (mnt / f"{tree}/sub/{number}").stat()
             assert stat.S_IMODE(found.st_mode) == 0o600 + number
             assert found.st_mtime == 1_650_000_000 + number
+
+
+def test_rsync_copies_a_tree_and_brings_changes(mnt: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "sub").mkdir(parents=True)
+    for number, size in enumerate((0, 10, 200_000, 1_500_000)):
+        (source / f"sub/{number}").write_bytes(DATA[:size])
+    (mnt / "copy").mkdir()
+
+    def rsync(*options: str) -> list[str]:
+        command = ["rsync", "-a", "--out-format=%n", *options, f"{source}/", f"{mnt}/copy/"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        return [name for name in done.stdout.splitlines() if not name.endswith("/")]
+
+    assert rsync() == [f"sub/{number}" for number in range(4)]
+    assert rsync() == []
+    assert rsync("--checksum") == []
+    with (source / "sub/3").open("r+b") as file:
+        file.seek(700_000)
+        file.write(b"changed")
+    os.utime(source / "sub/3", (1_700_000_000,) * 2)
+    assert rsync("--inplace", "--no-whole-file") == ["sub/3"]
+    (source / "sub/2").unlink()
+    rsync("--delete")
+    subprocess.run(["diff", "-r", source, mnt / "copy"], check=True)
+
+
+@pytest.mark.parametrize("pattern", ["write", "randrw"])
+def test_fio_finds_what_it_wrote(mnt: Path, pattern: str) -> None:
+    command = ["fio", "--name=job", f"--directory={mnt}", f"--rw={pattern}", "--size=2m"]
+    command += ["--bs=16k", "--verify=crc32c", "--verify_fatal=1", "--numjobs=2", "--fsync=100"]
+    for engine in ("psync", "mmap"):
+        argv = [*command, f"--ioengine={engine}", "--output-format=terse"]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_owner_stays_when_a_file_is_changed(mnt: Path) -> None:
+    (mnt / "file").write_bytes(DATA)
+    os.chown(mnt / "file", 1, 1)
+    with (mnt / "file").open("r+b", 0) as file:
+        file.write(b"changed")
+    found = (mnt / "file").stat()
+    assert (found.st_uid, found.st_gid) == (1, 1)
+
+
+def test_several_processes_map_one_file_and_share_what_they_write(mnt: Path) -> None:
+    size = 20 * UNIT
+    (mnt / "map").write_bytes(bytes(size))
+    program = (
+        "import mmap, sys; number = int(sys.argv[2])\n"
+        "with open(sys.argv[1], 'r+b') as file, mmap.mmap(file.fileno(), 0) as mapped:\n"
+        "    for at in range(number, len(mapped), 5000): mapped[at] = number + 1\n"
+        "    mapped.flush()\n"
+    )
+    argv = [sys.executable, "-c", program, str(mnt / "map")]
+    children = [subprocess.Popen([*argv, str(number)]) for number in range(3)]
+    assert [child.wait(60) for child in children] == [0, 0, 0]
+    expected = bytearray(size)
+    for number in range(3):
+        expected[number::5000] = bytes([number + 1]) * len(expected[number::5000])
+    assert (mnt / "map").read_bytes() == expected
 
 
 def test_what_hdfs_has_not_is_refused(mnt: Path) -> None:

@@ -63,6 +63,50 @@ def test_a_quota_that_is_used_up_reaches_the_writer(mnt: Path, hdfs: Hdfs) -> No
     assert [path.name for path in (mnt / "limited").iterdir()] == ["first"]
 
 
+def test_two_mounts_see_what_the_other_closed(mnt: Path, hdfs: Hdfs, tmp_path: Path) -> None:
+    (mnt / "file").write_bytes(DATA)
+    with checkpoint_mount(hdfs.address("", "root"), tmp_path) as other:
+        there = other.path / "test"
+        assert (there / "file").read_bytes() == DATA
+        with (mnt / "file").open("rb", 0) as reading:
+            (there / "file").write_bytes(DATA[::-1])
+            assert (mnt / "file").read_bytes() == DATA[::-1]
+            assert reading.read(10) == DATA[::-1][:10]
+        (there / "new").write_bytes(b"new")
+        os.setxattr(there / "new", "user.step", b"5")
+        assert (mnt / "new").read_bytes() == b"new"
+        assert os.getxattr(mnt / "new", "user.step") == b"5"
+        first, second = (mnt / "both").open("wb", 0), (there / "both").open("wb", 0)
+        first.write(DATA)
+        second.write(DATA[::-1])
+        first.close()
+        second.close()
+        assert (mnt / "both").read_bytes() == DATA[::-1]
+
+
+def test_who_may_not_is_told_so(mnt: Path, hdfs: Hdfs, tmp_path: Path) -> None:
+    (mnt / "file").write_bytes(DATA)
+    (mnt / "file").chmod(0o600)
+    mnt.chmod(0o755)
+    with checkpoint_mount(hdfs.address("", "alice"), tmp_path) as other:
+        there = other.path / "test"
+        assert [path.name for path in there.iterdir()] == ["file"]
+        for attempt in (
+            lambda: (there / "new").write_bytes(b""),
+            (there / "file").read_bytes,
+            lambda: (there / "file").write_bytes(DATA),
+            (there / "file").unlink,
+            lambda: (there / "file").rename(there / "moved"),
+            lambda: (there / "file").chmod(0o666),
+            (there / "d").mkdir,
+            lambda: os.setxattr(there / "file", "user.a", b""),
+        ):
+            with pytest.raises(PermissionError):
+                attempt()
+    assert (mnt / "file").read_bytes() == DATA
+    assert [path.name for path in mnt.iterdir()] == ["file"]
+
+
 def test_names_that_hdfs_has_not_are_refused(mnt: Path) -> None:
     with pytest.raises(OSError, match="Invalid argument"):
         (mnt / "a:b").write_bytes(b"")
