@@ -1,16 +1,14 @@
-"""`scripts/bench hdfs`: one writer and one reader of a large file, striped and not.
+"""`scripts/bench hdfs`: striped files in HDFS through a mount, against plain ones.
 
-A NameNode and DataNodes in namespaces of their own, each behind a link of limited speed, on one
-machine. The competitor is the same mount with one stripe, which is one file on one DataNode. Each
-run writes a file, mounts anew, and reads it; what is written is compared with what is read.
+A NameNode and DataNodes in namespaces of their own on one machine, each DataNode behind a link of
+limited speed, which part `unlimited` takes away. Servers are warmed up before anything is measured;
+every mount begins with nothing in memory; all that is read is compared with what was written.
 """
 
-import hashlib
-import os
-import statistics
 import sys
-import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,92 +16,63 @@ import click
 
 from benchmarks.figures import Figure, emit
 from benchmarks.lab.cleanup import undo_stack
-from benchmarks.lab.hdfs import Hdfs, running_hdfs
-from benchmarks.lab.hdfs_mount import mounted
-from benchmarks.lab.hdfs_network import HdfsNetwork, hdfs_network
+from benchmarks.lab.hdfs import running_hdfs
+from benchmarks.lab.hdfs_network import hdfs_network
 from benchmarks.lab.workdir import work_directory
-from bootseer.errors import BootseerError, CorruptError
+from benchmarks.measure import (
+    hdfs_memory,
+    hdfs_slow,
+    hdfs_small,
+    hdfs_streams,
+    hdfs_torch,
+    hdfs_unlimited,
+)
+from benchmarks.measure.hdfs_place import HdfsPlace
+from benchmarks.parts import measured
+from bootseer.errors import BootseerError
 from tooling.progress import doing, say
 
-_PIECE: Final = 4 << 20
-_WRITE_GOAL: Final = 0.8
-_READ_GOAL: Final = 0.85
-"""Shares of the links' sum."""
+_MIB: Final = 1 << 20
+_QUICK: Final = (1, 128, 100)
+_WHOLE: Final = (3, 512, 1000)
+"""Runs, MiB of a large file, number of small files."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """Where to measure, and how much."""
-
-    directory: Path
-    net: HdfsNetwork
-    hdfs: Hdfs
-    size: int
-    """Bytes."""
+def _unlimited(place: HdfsPlace, rate: float) -> list[Figure]:
+    place.set_rates(None)
+    try:
+        return hdfs_unlimited.measure(place)
+    finally:
+        place.set_rates(rate)
 
 
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """Megabits a second of one run."""
-
-    write: float
-    read: float
-
-
-def measure(bench: Bench, stripes: int) -> Speed:
-    """Write a file with so many stripes, and read it through another mount."""
-    settings = (
-        f"hdfs: {{stripe_count: {stripes}, cache: 256MiB, ahead: 128MiB, "
-        f"spool: {bench.directory / 'spool'}}}\n"
-    )
-    place = (bench.hdfs.address("", "root"), bench.directory, settings, bench.net.hub.enter)
-    block = os.urandom(_PIECE)
-    wanted, found = hashlib.blake2b(), hashlib.blake2b()
-    with mounted(*place) as point:
-        start = time.monotonic()
-        with (point / "file").open("wb", 0) as file:
-            for number in range(bench.size // _PIECE):
-                block = number.to_bytes(8, "little") + block[8:]
-                file.write(block)
-        written = time.monotonic() - start
-    for number in range(bench.size // _PIECE):
-        wanted.update(number.to_bytes(8, "little") + block[8:])
-    with mounted(*place) as point:
-        start = time.monotonic()
-        with (point / "file").open("rb", 0) as file:
-            while piece := file.read(_PIECE):
-                found.update(piece)
-        read = time.monotonic() - start
-        (point / "file").unlink()
-    if found.digest() != wanted.digest():
-        raise CorruptError("what was read is not what was written")
-    megabits = bench.size * 8 / 1e6
-    return Speed(megabits / written, megabits / read)
-
-
-def figures(striped: list[Speed], plain: list[Speed], total: float) -> list[Figure]:
-    """Return medians as shares of the links' sum, and what striping brings."""
-    found = []
-    for what, goal in (("write", _WRITE_GOAL), ("read", _READ_GOAL)):
-        ours = statistics.median(getattr(speed, what) for speed in striped)
-        theirs = statistics.median(getattr(speed, what) for speed in plain)
-        found += [
-            Figure(f"one sequential {what}, striped", ours, "Mbit/s"),
-            Figure(f"one sequential {what}, one stripe", theirs, "Mbit/s"),
-            Figure(f"{what}, striped, of the links' sum", ours / total, "", goal, "higher"),
-            Figure(f"{what}, striped against one stripe", ours / theirs, "x"),
-        ]
-    return found
+PARTS: Final[dict[str, Callable[[HdfsPlace, float], list[Figure]]]] = {
+    "streams": hdfs_streams.measure,
+    "torch": lambda place, _: hdfs_torch.measure(replace(place, size=2 * place.size)),
+    "slow": hdfs_slow.measure,
+    "small": lambda place, _: hdfs_small.measure(place),
+    "memory": lambda place, _: hdfs_memory.measure(place),
+    "unlimited": _unlimited,
+}
 
 
 @click.command()
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write figures here.")
-@click.option("--runs", default=3, show_default=True, help="Runs of everything compared.")
+@click.option("--only", type=click.Choice(list(PARTS)), multiple=True, help="Only these parts.")
+@click.option("--quick", is_flag=True, help="One run of everything, with less data.")
+@click.option("--runs", type=int, help="Runs of everything compared; 3 without --quick.")
 @click.option("--nodes", default=8, show_default=True, help="DataNodes.")
 @click.option("--rate", default=200.0, show_default=True, help="Mbit/s of each DataNode's link.")
-@click.option("--size", default=512, show_default=True, help="MiB of the file.")
-def main(json_file: Path | None, runs: int, nodes: int, rate: float, size: int) -> None:
-    """Measure one writer and one reader of a striped file against one stripe."""
+def main(
+    json_file: Path | None,
+    only: tuple[str, ...],
+    quick: bool,
+    runs: int | None,
+    nodes: int,
+    rate: float,
+) -> None:
+    """Measure striped files: one reader, one writer, many files, trouble, memory."""
+    usual, size, files = _QUICK if quick else _WHOLE
     try:
         with undo_stack() as stack:
             directory = stack.enter_context(work_directory())
@@ -111,21 +80,16 @@ def main(json_file: Path | None, runs: int, nodes: int, rate: float, size: int) 
             with doing(f"HDFS with {nodes} DataNodes"):
                 cluster = running_hdfs(directory / "hdfs", net.hub, net.data_nodes)
                 hdfs = stack.enter_context(cluster)
-            for number in range(nodes):
-                net.set_rate(number, rate)
-            bench = Bench(directory, net, hdfs, size << 20)
-            striped, plain = [], []
-            for _ in range(runs):
-                striped.append(measure(bench, nodes))
-                plain.append(measure(bench, 1))
+            place = HdfsPlace(directory, net, hdfs, runs or usual, size * _MIB, files)
+            place.set_rates(rate)
+            found: list[Figure] = []
+            for part in only or PARTS:
+                with doing(f"measuring: {part}"):
+                    found += measured(part, partial(PARTS[part], place, rate))
     except BootseerError as error:
         say(f"error: {error}")
         sys.exit(error.exit_code)
-    emit(
-        f"hdfs, {nodes} DataNodes, {rate:g} Mbit/s each",
-        figures(striped, plain, nodes * rate),
-        json_file,
-    )
+    emit(f"hdfs, {nodes} DataNodes, {rate:g} Mbit/s each", found, json_file)
 
 
 if __name__ == "__main__":

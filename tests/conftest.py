@@ -24,7 +24,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 @pytest.fixture(scope="session")
 def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hdfs]:
     """A cluster on loopback with one DataNode: every test uses a directory of its own."""
-    with running_hdfs(tmp_path_factory.mktemp("hdfs") / "cluster") as running:
+    with running_hdfs(tmp_path_factory.mktemp("hdfs") / "cluster", listed=5) as running:
         yield running
 
 

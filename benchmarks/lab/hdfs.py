@@ -76,12 +76,13 @@ def running_hdfs(
     root: Path,
     hub: Machine = LOOPBACK,
     data_nodes: Sequence[Machine] = (LOOPBACK,),
-    replication: int = 1,
+    listed: int = 1000,
 ) -> Iterator[Hdfs]:
     """Run a cluster that keeps its things under `root`. HostError if it does not start.
 
-    The NameNode runs on `hub`. Everybody may write to the root directory. A DataNode that is gone
-    counts as dead after 12 seconds, and gets no new files after 3.
+    The NameNode runs on `hub`, and lists so many names at a time. Everybody may write to the root
+    directory. A DataNode that is gone counts as dead after 12 seconds, and gets no new files
+    after 3.
     """
     jars = hadoop.ensure()
     root.mkdir(parents=True)
@@ -93,8 +94,8 @@ def running_hdfs(
             "dfs.namenode.name.dir": f"file://{root}/name",
             "dfs.namenode.http-address": f"{hub.address}:{http}",
             "dfs.namenode.datanode.registration.ip-hostname-check": "false",
-            "dfs.replication": str(replication),
-            "dfs.ls.limit": "5",
+            "dfs.replication": "1",
+            "dfs.ls.limit": str(listed),
             "dfs.heartbeat.interval": "1",
             "dfs.namenode.heartbeat.recheck-interval": "1000",
             "dfs.namenode.stale.datanode.interval": "3000",

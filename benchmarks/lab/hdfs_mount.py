@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +16,21 @@ _START_S: Final = 30.0
 _STOP_S: Final = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    """A mount, and the process that serves it."""
+
+    path: Path
+    pid: int
+
+
 @contextlib.contextmanager
 def mounted(
     store: str, directory: Path, settings: str, enter: Sequence[str] = ()
-) -> Iterator[Path]:
+) -> Iterator[Mounted]:
     """Mount a store below `directory` with these settings (YAML); it is gone with its caches after.
 
+    `enter`: what comes before the command, which must not leave a process of its own.
     HostError if that fails; the mount's log is `mount.log` in `directory`.
     """
     point, log = directory / "mnt", directory / "mount.log"
@@ -37,7 +47,7 @@ def mounted(
             if process.poll() is not None or time.monotonic() > deadline:
                 raise HostError(f"the mount does not start:\n{log.read_text()[-2000:]}")
             time.sleep(0.05)
-        yield point
+        yield Mounted(point, process.pid)
     finally:
         process.terminate()
         try:

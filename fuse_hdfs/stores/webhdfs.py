@@ -76,8 +76,12 @@ _NOBODY: Final = 65534
 
 
 @contextlib.asynccontextmanager
-async def open_webhdfs(address: HdfsAddress, patience: Patience) -> AsyncIterator["WebHdfsStore"]:
+async def open_webhdfs(
+    address: HdfsAddress, patience: Patience, copies: int | None = None
+) -> AsyncIterator["WebHdfsStore"]:
     """Open the store at an address; usable inside the context only.
+
+    `copies`: of the blocks of new files; None: as many as the cluster is configured for.
 
     Raises:
         NotFoundError: there is no such directory.
@@ -98,7 +102,7 @@ async def open_webhdfs(address: HdfsAddress, patience: Patience) -> AsyncIterato
             data = await first.in_turn(asked)
             if not answers.parse_status(data).directory:
                 raise NotFoundError(f"{first.absolute('')} is no directory")
-            yield WebHdfsStore(first.raising(errno_error))
+            yield WebHdfsStore(first.raising(errno_error), copies)
         finally:
             await first.close()
 
@@ -117,8 +121,9 @@ class _Tries:
 class WebHdfsStore:
     """A `Store` in a directory of HDFS."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls, copies: int | None = None) -> None:
         self._calls = calls
+        self._writing = {} if copies is None else {"replication": str(copies)}
         self._served_by: LRUCache[str, URL] = LRUCache(_SERVED_BY)
         self._nodes: tuple[answers.DataNode, ...] = ()
         self._nodes_known = float("-inf")
@@ -199,6 +204,7 @@ class WebHdfsStore:
     ) -> None:
         """See `Store.write`."""
         query = {"permission": f"{mode:o}", "createparent": "true" if parents else "false"}
+        query |= self._writing
         url = await self._target(_checked(path), query, place)
         begun: list[bool] = []
 

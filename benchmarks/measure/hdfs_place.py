@@ -1,0 +1,98 @@
+"""Where the benchmark of striped files measures: a cluster, and what is written to it."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.lab.hadoop_servers import write_site
+from benchmarks.lab.hdfs import Hdfs
+from benchmarks.lab.hdfs_mount import Mounted, mounted
+from benchmarks.lab.hdfs_network import HdfsNetwork
+from bootseer.errors import CorruptError
+
+PIECE: Final = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class HdfsPlace:
+    """A cluster whose DataNodes are machines of their own, and how much to measure."""
+
+    directory: Path
+    net: HdfsNetwork
+    hdfs: Hdfs
+    runs: int
+    size: int
+    """Bytes of a large file."""
+    files: int
+    """Number of small ones."""
+
+    @property
+    def nodes(self) -> int:
+        """DataNodes."""
+        return len(self.hdfs.servers)
+
+    @contextlib.contextmanager
+    def mount(
+        self, *, stripes: int | None = None, copies: int = 1, store: str | None = None
+    ) -> Iterator[Mounted]:
+        """Mount the root of the cluster, or a `store`, without anything in memory yet."""
+        settings = (
+            f"hdfs: {{stripe_count: {stripes or self.nodes}, cache: 256MiB, ahead: 128MiB, "
+            f"spool: {self.directory / 'spool'}}}\n"
+        )
+        site = self.directory / f"copies{copies}"
+        site.mkdir(exist_ok=True)
+        write_site(site / "hdfs-site.xml", {"dfs.replication": str(copies)})
+        enter = [*self.net.hub.enter, "env", f"HADOOP_CONF_DIR={site}"]
+        address = store or self.hdfs.address("", "root")
+        with mounted(address, self.directory, settings, enter) as mount:
+            yield mount
+
+    def set_rates(self, megabits: float | None) -> None:
+        """Limit every DataNode's link, or none."""
+        for number in range(self.nodes):
+            self.net.set_rate(number, megabits)
+
+
+def write_file(path: Path, size: int) -> float:
+    """Write a file and close it; return megabits a second."""
+    piece = _piece()
+    start = time.monotonic()
+    with path.open("wb", 0) as file:
+        for number in range(size // PIECE):
+            piece[:8] = number.to_bytes(8, "little")
+            file.write(piece)
+    return _megabits(size, start)
+
+
+def read_file(path: Path, size: int) -> float:
+    """Read what `write_file` wrote from front to back; return megabits a second.
+
+    CorruptError if a byte differs.
+    """
+    wanted, found = _piece(), bytearray(PIECE)
+    start = time.monotonic()
+    with path.open("rb", 0) as file:
+        for number in range(size // PIECE):
+            view = memoryview(found)
+            while view:
+                got = file.readinto(view)
+                if not got:
+                    raise CorruptError(f"{path} ends early")
+                view = view[got:]
+            wanted[:8] = number.to_bytes(8, "little")
+            if found != wanted:
+                raise CorruptError(f"{path} is not what was written")
+    return _megabits(size, start)
+
+
+def _megabits(size: int, start: float) -> float:
+    return size * 8 / 1e6 / (time.monotonic() - start)
+
+
+def _piece() -> bytearray:
+    """Return bytes in which no block is like another."""
+    return bytearray(b"".join(n.to_bytes(16, "big") for n in range(PIECE // 16)))
