@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bootseer.cli.config_option import config_option
@@ -13,6 +14,7 @@ from bootseer.config import Config, load
 from bootseer.doctor.findings import Finding, State, worst
 from bootseer.doctor.host import (
     check_containerd,
+    check_containerd_socket,
     check_daemon,
     check_file_backed,
     check_root,
@@ -51,6 +53,7 @@ def examine(config_path: Path) -> list[Finding]:
     if all(f.state is not State.FAIL for f in findings):
         findings.append(check_file_backed(config.root))
     findings += check_containerd(str(config.address), config.snapshotter.name)
+    findings += check_containerd_socket(config.containerd)
     findings.append(check_daemon(config.address))
     return findings
 
@@ -69,6 +72,7 @@ def show(findings: list[Finding]) -> None:
     """Print the findings as a table for people."""
     table = Table(box=None, pad_edge=False, show_header=False)
     for finding in findings:
-        text = finding.detail + (f"\n[bold]-> {finding.mend}[/]" if finding.mend else "")
+        text = escape(finding.detail)
+        text += f"\n[bold]-> {escape(finding.mend)}[/]" if finding.mend else ""
         table.add_row(_SIGNS[finding.state], finding.name, text)
     Console(highlight=False).print(table)

@@ -77,23 +77,46 @@ def check_containerd(address: str, name: str, config: Path = _CONTAINERD_CONFIG)
         [binary, "--version"], capture_output=True, text=True, timeout=10, check=False
     )
     findings = [Finding("containerd", State.OK, " ".join(done.stdout.split()[:3]))]
-    try:
-        document = tomllib.loads(config.read_text())
-    except FileNotFoundError:
+    if not config.exists():
         detail = f"{config} does not exist"
         return [*findings, Finding("containerd config", State.WARN, detail, _PLUGIN_HELP)]
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        mend = "mend the file; containerd will not start with it"
-        return [*findings, Finding("containerd config", State.FAIL, f"{config}: {error}", mend)]
+    # containerd itself knows what the files come to that its own file imports.
+    dump = [binary, "--config", str(config), "config", "dump"]
+    done = subprocess.run(dump, capture_output=True, text=True, timeout=10, check=False)
+    try:
+        document = tomllib.loads(done.stdout)
+    except tomllib.TOMLDecodeError as error:
+        return [*findings, _broken(config, str(error))]
+    if done.returncode:
+        return [*findings, _broken(config, done.stderr.strip().rpartition("\n")[2])]
     return [*findings, *judge_config(document, address, name)]
+
+
+def check_containerd_socket(address: str) -> list[Finding]:
+    """Can containers' labels be asked for."""
+    if not address:
+        return []
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(2)
+        try:
+            client.connect(address)
+        except OSError as error:
+            detail = f"{address}: {error.strerror or error}"
+            mend = "start containerd, or set `containerd` in bootseer.yaml (docs/hot-blocks.md)"
+            return [Finding("containerd socket", State.WARN, detail, mend)]
+    return [Finding("containerd socket", State.OK, f"answers on {address}")]
+
+
+def _broken(config: Path, reason: str) -> Finding:
+    mend = "mend the file; containerd will not start with it"
+    return Finding("containerd config", State.FAIL, f"{config}: {reason}", mend)
 
 
 def judge_config(document: dict[str, Any], address: str, name: str) -> list[Finding]:
     """Say what of a containerd configuration keeps pulls from being lazy."""
     plugin = document.get("proxy_plugins", {}).get(name)
     if not isinstance(plugin, dict):
-        imported = document.get("imports")
-        detail = f"no [proxy_plugins.{name}]" + (" in the main file" if imported else "")
+        detail = f"no [proxy_plugins.{name}]"
         return [Finding("containerd plugin", State.WARN, detail, _PLUGIN_HELP)]
     findings = []
     if plugin.get("address") != address:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from bootseer.doctor.findings import State
+from bootseer.doctor.host import check_containerd
 from tooling import containerd
 from tooling.places import REPOSITORY
 
@@ -95,6 +97,20 @@ def test_containerd_2_reads_what_was_installed_and_keeps_its_own_settings(tmp_pa
     assert proxy["exports"]["enable_remote_snapshot_annotations"] == "true"
     unpack = found["plugins"]["io.containerd.transfer.v1.local"]["unpack_config"]
     assert "bootseer" in [entry["snapshotter"] for entry in unpack]
+
+
+def test_doctor_finds_the_plugin_in_a_file_that_containerds_own_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = containerd.find()
+    assert directory is not None
+    monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
+    config = installed_config(tmp_path, "2", "version = 3\n")
+    findings = check_containerd("/run/bootseer/snapshotter.sock", "bootseer", config)
+    assert [finding.state for finding in findings] == [State.OK] * 2, findings
+
+    config.write_text("version = 3\nroot = [\n")
+    assert check_containerd("/s", "bootseer", config)[-1].state is State.FAIL
 
 
 def test_environment_before_the_current_one_stays_for_daemons_that_run(tmp_path: Path) -> None:

@@ -79,6 +79,9 @@ class Bootstrap:
         if self.live and _systemd():
             with contextlib.suppress(SetupError):  # it may never have been installed whole
                 _run(["systemctl", "disable", "--now", UNIT])
+        if self.live:
+            for path in _mounted():  # the connection, which ended with the service
+                _run(["umount", "--lazy", path])
         self._tell(containerd_files.DROP_IN, self.tree.remove(File(containerd_files.DROP_IN, "")))
         self._remove_import()
         for file in self.files():
@@ -101,9 +104,7 @@ class Bootstrap:
     def _refuse_while_in_use(self) -> None:
         if not self.live:
             return
-        table = Path("/proc/self/mountinfo").read_text(errors="replace")
-        mounts = [line.split(" ")[4] for line in table.splitlines()]
-        used = [path for path in mounts if path.startswith(tuple(f"{one}/" for one in _STATE))]
+        used = _mounted()
         if any("/l/" in path for path in used):
             raise SetupError(
                 f"{len(used)} mounts of Bootseer are in use, for example {used[-1]}: remove the"
@@ -186,6 +187,13 @@ def bootstrap(arguments: argparse.Namespace) -> int:
     if not run.live:
         return 0
     return subprocess.run([f"{program.HOME}/bin/bootseer", "doctor"], check=False).returncode
+
+
+def _mounted() -> list[str]:
+    """Return what is mounted below the directories of our state."""
+    table = Path("/proc/self/mountinfo").read_text(errors="replace")
+    mounts = [line.split(" ")[4] for line in table.splitlines()]
+    return [path for path in mounts if path.startswith(tuple(f"{one}/" for one in _STATE))]
 
 
 def main() -> int:

@@ -3,8 +3,15 @@ from pathlib import Path
 
 import pytest
 
+from bootseer.cli.doctor import show
 from bootseer.doctor.findings import Finding, State, worst
-from bootseer.doctor.host import check_containerd, check_daemon, check_state_directory, judge_config
+from bootseer.doctor.host import (
+    check_containerd,
+    check_containerd_socket,
+    check_daemon,
+    check_state_directory,
+    judge_config,
+)
 from bootseer.doctor.kernel import judge_filesystem, judge_release, parse_release
 
 
@@ -70,6 +77,18 @@ def test_a_config_that_does_not_parse_is_named(
     config = tmp_path / "config.toml"
     config.write_text("version = [")
     assert str(config) in check_containerd("/s", "bootseer", config)[-1].detail
+
+
+def test_a_containerd_that_is_not_there_is_a_warning_with_its_socket(tmp_path: Path) -> None:
+    assert check_containerd_socket("") == []
+    (finding,) = check_containerd_socket(str(tmp_path / "c.sock"))
+    assert finding.state is State.WARN
+    assert str(tmp_path / "c.sock") in finding.detail
+
+
+def test_brackets_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    show([Finding("plugin", State.WARN, "no [proxy_plugins.bootseer]", "see [it]")])
+    assert "no [proxy_plugins.bootseer]" in capsys.readouterr().out
 
 
 def test_the_worst_finding_decides() -> None:
