@@ -1,6 +1,5 @@
 """`bootseer deps verify`, `rm` and `gc`: looking after a store."""
 
-import asyncio
 import json
 import time
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from depsnap.snapshots.library import Library, Stored
 from depsnap.snapshots.names import check_job, head_name
 from depsnap.snapshots.places import Place, open_store
 from depsnap.snapshots.verifying import damaged, drop_damaged
+from depsnap.waiting import wait_for_result
 
 _DAY_S: Final = 86_400.0
 
@@ -35,7 +35,7 @@ def verify_command(
     Exit code 5 if something is damaged.
     """
     place = deps_settings(store, config_path).store
-    found, count = asyncio.run(_verify(place, check_job(name), key, drop=drop))
+    found, count = wait_for_result(_verify(place, check_job(name), key, drop=drop))
     if as_json:
         rows = [{"object": one, "reason": reason} for one, reason in found]
         click.echo(json.dumps({"snapshots": count, "damaged": rows, "dropped": drop}, indent=1))
@@ -61,7 +61,7 @@ def rm_command(
     What they alone named stays until `bootseer deps gc`.
     """
     place = deps_settings(store, config_path).store
-    removed = asyncio.run(_remove(place, check_job(name), key, dry_run=dry_run))
+    removed = wait_for_result(_remove(place, check_job(name), key, dry_run=dry_run))
     _tell([_name(one) for one in removed], 0, dry_run=dry_run, as_json=as_json)
 
 
@@ -89,7 +89,7 @@ def gc_command(
 ) -> None:
     """Remove snapshots that newer ones took the place of, and packs and trees that none names."""
     place = deps_settings(store, config_path).store
-    names, size = asyncio.run(_collect(place, older_than, grace, dry_run=dry_run))
+    names, size = wait_for_result(_collect(place, older_than, grace, dry_run=dry_run))
     _tell(names, size, dry_run=dry_run, as_json=as_json)
 
 

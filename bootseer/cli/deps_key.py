@@ -1,6 +1,5 @@
 """`bootseer deps key` and `explain`: what a key is made of, and what differs."""
 
-import asyncio
 import json
 
 import click
@@ -12,6 +11,7 @@ from depsnap.key.explain import explain
 from depsnap.runs.settings import Job
 from depsnap.snapshots.library import Library, Stored
 from depsnap.snapshots.places import open_store
+from depsnap.waiting import wait_for_result
 
 
 @click.command("key", context_settings=AFTER_OPTIONS)
@@ -37,7 +37,7 @@ def key_command(job: Job, as_json: bool) -> None:
 def explain_command(job: Job, as_json: bool) -> None:
     """Say what differs between COMMAND here and the snapshot of that name that was made last."""
     composed = compose(job.step)
-    latest = asyncio.run(_latest(job))
+    latest = wait_for_result(_latest(job))
     if latest is None:
         raise NotFoundError(f"there is no snapshot of {job.name} in {job.settings.store.address}")
     differences = explain(latest.head.ingredients, composed.ingredients)

@@ -1,6 +1,5 @@
 """`bootseer deps ls` and `show`: what is in a store."""
 
-import asyncio
 import json
 import time
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from depsnap.snapshots.library import Library, Stored
 from depsnap.snapshots.names import check_job
 from depsnap.snapshots.places import Place, open_store
 from depsnap.tree.entries import Tree
+from depsnap.waiting import wait_for_result
 
 
 @click.command("ls")
@@ -25,7 +25,7 @@ from depsnap.tree.entries import Tree
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def ls_command(name: str, store: str | None, config_path: Path, as_json: bool) -> None:
     """List the snapshots of job NAME; of all jobs without a name."""
-    found = asyncio.run(_all(deps_settings(store, config_path).store, name and check_job(name)))
+    found = wait_for_result(_all(deps_settings(store, config_path).store, name and check_job(name)))
     if as_json:
         click.echo(json.dumps([_row(one) for one in found], indent=1))
         return
@@ -49,7 +49,7 @@ def show_command(
 ) -> None:
     """Show the newest snapshot of job NAME; with the first characters of its KEY, that one."""
     place = deps_settings(store, config_path).store
-    stored, tree = asyncio.run(_one(place, check_job(name), key))
+    stored, tree = wait_for_result(_one(place, check_job(name), key))
     if as_json:
         click.echo(json.dumps(_document(stored, tree, files=files), indent=1))
         return

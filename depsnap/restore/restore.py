@@ -40,7 +40,7 @@ def restore(head: Head, tree: Tree, place: Place, workers: int) -> Restored:
         work.make()
         # Directories above the roots are in the tree, but not what is to be made.
         inside = _without_above(here, [str(root).strip("/") for root in roots])
-        unpack(inside, place, Destination(work.ready, who.uid, who.gid), workers)
+        unpack(inside, place, Destination(work.places(), who.uid, who.gid), workers)
     except OSError as error:
         work.remove()
         raise HostError(f"{error.filename or head.roots[0]}: {error.strerror}") from error

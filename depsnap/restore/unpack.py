@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
-from pathlib import Path
 from typing import Final
 
 import zstandard
@@ -35,7 +34,7 @@ _PART: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 class Destination:
     """Where each entry goes."""
 
-    place: Callable[[str], Path]
+    place: Callable[[str], str]
     """From a path to where it is made."""
     uid: int
     gid: int
@@ -55,13 +54,18 @@ def unpack(tree: Tree, place: Place, to: Destination, workers: int) -> None:
     try:
         directories = [entry for entry in tree.entries if entry.kind in DIRECTORIES]
         for entry in directories:
-            to.place(entry.path).mkdir(0o700, exist_ok=True)
+            _make_directory(to.place(entry.path))
         _empty_files(tree, to)
         shared_out(partial(_unpacking, tree, place, to), frame_of_each(tree), workers)
         _links(tree, to)
         _finish(tree, directories, to)
     finally:
         os.umask(before)
+
+
+def _make_directory(path: str) -> None:
+    with contextlib.suppress(FileExistsError):  # the root's own
+        os.mkdir(path, 0o700)  # noqa: PTH102 (paths are text here: there are very many)
 
 
 def _empty_files(tree: Tree, to: Destination) -> None:
@@ -82,7 +86,7 @@ def _links(tree: Tree, to: Destination) -> None:
             os.link(to.place(entry.target), to.place(entry.path), follow_symlinks=False)
         elif entry.kind is Kind.SYMLINK:
             path = to.place(entry.path)
-            path.symlink_to(entry.target)
+            os.symlink(entry.target, path)  # noqa: PTH211
             if (entry.uid, entry.gid) != (to.uid, to.gid):
                 os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
             os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=False)
@@ -105,7 +109,7 @@ def _finish(tree: Tree, directories: Sequence[Entry], to: Destination) -> None:
             os.chown(path, entry.uid, entry.gid)
         for name, value in entry.xattrs:
             os.setxattr(path, name, value)
-        path.chmod(entry.mode)
+        os.chmod(path, entry.mode)  # noqa: PTH101
         os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns))
 
 
@@ -157,7 +161,9 @@ class _Unpacker:
         pack = self._tree.packs[placed.pack]
         frame = pack.frames[placed.frame]
         name = pack_name(pack.digest)
-        stored = self._runner.run(self._store.read(name, placed.offset, frame.stored))
+        # Not `Runner.run`, which formats its result when it takes its signal handler away.
+        loop = self._runner.get_loop()
+        stored = loop.run_until_complete(self._store.read(name, placed.offset, frame.stored))
         content = memoryview(self._checked(name, stored, frame.digest, frame.raw))
         entries = [self._tree.entries[row] for row in placed.files]
         if pack.single:

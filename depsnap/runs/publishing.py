@@ -1,6 +1,5 @@
 """From a captured step to a snapshot in the store."""
 
-import asyncio
 import contextlib
 import grp
 import hashlib
@@ -25,6 +24,7 @@ from depsnap.snapshots.library import Library, Stored
 from depsnap.snapshots.places import open_store
 from depsnap.tree.entries import Entry, Kind
 from depsnap.tree.tree_format import encode_tree
+from depsnap.waiting import wait_for_result
 
 
 class CredentialsError(BootseerError):
@@ -115,7 +115,7 @@ def publish(job: Job, composed: Composed, captured: Captured, entries: list[Entr
     """
     with tempfile.TemporaryDirectory(prefix="depsnap-") as directory:
         prepared = prepare(job, composed, captured, entries, Path(directory))
-        return asyncio.run(_store(job, prepared))
+        return wait_for_result(_store(job, prepared))
 
 
 async def _store(job: Job, prepared: Prepared) -> Stored:

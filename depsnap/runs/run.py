@@ -7,7 +7,6 @@ Once the command has run and what it did is in place, it is not run again, whate
 afterwards.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -34,6 +33,7 @@ from depsnap.swap.steps import Step as SwapStep
 from depsnap.swap.steps import plan
 from depsnap.swap.swap import LiveLook, recover
 from depsnap.tree.entries import Tree
+from depsnap.waiting import wait_for_result
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ def would_restore(job: Job, say: Say) -> Planned:
         BootseerError: it cannot be read.
     """
     composed = compose(job.step)
-    found = asyncio.run(_find(job, composed, say, repair=False))
+    found = wait_for_result(_find(job, composed, say, repair=False))
     if found is None:
         raise _none(job, composed)
     return Planned(found.stored, plan(found.tree.entries, LiveLook()))
@@ -135,7 +135,7 @@ def _run(job: Job, composed: Composed, say: Say, *, required: bool) -> Outcome:
         say("already in place")
         return Outcome(0, "present")
     try:
-        found = asyncio.run(_find(job, composed, say, repair=True))
+        found = wait_for_result(_find(job, composed, say, repair=True))
     except BootseerError as error:
         if required:
             raise
@@ -237,7 +237,7 @@ def _drop(job: Job, found: Found, say: Say) -> None:
             await drop_damaged(Library(store), found.stored)
 
     try:
-        asyncio.run(drop())
+        wait_for_result(drop())
     except BootseerError as error:
         say(f"it stays in the store: {error}")
 
