@@ -1,0 +1,197 @@
+"""`scripts/bench deps`: what dependency snapshots cost and bring, beside pip, uv and tar.
+
+Everything is installed from wheels on this disk, so that no network is measured. What is compared
+runs in turn. Processor seconds are those of a command with all that it starts.
+"""
+
+import shutil
+import statistics
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import click
+
+from benchmarks.figures import Figure, emit, median_ratio
+from benchmarks.lab.cleanup import undo_stack
+from benchmarks.lab.workdir import work_directory
+from benchmarks.measure.commands import Cost, cost_of
+from benchmarks.measure.deps_set import QUICK, SET_M, PackageSet, package_set
+from benchmarks.parts import measured
+from bootseer.errors import BootseerError
+from tooling.progress import doing, say
+
+_PARTS: Final = ("fresh", "hit", "miss", "change")
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What the parts share."""
+
+    packages: PackageSet
+    runs: int
+
+    @property
+    def store(self) -> Path:
+        """The store that is filled before anything is measured."""
+        return self.packages.directory / "store"
+
+    def installed(self, store: Path) -> None:
+        """Fill a store: install once."""
+        self.packages.fresh()
+        cost_of(self.packages.deps(store), self.packages.environment())
+
+    def timed(self, command: tuple[str, ...], *, fresh: bool = True, cold: bool = True) -> Cost:
+        """Run a command in a fresh environment, with nothing in the page cache."""
+        if fresh:
+            self.packages.fresh()
+        return cost_of(command, self.packages.environment(), cold=cold)
+
+
+def fresh_node(bench: Bench) -> list[Figure]:
+    """A node that has nothing: restore, against tar, pip and uv."""
+    archive, target = bench.packages.directory / "all.tar.zst", bench.packages.directory / "tar"
+    bench.installed(bench.store)
+    bench.timed(bench.packages.deps(bench.store))
+    pack = ("tar", "-C", str(bench.packages.venv), "--exclude=.depsnap", "--zstd", "-cf")
+    cost_of((*pack, str(archive), "."), bench.packages.environment())
+    cache = bench.packages.directory / "uv-cache"
+    costs: dict[str, list[Cost]] = {name: [] for name in ("restore", "tar", "uv", "pip")}
+    for run in range(bench.runs):
+        with doing(f"fresh node, run {run + 1} of {bench.runs}"):
+            costs["restore"].append(bench.timed(bench.packages.deps(bench.store)))
+            shutil.rmtree(target, ignore_errors=True)
+            target.mkdir()
+            unpack = ("tar", "-C", str(target), "--zstd", "-xf", str(archive))
+            costs["tar"].append(bench.timed(unpack, fresh=False))
+            shutil.rmtree(cache, ignore_errors=True)
+            uv = bench.packages.uv(cache, "--compile-bytecode")
+            costs["uv"].append(bench.timed(uv))
+            costs["pip"].append(bench.timed(bench.packages.pip()))
+    shutil.rmtree(target, ignore_errors=True)
+    titles = {
+        "restore": "fresh node, restore",
+        "tar": "tar --zstd -x",
+        "uv": "uv, cold cache, compiled",
+        "pip": "pip from wheels",
+    }
+    ours = costs["restore"]
+    return [
+        *_medians({titles[name]: found for name, found in costs.items()}),
+        Figure("restore against tar, processor", _ratio(ours, costs["tar"]), "x", 1.15),
+        Figure("pip against restore", _ratio(costs["pip"], ours, wall=True), "x", 5.0, "higher"),
+        Figure("uv against restore", _ratio(costs["uv"], ours, wall=True), "x", 2.0, "higher"),
+    ]
+
+
+def hit(bench: Bench) -> list[Figure]:
+    """What a start costs where everything is in place, and where nearly nothing is restored."""
+    step = ("sh", "-c", f"mkdir -p {bench.packages.venv}/small && echo > {bench.packages.venv}/x")
+    command = bench.packages.deps(bench.store, step=step)
+    bench.packages.fresh()
+    cost_of(command, bench.packages.environment())
+    environment = bench.packages.environment()
+    restored, present = [], []
+    for _ in range(max(5, bench.runs)):
+        bench.packages.fresh()
+        restored.append(cost_of(command, environment))
+        present.append(cost_of(command, environment))
+    wall = statistics.median(one.wall for one in restored)
+    return [
+        Figure("hit besides the restore, median", wall * 1000, "ms", 150.0),
+        *_medians({"hit of one file": restored, "already in place": present}),
+    ]
+
+
+def miss(bench: Bench) -> list[Figure]:
+    """What capturing costs beside the install; packing and publishing apart."""
+    plain, kept, only = [], [], []
+    for run in range(bench.runs):
+        with doing(f"miss, run {run + 1} of {bench.runs}"):
+            plain.append(bench.timed(bench.packages.pip()))
+            store = bench.packages.directory / f"miss{run}"
+            kept.append(bench.timed(bench.packages.deps(store)))
+            shutil.rmtree(store)
+            # A store that is no store: captured and put into place, then not published.
+            store.write_text("")
+            only.append(bench.timed(bench.packages.deps(store)))
+    capture = median_ratio([one.processor for one in only], [one.processor for one in plain])
+    return [
+        *_medians({"pip alone": plain, "pip captured": only, "pip captured and kept": kept}),
+        Figure("capture with packing against the install, processor", capture, "x"),
+    ]
+
+
+def change(bench: Bench) -> list[Figure]:
+    """What a second version stores, of which one package is another."""
+    store = bench.packages.directory / "change"
+    names = bench.packages.names
+    bench.packages.write_requirements(names[:-1])
+    bench.installed(store)
+    before = _sizes(store / "packs")
+    bench.packages.write_requirements(names)
+    bench.installed(store)
+    bench.packages.write_requirements()
+    after = _sizes(store / "packs")
+    new = sum(size for name, size in after.items() if name not in before)
+    return [
+        Figure("packs of the first version", sum(before.values()) / 1e6, "MB"),
+        Figure(f"packs that {names[-1]} and what it needs adds", new / 1e6, "MB"),
+        Figure("packs, one package more", float(len(after) - len(before)), ""),
+    ]
+
+
+def _sizes(directory: Path) -> Mapping[str, int]:
+    return {file.name: file.stat().st_size for file in directory.glob("*/*")}
+
+
+def _ratio(above: list[Cost], below: list[Cost], *, wall: bool = False) -> float:
+    def seconds(cost: Cost) -> float:
+        return cost.wall if wall else cost.processor
+
+    return median_ratio(list(map(seconds, above)), list(map(seconds, below)))
+
+
+def _medians(costs: Mapping[str, list[Cost]]) -> list[Figure]:
+    found = []
+    for name, some in costs.items():
+        processor = statistics.median(one.processor for one in some)
+        wall = statistics.median(one.wall for one in some)
+        found += [Figure(f"{name}, processor", processor, "s"), Figure(f"{name}, wall", wall, "s")]
+    return found
+
+
+_MEASURES: Final[Mapping[str, Callable[[Bench], list[Figure]]]] = {
+    "fresh": fresh_node,
+    "hit": hit,
+    "miss": miss,
+    "change": change,
+}
+
+
+@click.command()
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write figures here.")
+@click.option("--runs", default=3, show_default=True, help="Runs of everything compared.")
+@click.option("--only", type=click.Choice(_PARTS), multiple=True, help="Only these parts.")
+@click.option("--quick", is_flag=True, help="A smaller set of packages.")
+def main(json_file: Path | None, runs: int, only: tuple[str, ...], quick: bool) -> None:
+    """Measure dependency snapshots against pip, uv and tar."""
+    names = QUICK if quick else SET_M
+    figures: list[Figure] = []
+    try:
+        with undo_stack() as stack:
+            directory = stack.enter_context(work_directory())
+            bench = Bench(package_set(names, directory), runs)
+            for part in only or _PARTS:
+                figures += measured(part, partial(_MEASURES[part], bench))
+    except BootseerError as error:
+        say(f"error: {error}")
+        sys.exit(error.exit_code)
+    emit(f"deps, {len(names)} packages and what they need", figures, json_file)
+
+
+if __name__ == "__main__":
+    main()
