@@ -196,7 +196,10 @@ class Deps:
     timeout: Seconds = 60.0
     """Seconds that the store may take for one access, besides the time for its data."""
     wait: Seconds = 600.0
-    """Seconds to wait for another process of this machine that works on the same directories."""
+    """Seconds to wait for another process of this machine that works on the same directories, and
+    for another node that makes the snapshot."""
+    silence: Annotated[float, Range(10, 86_400)] = 30.0
+    """Seconds without a sign of life after which a node that makes a snapshot is not waited for."""
     fresh: Annotated[float, Range(0, 1e9)] = 86_400.0
     """Seconds after which a step that is not pinned is run again."""
     workers: Annotated[int, Range(0, 64)] = 0

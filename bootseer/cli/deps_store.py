@@ -28,6 +28,7 @@ def deps_settings(store: str | None, config_path: Path) -> Settings:
     return Settings(
         store=Place(store or config.deps.store, config.deps.timeout),
         wait=config.deps.wait,
+        silence=config.deps.silence,
         fresh=config.deps.fresh,
         workers=config.deps.workers or worker_count(),
         compile=config.deps.compile,

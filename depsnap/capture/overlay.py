@@ -120,7 +120,7 @@ def _run(work: Workplace, step: Step, *, own_users: bool) -> Ran:
         finally:
             os.close(said)
             os.close(document)
-        code = wait_for(process)
+        code = wait_for(process, step.alive)
         answer = answers.read().decode(errors="replace")
     seconds = time.monotonic() - began
     return Ran(_judged(answer, step, code), seconds, not wait_for_orphans(ORPHANS_S))

@@ -7,8 +7,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -18,6 +18,8 @@ _FORWARDED: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUS
 _FROM_TERMINAL: Final = (signal.SIGINT, signal.SIGQUIT)
 """The terminal sends these to the command as well."""
 _POLL_S: Final = 0.05
+ALIVE_S: Final = 5.0
+"""Seconds between two calls of `Step.alive`."""
 _NOT_FOUND: Final = 127
 _NOT_EXECUTABLE: Final = 126
 """What a shell returns for a command that it cannot start."""
@@ -33,6 +35,8 @@ class Step:
     command: tuple[str, ...]
     cwd: Path
     environment: Mapping[str, str]
+    alive: Callable[[], None] = field(default=lambda: None)
+    """Called now and then while the command runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ def run_plain(step: Step) -> Ran:
         process = subprocess.Popen(list(step.command), cwd=step.cwd, env=dict(step.environment))
     except OSError as error:
         return Ran(cannot_start(step.command[0], error.errno or 0), time.monotonic() - began)
-    code = wait_for(process)
+    code = wait_for(process, step.alive)
     seconds = time.monotonic() - began
     return Ran(code, seconds, not wait_for_orphans(ORPHANS_S))
 
@@ -66,11 +70,16 @@ def cannot_start(program: str, number: int) -> int:
     return _NOT_FOUND if number == errno.ENOENT else _NOT_EXECUTABLE
 
 
-def wait_for(process: "subprocess.Popen[bytes]") -> int:
+def wait_for(process: "subprocess.Popen[bytes]", alive: Callable[[], None]) -> int:
     """Return a process' exit code, passing on the signals that we get meanwhile."""
     with _passing_on(process):
-        code = process.wait()
-    return code if code >= 0 else 128 - code
+        while True:
+            try:
+                code = process.wait(ALIVE_S)
+            except subprocess.TimeoutExpired:
+                alive()
+            else:
+                return code if code >= 0 else 128 - code
 
 
 def adopt_orphans() -> None:

@@ -87,6 +87,21 @@ def compose(request: KeyRequest) -> Composed:
     return Composed(key_of(ingredients), tuple(ingredients), roots, python, lasting)
 
 
+def composed_again(before: Composed) -> tuple[Ingredient, ...]:
+    """Return the ingredients after the command has run: those that it may have changed anew.
+
+    Raises:
+        HostError: a file cannot be read.
+    """
+    try:
+        system = {one.name: one for one in system_ingredients()}
+    except OSError as error:
+        raise HostError(f"{error.filename}: {error.strerror}") from error
+    if before.interpreter is not None:
+        system["installed"] = installed_ingredient(before.interpreter)
+    return tuple(system.get(one.name, one) for one in before.ingredients)
+
+
 def _ordered(
     request: KeyRequest,
     python: Interpreter | None,

@@ -12,7 +12,10 @@ class Settings:
 
     store: Place
     wait: float = 600.0
-    """Seconds to wait for another process of this machine that works on the same roots."""
+    """Seconds to wait for another process of this machine that works on the same roots, and for
+    another node that makes the snapshot."""
+    silence: float = 30.0
+    """Seconds without a sign of life after which a node that makes a snapshot is not waited for."""
     fresh: float = 86_400.0
     """Seconds after which a step that is not pinned is run again."""
     workers: int = 1

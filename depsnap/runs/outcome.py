@@ -1,0 +1,27 @@
+"""What a run is told, and what came of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from depsnap.key.compose import Composed, composed_again
+from depsnap.swap.state import state_of, write_state
+
+Say = Callable[[str], None]
+"""How a user is told what is done: a line each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an install step."""
+
+    code: int
+    """The command's exit code; 0 where it was not run."""
+    how: Literal["present", "restored", "captured", "plain"]
+
+
+def remember(composed: Composed, fresh_until: int | None) -> None:
+    """Write down that it is in place, so that the next start here has nothing to do."""
+    after = composed_again(composed)
+    write_state(Path(composed.roots[0]), state_of(composed.key, fresh_until, after))
