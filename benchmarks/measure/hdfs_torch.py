@@ -52,7 +52,8 @@ def measure(place: HdfsPlace) -> list[Figure]:
 
 
 def _torch(place: HdfsPlace, stripes: int, program: str, name: str) -> str:
-    with place.mount(stripes=stripes) as mount, entered([mount.path]) as enter:
+    with place.mount(stripes=stripes) as mount:
+        enter = entered([mount.path])
         words = ["python3", "-c", program.format(tensors=_TENSORS), str(mount.path / name)]
         done = subprocess.run(
             [*enter, *words, str(place.size)],
