@@ -38,6 +38,8 @@ _OUTAGE: Final = frozenset({_STANDBY, "SafeModeException", "RetriableException"}
 _ABSENT: Final = frozenset({"FileNotFoundException", "ParentNotDirectoryException"})
 _REFUSED: Final = frozenset({"AccessControlException", "SecurityException"})
 _QUOTA: Final = "QuotaExceededException"
+_NO_NODES: Final = "suggest to check cluster health. excludeDatanodes=null"
+"""What a NameNode says that has just started, until its DataNodes come back."""
 _KERBEROS_HINT: Final = (
     "it wants Kerberos: core-site.xml in HADOOP_CONF_DIR has to say so "
     "(hadoop.security.authentication), and the NameNode's name has to be its real one"
@@ -205,7 +207,7 @@ class Calls:
                 if response.status >= 300 and response.status != _REDIRECT:
                     fault = parse_fault(await _at_most(response, 64 << 10))
                     self._take_note(fault, url, asked)
-                    if fault.exception in _OUTAGE:
+                    if is_outage(fault):
                         raise OutageError(f"{what}: {url.authority}: {fault.message}")
                     raise self._errors(f"{what} at {url.host}", response.status, fault)
                 asked = None  # it is active; what breaks from now on is no reason to leave it
@@ -326,6 +328,11 @@ async def _at_most(response: aiohttp.ClientResponse, most: int) -> bytes:
         if len(body) > most:
             raise RemoteError(f"{response.url.host} answers with more than {most} bytes")
     return bytes(body)
+
+
+def is_outage(fault: Fault) -> bool:
+    """Return whether an answer says that the NameNode cannot do its work now."""
+    return fault.exception in _OUTAGE or fault.message.endswith(_NO_NODES)
 
 
 def is_token_refused(fault: Fault) -> bool:
