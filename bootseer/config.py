@@ -184,6 +184,8 @@ class Hdfs:
     """Read-ahead of the kernel, in KiB."""
     timeout: Seconds = 60.0
     """Seconds that the store may take for one call before it counts as failed."""
+    transport: Literal["auto", "webhdfs", "native"] = "auto"
+    """How HDFS is reached: WebHDFS, Hadoop's own protocol, or whichever works, in this order."""
 
 
 @dataclass(frozen=True, slots=True)

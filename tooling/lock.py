@@ -23,7 +23,10 @@ _SOURCES: Final = {
     "go": ["requirements/go.in"],
     "run": ["pyproject.toml"],
     # What run.lock pins is left out of dev.lock; together they are the development environment.
-    "dev": ["pyproject.toml", "--extra", "dev", "--constraint", "requirements/run.lock"],
+    "dev": [
+        *("pyproject.toml", "--extra", "dev", "--extra", "hdfs"),
+        *("--constraint", "requirements/run.lock"),
+    ],
 }
 _HEADER: Final = "# Written by scripts/lock from {source}. Install with --require-hashes.\n"
 

@@ -46,6 +46,8 @@ class Hdfs:
     """`host:port` of each DataNode, for HTTP."""
     data: list[Path]
     """Where each DataNode keeps its blocks."""
+    configuration: Path
+    """What `HADOOP_CONF_DIR` may be."""
 
     @property
     def data_node(self) -> "subprocess.Popen[bytes]":
@@ -123,7 +125,7 @@ def running_hdfs(
             server.start()
         host = f"{hub.address}:{http}"
         _wait_for(hub, host, [one.process for one in (name_node, *servers)], root)
-        yield Hdfs(host, hub, name_node, servers, addresses, places)
+        yield Hdfs(host, hub, name_node, servers, addresses, places, root)
 
 
 def _data_node_options(machine: Machine, place: Path, address: str) -> list[str]:

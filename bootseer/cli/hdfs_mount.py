@@ -88,6 +88,7 @@ def mount(
         run_dir=config.run_dir,
         wait=wait or asked.wait,
         read_only=asked.ro,
+        transport=config.hdfs.transport,
         client=client,
     )
     point = _prepared(mountpoint, settings)

@@ -38,7 +38,7 @@ def find_name_nodes(authority: str, site: Site) -> tuple[NameNode, ...]:
     Raises:
         UsageError: the configuration makes no sense, or there is no such nameservice.
     """
-    if authority in site.words("dfs.nameservices") or site.get(f"dfs.ha.namenodes.{authority}"):
+    if is_service(authority, site):
         return _of_service(authority, site)
     host, port = _split(authority, RPC_PORT, "an hdfs: address")
     rpc = _joined(host, port)
@@ -47,6 +47,12 @@ def find_name_nodes(authority: str, site: Site) -> tuple[NameNode, ...]:
         if known and _split(known, RPC_PORT, f"dfs.namenode.rpc-address{suffix}") == (host, port):
             return (_http_of(rpc, suffix, site),)
     return (_http_of(rpc, "", site),)
+
+
+def is_service(authority: str, site: Site) -> bool:
+    """Return whether an authority is a nameservice of the configuration."""
+    known = authority in site.words("dfs.nameservices")
+    return known or bool(site.get(f"dfs.ha.namenodes.{authority}"))
 
 
 def default_authority(site: Site) -> str:

@@ -8,7 +8,7 @@ configuration's `fs.defaultFS`.
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from bootseer.errors import UsageError
 from bootseer.hadoop.cluster import (
@@ -17,6 +17,7 @@ from bootseer.hadoop.cluster import (
     default_authority,
     find_name_nodes,
     is_secure,
+    is_service,
 )
 from bootseer.hadoop.site import Site
 
@@ -35,6 +36,13 @@ class HdfsAddress:
     user: str
     secure: bool = False
     """Whether who we are is proved by Kerberos."""
+    service: str = ""
+    """The nameservice, if it is one."""
+
+    @property
+    def authority(self) -> str:
+        """What `hdfs://` is followed by; empty if no more is known than an HTTP port."""
+        return self.service or self.name_nodes[0].rpc
 
 
 def parse_address(text: str, user: str, site: Site | None = None) -> HdfsAddress:
@@ -62,12 +70,12 @@ def parse_address(text: str, user: str, site: Site | None = None) -> HdfsAddress
     )
     if not usable:
         raise UsageError(f"{text!r} is no HDFS directory", hint=_HINT)
-    return HdfsAddress(_name_nodes(parts, port, site), root, name, is_secure(site))
-
-
-def _name_nodes(parts: SplitResult, port: int | None, site: Site) -> tuple[NameNode, ...]:
     authority = parts.netloc.rpartition("@")[2]
-    service = port is None and authority in site.words("dfs.nameservices")
+    if parts.scheme == "hdfs":
+        authority = authority or default_authority(site)
+    service = authority if port is None and is_service(authority, site) else ""
     if parts.scheme == "webhdfs" and not service:
-        return (NameNode(parts.hostname or "", port or HTTP_PORT),)
-    return find_name_nodes(authority or default_authority(site), site)
+        nodes: tuple[NameNode, ...] = (NameNode(parts.hostname or "", port or HTTP_PORT),)
+    else:
+        nodes = find_name_nodes(authority, site)
+    return HdfsAddress(nodes, root, name, is_secure(site), service)

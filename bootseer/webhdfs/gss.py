@@ -19,6 +19,7 @@ _SPNEGO: Final = bytes.fromhex("2b0601050502")  # 1.3.6.1.5.5.2
 _KERBEROS: Final = bytes.fromhex("2a864886f712010202")  # 1.2.840.113554.1.2.2
 _ERRORS: Final = 0xFFFF0000
 """Bits of a major status that say that a call failed (RFC 2744, 3.9.1)."""
+_INITIATE: Final = 1
 _GSS_CODE: Final = 1
 _MECH_CODE: Final = 2
 _HINTS: Final = (
@@ -73,6 +74,31 @@ def negotiate(host: str) -> bytes:
         raise _failed(library, host, major, why, _KERBEROS)
     finally:
         library.gss_release_name(byref(minor), byref(name))
+
+
+def own_name() -> str:
+    """Return who the tickets are of: the first part of the principal's name.
+
+    TicketError if there are none. May wait for a KDC.
+    """
+    library = _library()
+    minor, credentials, name, output = c_uint32(), c_void_p(), c_void_p(), _Buffer()
+    major = library.gss_acquire_cred(
+        byref(minor), None, c_uint32(0), None, _INITIATE, byref(credentials), None, None
+    )
+    if major & _ERRORS:
+        raise _failed(library, "this user", major, minor.value, _KERBEROS)
+    try:
+        major = library.gss_inquire_cred(byref(minor), credentials, byref(name), None, None, None)
+        if not major & _ERRORS:
+            major = library.gss_display_name(byref(minor), name, byref(output), None)
+        if major & _ERRORS:
+            raise _failed(library, "this user", major, minor.value, _KERBEROS)
+        principal = output.take(library).decode(errors="replace")
+    finally:
+        library.gss_release_name(byref(c_uint32()), byref(name))
+        library.gss_release_cred(byref(c_uint32()), byref(credentials))
+    return principal.partition("@")[0].partition("/")[0]
 
 
 def explain(host: str, reason: str) -> TicketError:
@@ -143,6 +169,9 @@ def _library() -> Any:
         library.gss_import_name,
         library.gss_init_sec_context,
         library.gss_display_status,
+        library.gss_acquire_cred,
+        library.gss_inquire_cred,
+        library.gss_display_name,
     ):
         function.restype = c_uint32
     library.gss_release_name.argtypes = [POINTER(c_uint32), POINTER(c_void_p)]

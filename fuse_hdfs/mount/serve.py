@@ -21,6 +21,7 @@ from fuse_hdfs.mount.presence import announced
 from fuse_hdfs.mount.unmounting import SUBTYPE
 from fuse_hdfs.stores.places import open_store
 from fuse_hdfs.stores.store import Store
+from fuse_hdfs.stores.transports import Transport
 from fuse_hdfs.vfs.tree import Tree
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,8 @@ class MountSettings:
     wait: bool = False
     """Whether to wait for a store that cannot be reached yet."""
     read_only: bool = False
+    transport: Transport = "auto"
+    """How HDFS is reached."""
     client: HadoopClient | None = None
     """Who we are for HDFS and what is configured of it; None: what the environment says."""
 
@@ -84,7 +87,7 @@ async def _opened(
     """Open the store; None if we are stopped while waiting for it."""
     while True:
         try:
-            opening = open_store(address, settings.timeout, settings.client)
+            opening = open_store(address, settings.timeout, settings.client, settings.transport)
             return await stack.enter_async_context(opening)
         except RemoteError as error:
             if not (settings.wait and error.temporary):

@@ -18,10 +18,8 @@ for again every few seconds. HDFS renames in one step.
 import asyncio
 import contextlib
 import errno
-import grp
 import logging
 import os
-import pwd
 import random
 import time
 from collections.abc import (
@@ -46,6 +44,8 @@ from bootseer.webhdfs import answers
 from bootseer.webhdfs.address import HdfsAddress
 from bootseer.webhdfs.calls import PIECE, Calls, Patience, redirected
 from bootseer.webhdfs.gss import TicketError
+from fuse_hdfs.stores.names import checked
+from fuse_hdfs.stores.owners import NOBODY, gid_of, name_of_group, name_of_user, uid_of
 from fuse_hdfs.stores.store import USER, Block, Space, Status, Stream
 from fuse_hdfs.stores.webhdfs_errors import AnswerError, PastEndError, errno_error
 
@@ -72,7 +72,6 @@ _SENDING_S: Final = 60.0
 """For so long the NameNode's word of how to send a file is believed."""
 _LABEL: Final = 1 << 62
 """Bit of a time of access that is a label."""
-_NOBODY: Final = 65534
 
 
 @contextlib.asynccontextmanager
@@ -166,7 +165,7 @@ class WebHdfsStore:
             return b""
         number = None if of is None else _number(of)
         try:
-            return await self._try(self._read, _checked(path), number, offset, length, place)
+            return await self._try(self._read, checked(path), number, offset, length, place)
         except PastEndError:
             return b""
         except FileNotFoundError:
@@ -184,7 +183,7 @@ class WebHdfsStore:
             async def opened() -> Stream:
                 query = {"offset": str(offset)}
                 async with asyncio.timeout(self._calls.patience.call):
-                    url = await self._reading(_checked(path), None, query, place)
+                    url = await self._reading(checked(path), None, query, place)
                     with self._noticing(url):
                         opening = self._calls.opened("GET", url)
                         response = await stack.enter_async_context(opening)
@@ -205,7 +204,7 @@ class WebHdfsStore:
         """See `Store.write`."""
         query = {"permission": f"{mode:o}", "createparent": "true" if parents else "false"}
         query |= self._writing
-        url = await self._target(_checked(path), query, place)
+        url = await self._target(checked(path), query, place)
         begun: list[bool] = []
 
         async def watched() -> AsyncGenerator[bytes]:
@@ -244,7 +243,7 @@ class WebHdfsStore:
             await self.stat(old)
             return
         how = "OVERWRITE" if replace else "NONE"
-        destination = self._calls.absolute(_checked(new))
+        destination = self._calls.absolute(checked(new))
         query = {"destination": destination, "renameoptions": how}
         tries = _Tries()
         try:
@@ -259,7 +258,7 @@ class WebHdfsStore:
 
     async def concat(self, path: str, others: Sequence[str]) -> None:
         """See `Store.concat`. HDFS moves blocks between files of like block size."""
-        sources = [self._calls.absolute(_checked(other)) for other in others]
+        sources = [self._calls.absolute(checked(other)) for other in others]
         if any("," in source for source in sources):  # which is what separates them
             raise _error(errno.ENOTSUP, path)
         # Once: a second attempt would not find what the first one used up.
@@ -267,7 +266,7 @@ class WebHdfsStore:
             partial(
                 self._calls.small,
                 "POST",
-                _checked(path),
+                checked(path),
                 "CONCAT",
                 _SMALL,
                 sources=",".join(sources),
@@ -320,14 +319,10 @@ class WebHdfsStore:
     async def set_owner(self, path: str, uid: int | None, gid: int | None) -> None:
         """See `Store.set_owner`; EINVAL for numbers that have no name here."""
         names: dict[str, str] = {}
-        try:
-            if uid is not None:
-                own = uid == os.getuid()
-                names["owner"] = self._calls.user if own else pwd.getpwuid(uid).pw_name
-            if gid is not None:
-                names["group"] = grp.getgrgid(gid).gr_name
-        except KeyError:
-            raise _error(errno.EINVAL, path) from None
+        if uid is not None:
+            names["owner"] = name_of_user(uid, self._calls.user)
+        if gid is not None:
+            names["group"] = name_of_group(gid)
         if names:
             await self._small("PUT", path, "SETOWNER", **names)
 
@@ -403,8 +398,8 @@ class WebHdfsStore:
     def _status(self, found: answers.Status, name: str) -> Status:
         modified_ns = found.modified_ms * 1_000_000
         identity = f"{found.number}:{found.modified_ms}:{found.size}"
-        uid = self._known_as("user", found.owner, self._uid)
-        gid = self._known_as("group", found.group, _gid)
+        uid = self._known_as("user", found.owner, partial(uid_of, own=self._calls.user))
+        gid = self._known_as("group", found.group, gid_of)
         size = 0 if found.directory else found.size
         label = found.accessed_ms ^ _LABEL if found.accessed_ms & _LABEL else 0
         directory, mode = found.directory, found.mode
@@ -415,16 +410,7 @@ class WebHdfsStore:
         key = (kind, name)
         if key not in self._numbers:
             self._numbers[key] = look(name)
-        return self._numbers.get(key, _NOBODY)
-
-    def _uid(self, owner: str) -> int:
-        """Return the number of a name: ours for the user that we are there."""
-        if owner == self._calls.user:
-            return os.getuid()
-        try:
-            return pwd.getpwnam(owner).pw_uid
-        except KeyError:
-            return _NOBODY
+        return self._numbers.get(key, NOBODY)
 
     async def _known_nodes(self) -> tuple[answers.DataNode, ...]:
         if time.monotonic() - self._nodes_known > _NODES_S:
@@ -601,7 +587,7 @@ class WebHdfsStore:
         /,
         **query: str,
     ) -> bytes:
-        small = partial(self._calls.small, method, _checked(path), op, most, **query)
+        small = partial(self._calls.small, method, checked(path), op, most, **query)
 
         async def counted() -> bytes:
             if tries is not None:
@@ -665,24 +651,6 @@ def _at(url: URL, place: str) -> URL:
     """Return an address at another DataNode."""
     host, _, port = place.rpartition(":")
     return url.with_host(host.strip("[]")).with_port(int(port))
-
-
-def _checked(path: str) -> str:
-    """Return a path that HDFS can have. OSError: EILSEQ, EINVAL."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        raise _error(errno.EILSEQ, path) from None
-    if ":" in path:
-        raise _error(errno.EINVAL, path)
-    return path
-
-
-def _gid(group: str) -> int:
-    try:
-        return grp.getgrnam(group).gr_gid
-    except KeyError:
-        return _NOBODY
 
 
 def _error(number: int, what: str) -> OSError:

@@ -7,7 +7,7 @@ from bootseer.errors import RemoteError
 from bootseer.webhdfs.answers import Fault
 from bootseer.webhdfs.calls import error_of, is_token_refused
 
-_NUMBERS: Final = {
+NUMBERS: Final = {
     "FileNotFoundException": errno.ENOENT,
     "FileAlreadyExistsException": errno.EEXIST,
     "ParentNotDirectoryException": errno.ENOTDIR,
@@ -25,6 +25,8 @@ _NUMBERS: Final = {
     "UnsupportedOperationException": errno.ENOTSUP,
     "AlreadyBeingCreatedException": errno.EBUSY,
 }
+"""The errno that each of Hadoop's exceptions means, by the name of its class."""
+
 _BELOW_A_FILE: Final = "(is not a directory)"
 _NO_XATTRS: Final = "dfs.namenode.xattrs.enabled"
 _PAST_END: Final = ("out of the range", "Cannot seek after EOF")
@@ -49,7 +51,7 @@ def errno_error(what: str, status: int, fault: Fault) -> Exception:
     name = fault.exception
     if any(words in fault.message for words in _PAST_END):
         return PastEndError()
-    number = None if is_token_refused(fault) else _NUMBERS.get(name)
+    number = None if is_token_refused(fault) else NUMBERS.get(name)
     if number == errno.EACCES and fault.message.endswith(_BELOW_A_FILE):
         number = errno.ENOTDIR
     if _NO_XATTRS in fault.message:

@@ -226,6 +226,30 @@ def test_a_name_node_that_is_not_there_yet_is_waited_for(place: Place, hdfs: Run
     (place.path / "waited").unlink()
 
 
+def test_a_mount_works_over_hadoops_own_protocol(
+    place: Place, hdfs: RunningHdfs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HADOOP_CONF_DIR", str(hdfs.configuration))
+    plain = place.config.read_text()
+    place.config.write_text(plain.replace("hdfs:", "hdfs:\n  transport: native"))
+    assert place.mount(store="hdfs://root@/").returncode == 0
+    directory = place.path / "own protocol"
+    directory.mkdir()
+    (directory / "file").write_bytes(DATA)
+    with (directory / "file").open("r+b") as file:
+        file.seek(1_000_000)
+        file.write(b"changed")
+    (directory / "file").replace(directory / "other")
+    changed = DATA[:1_000_000] + b"changed" + DATA[1_000_007:]
+    assert (directory / "other").read_bytes() == changed
+    assert os.statvfs(directory).f_bavail > 0
+    assert place.run("umount", place.path).returncode == 0
+    place.config.write_text(plain)
+    assert place.mount(store=hdfs.address("", "root")).returncode == 0
+    assert (directory / "other").read_bytes() == changed
+    shutil.rmtree(directory)
+
+
 def test_mount_and_fstab_find_the_helper(place: Place, tmp_path: Path) -> None:
     helper = tmp_path / "sbin/mount.fuse.bootseer-hdfs"
     helper.parent.mkdir()

@@ -93,5 +93,20 @@ async def test_without_an_active_name_node_there_is_an_error_in_the_end(
     assert await number_of(store.stat("d/none"))
 
 
+async def test_hadoops_own_protocol_finds_the_active_name_node_too(
+    pair: HdfsPair, client: HadoopClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HADOOP_USER_NAME", client.user)
+    async with open_store(f"hdfs://{SERVICE}/", client=client, transport="native") as store:
+        await put(store, "native/file", DATA)
+        for old, new in ((0, 1), (1, 0)):
+            await asyncio.to_thread(pair.stand_by, old)
+            waiting = asyncio.create_task(store.list("native"))
+            await asyncio.to_thread(pair.activate, new)
+            assert len(await waiting) == 1
+            assert await store.read("native/file", 0, len(DATA)) == DATA
+        await store.remove_tree("native")
+
+
 async def pieces_of(data: bytes) -> AsyncIterator[bytes]:
     yield data

@@ -150,6 +150,18 @@ async def test_a_configuration_that_knows_nothing_of_kerberos_is_told(
             pass
 
 
+async def test_hadoops_own_protocol_takes_the_ticket_too(
+    secure: SecureHdfs, store: WebHdfsStore
+) -> None:
+    await put(store, "file", DATA)
+    root = store._calls.absolute("")
+    async with open_store(f"hdfs://{secure.rpc}{root}", transport="native") as native:
+        assert await native.read("file", 0, len(DATA)) == DATA
+        await put(native, "new", DATA)
+        assert (await native.stat("new")).uid == os.getuid()
+    assert await store.read("new", 0, len(DATA)) == DATA
+
+
 @pytest.mark.containers
 def test_a_mount_goes_on_while_its_tokens_come_and_go(
     secure: SecureHdfs, keytab: Path, cache: Path, tmp_path: Path
