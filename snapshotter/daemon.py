@@ -26,6 +26,7 @@ import pyfuse3.asyncio
 from bootseer import kernel, logs
 from bootseer.config import Config, load
 from bootseer.errors import BootseerError, HostError, first_error
+from bootseer.metrics.serving import serve_metrics
 from bootseer.service_manager import notify
 from snapshotter.blocks.filesystem import BlockFiles, BlockFilesystem
 from snapshotter.blocks.takeover import Handover
@@ -44,7 +45,7 @@ from snapshotter.ports import MirroredSource
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.configure import client_settings
 from snapshotter.registry.repository import RepositoryAccess
-from snapshotter.service.control import serve_control, serve_metrics
+from snapshotter.service.control import serve_control
 from snapshotter.service.server import serve
 from snapshotter.serving.files import LayerFiles
 from snapshotter.serving.fill import Fill

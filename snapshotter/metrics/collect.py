@@ -7,9 +7,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import bootseer
+from bootseer.metrics.process import process_numbers
 from snapshotter.blocks.pagecache import PageCache, PageCacheCounters
 from snapshotter.metrics.numbers import LayerNumbers, NodeNumbers
-from snapshotter.metrics.process import process_numbers
 from snapshotter.registry.statistics import Statistics
 from snapshotter.serving.files import LayerFiles
 from snapshotter.serving.fill import Fill

@@ -7,8 +7,9 @@ a node runs.
 from collections.abc import Mapping
 from typing import Any
 
+from bootseer.metrics.exposition import Family, Sample, counter, gauge
+from bootseer.metrics.process import process_families
 from snapshotter.chunks.reads import Source
-from snapshotter.metrics.exposition import Family, Kind, Sample
 from snapshotter.metrics.numbers import NodeNumbers
 from snapshotter.registry.statistics import KINDS
 from snapshotter.serving.fill import FillStage
@@ -17,35 +18,36 @@ from snapshotter.serving.filling import Pause
 
 def families(numbers: NodeNumbers) -> list[Family]:
     """Return all metrics of a node."""
-    parts = (_reads, _fetches, _hot, _fill, _layers, _registry, _process)
-    return [family for part in parts for family in part(numbers)]
+    parts = (_reads, _fetches, _hot, _fill, _layers, _registry)
+    found = [family for part in parts for family in part(numbers)]
+    return found + process_families(numbers.version, numbers.process)
 
 
 def _reads(numbers: NodeNumbers) -> list[Family]:
     areas = {"layer": numbers.layer_reads, "hot": numbers.hot_reads}
     page_cache = numbers.page_cache
     return [
-        _counter(
+        counter(
             "bootseer_reads_total",
             "Reads of block files that the kernel sent, by what their bytes had to wait for.",
             *_by_source({area: one.reads for area, one in areas.items()}),
         ),
-        _counter(
+        counter(
             "bootseer_read_bytes_total",
             "Bytes that these reads were answered with.",
             *_by_source({area: one.bytes for area, one in areas.items()}),
         ),
-        _counter(
+        counter(
             "bootseer_read_seconds_total",
             "Time from request to answer, summed over these reads.",
             *_by_source({area: one.seconds for area, one in areas.items()}),
         ),
-        _counter(
+        counter(
             "bootseer_failed_reads_total",
             "Reads of block files that ended in an I/O error.",
             *(Sample(one.failed, {"area": area}) for area, one in areas.items()),
         ),
-        _counter(
+        counter(
             "bootseer_page_cache_bytes_total",
             "Bytes of hot areas put into the kernel's page cache before anybody asked for them.",
             Sample(page_cache.stored_bytes, {"outcome": "stored"}),
@@ -58,14 +60,14 @@ def _fetches(numbers: NodeNumbers) -> list[Family]:
     fetches = numbers.fetches
     purposes = _by("purpose", fetches.fetched)
     return [
-        _counter(
+        counter(
             "bootseer_fetched_bytes_total",
             "Compressed bytes of layers and hot packs that were fetched, by what for.",
             *purposes,
             Sample(numbers.feeds.bytes, {"purpose": "pack"}),
         ),
-        _counter("bootseer_chunk_requests_total", "Requests for chunks.", Sample(fetches.fetches)),
-        _counter(
+        counter("bootseer_chunk_requests_total", "Requests for chunks.", Sample(fetches.fetches)),
+        counter(
             "bootseer_failed_chunks_total",
             "Chunks that could not be had, or were not what their index says.",
             Sample(fetches.failures),
@@ -76,45 +78,45 @@ def _fetches(numbers: NodeNumbers) -> list[Family]:
 def _hot(numbers: NodeNumbers) -> list[Family]:
     hot, feeds, starts = numbers.hot, numbers.feeds, numbers.starts
     return [
-        _counter(
+        counter(
             "bootseer_starts_total",
             "Containers that were given mounts, by how they started.",
             *_by("course", starts.courses),
         ),
-        _counter(
+        counter(
             "bootseer_records_total",
             "Recordings of starts that are over, by what became of them.",
             *_by("outcome", starts.records),
         ),
-        _gauge("bootseer_recordings", "Starts being recorded.", Sample(hot.recordings)),
-        _gauge("bootseer_prefetches", "Images being prefetched.", Sample(hot.prefetches)),
-        _counter(
+        gauge("bootseer_recordings", "Starts being recorded.", Sample(hot.recordings)),
+        gauge("bootseer_prefetches", "Images being prefetched.", Sample(hot.prefetches)),
+        counter(
             "bootseer_prefetched_bytes_total",
             "Bytes of hot areas that prefetching brought.",
             Sample(feeds.brought),
         ),
-        _counter(
+        counter(
             "bootseer_hot_frames_total",
             "Frames of hot packs that landed.",
             Sample(feeds.frames),
         ),
-        _counter(
+        counter(
             "bootseer_hot_frames_rushed_total",
             "Frames of hot packs that were fetched out of turn, for a read that waited.",
             Sample(feeds.rushed),
         ),
-        _gauge("bootseer_hot_bytes", "Size of the open hot areas.", Sample(hot.size)),
-        _gauge(
+        gauge("bootseer_hot_bytes", "Size of the open hot areas.", Sample(hot.size)),
+        gauge(
             "bootseer_hot_missing_bytes",
             "Bytes of the open hot areas that are not on this node.",
             Sample(hot.missing),
         ),
-        _gauge(
+        gauge(
             "bootseer_hot_measured_bytes",
             "Size of those of them of which it is known what their first start used.",
             Sample(hot.measured),
         ),
-        _gauge(
+        gauge(
             "bootseer_hot_unused_bytes",
             "Bytes of these that were prefetched, and not read by that start.",
             Sample(hot.unused),
@@ -125,17 +127,17 @@ def _hot(numbers: NodeNumbers) -> list[Family]:
 def _fill(numbers: NodeNumbers) -> list[Family]:
     fill = numbers.fill
     return [
-        _gauge(
+        gauge(
             "bootseer_fill_stage",
             "1 for what the background fill does now.",
             *(Sample(stage is fill.stage, {"stage": stage}) for stage in FillStage),
         ),
-        _gauge(
+        gauge(
             "bootseer_fill_paused",
             "1 for the reason why the background fill waits now.",
             *(Sample(why is fill.paused, {"reason": why.name.lower()}) for why in Pause),
         ),
-        _gauge(
+        gauge(
             "bootseer_missing_chunks",
             "Chunks that the open layers lack.",
             Sample(fill.chunks_left),
@@ -147,20 +149,20 @@ def _layers(numbers: NodeNumbers) -> list[Family]:
     layers, audits = numbers.layers, numbers.audits
     states = {"fetching": layers.fetching, "local": layers.local, "poisoned": layers.poisoned}
     return [
-        _gauge("bootseer_layers", "Open layers, by state.", *_by("state", states)),
-        _gauge("bootseer_mounts", "Mounts of layers in use.", Sample(layers.mounts)),
-        _gauge(
+        gauge("bootseer_layers", "Open layers, by state.", *_by("state", states)),
+        gauge("bootseer_mounts", "Mounts of layers in use.", Sample(layers.mounts)),
+        gauge(
             "bootseer_cache_disk_bytes",
             "What the caches of the open layers take of the disk.",
             Sample(layers.disk_bytes),
         ),
-        _counter(
+        counter(
             "bootseer_checked_layers_total",
             "Layers that were checked as a whole, by verdict.",
             Sample(audits.passed, {"verdict": "passed"}),
             Sample(audits.poisoned, {"verdict": "poisoned"}),
         ),
-        _gauge(
+        gauge(
             "bootseer_poisoned_indexes",
             "Indexes that this node knows to lie.",
             Sample(numbers.poisoned_indexes),
@@ -172,74 +174,42 @@ def _registry(numbers: NodeNumbers) -> list[Family]:
     statistics = numbers.registry
     sent, received = statistics.sent, statistics.received
     return [
-        _counter(
+        counter(
             "bootseer_registry_requests_total",
             "HTTP requests sent to registries and mirrors.",
             *(Sample(statistics.requests[kind], {"kind": kind}) for kind in KINDS),
         ),
-        _counter(
+        counter(
             "bootseer_registry_received_bytes_total",
             "Bytes of bodies received from them.",
             *(Sample(received[kind], {"kind": kind}) for kind in KINDS),
         ),
-        _counter(
+        counter(
             "bootseer_registry_sent_bytes_total",
             "Bytes of bodies sent to them.",
             *(Sample(sent[kind], {"kind": kind}) for kind in KINDS),
         ),
-        _counter(
+        counter(
             "bootseer_registry_retries_total",
             "Failures of theirs after which somebody was asked again.",
             Sample(statistics.retries),
         ),
-        _counter(
+        counter(
             "bootseer_registry_resumed_total",
             "Downloads that broke and went on where they had stopped.",
             Sample(statistics.resumed),
         ),
-        _counter(
+        counter(
             "bootseer_registry_ignored_ranges_total",
             "Requests for a range that were answered with the whole blob.",
             Sample(statistics.ranges_ignored),
         ),
-        _counter(
+        counter(
             "bootseer_registry_discarded_bytes_total",
             "Bytes received because of that, and thrown away.",
             Sample(statistics.discarded),
         ),
     ]
-
-
-def _process(numbers: NodeNumbers) -> list[Family]:
-    process = numbers.process
-    return [
-        _gauge(
-            "bootseer_build_info", "1, with the version.", Sample(1, {"version": numbers.version})
-        ),
-        _gauge(
-            "process_start_time_seconds",
-            "When the server started, in seconds since the epoch.",
-            Sample(process.started),
-        ),
-        _counter(
-            "process_cpu_seconds_total",
-            "Processor time of the server.",
-            Sample(process.cpu_seconds),
-        ),
-        _gauge(
-            "process_resident_memory_bytes",
-            "Memory of the server.",
-            Sample(process.resident_bytes),
-        ),
-    ]
-
-
-def _counter(name: str, text: str, *samples: Sample) -> Family:
-    return Family(name, Kind.COUNTER, text, samples)
-
-
-def _gauge(name: str, text: str, *samples: Sample) -> Family:
-    return Family(name, Kind.GAUGE, text, samples)
 
 
 def _by(label: str, values: Mapping[Any, float]) -> list[Sample]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bootseer.metrics.process import ProcessNumbers
 from snapshotter.blocks.pagecache import PageCacheCounters
 from snapshotter.chunks.reader import Counters
 from snapshotter.chunks.reads import ReadCounters
@@ -26,17 +27,6 @@ class LayerNumbers:
     """Mounts that snapshots use (a count)."""
     disk_bytes: int
     """What their caches take of the disk."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessNumbers:
-    """The server's process."""
-
-    started: float
-    """Seconds since the epoch."""
-    cpu_seconds: float
-    """User and system."""
-    resident_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ Race-free: it keeps no state; the numbers are read in one step of the event loop
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from bootseer.metrics.exposition import render
 from snapshotter.metrics.collect import Counted, collect
 from snapshotter.metrics.document import status_document
-from snapshotter.metrics.exposition import render
 from snapshotter.metrics.families import families
 
 

@@ -4,26 +4,19 @@ GET /v1/status   what is served, how much of it is local, what it cost so far (J
 GET /metrics     the same as numbers, for Prometheus
 GET /healthz     200 once the daemon serves
 
-`/metrics` can be had over TCP as well, from this machine's loopback addresses.
+`/metrics` can be had over TCP as well (`bootseer.metrics.serving`).
 """
 
 import contextlib
-import logging
-import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import web
 
-from snapshotter.metrics.exposition import CONTENT_TYPE
-
-log = logging.getLogger(__name__)
-
-_CLOSE_S: Final = 1.0
+from bootseer.metrics.serving import Metrics, metrics_route, serve_socket
 
 Status = Callable[[], Awaitable[dict[str, Any]]]
-Metrics = Callable[[], Awaitable[str]]
 
 
 @contextlib.asynccontextmanager
@@ -37,55 +30,5 @@ async def serve_control(path: Path, status: Status, metrics: Metrics) -> AsyncIt
         return web.json_response({"status": "serving"})
 
     routes = [web.get("/v1/status", get_status), web.get("/healthz", get_health)]
-    async with _running([*routes, _metrics_route(metrics)]) as runner:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            if stat.S_ISSOCK(path.lstat().st_mode):
-                path.unlink()
-        await web.UnixSite(runner, str(path)).start()
-        path.chmod(0o600)
+    async with serve_socket(path, [*routes, metrics_route(metrics)]):
         yield
-
-
-@contextlib.asynccontextmanager
-async def serve_metrics(address: str, metrics: Metrics) -> AsyncIterator[None]:
-    """Serve `/metrics` over TCP at `host:port` while the context is open; nowhere if it is empty.
-
-    A port that is taken is a line in the log: containers start without metrics as well.
-    """
-    if not address:
-        yield
-        return
-    host, _, port = address.rpartition(":")
-    async with _running([_metrics_route(metrics)]) as runner:
-        fields = {"address": address}
-        try:
-            host = host.strip("[]")
-            await web.TCPSite(runner, host, int(port)).start()
-        except OSError as error:
-            log.error("metrics.not_served", extra={"fields": fields | {"reason": str(error)}})
-        else:
-            log.info("metrics.serving", extra={"fields": fields})
-        yield
-
-
-def _metrics_route(metrics: Metrics) -> web.RouteDef:
-    async def get_metrics(request: web.Request) -> web.Response:
-        body = (await metrics()).encode()
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
-
-    return web.get("/metrics", get_metrics)
-
-
-@contextlib.asynccontextmanager
-async def _running(routes: list[web.RouteDef]) -> AsyncIterator[web.AppRunner]:
-    application = web.Application()
-    application.add_routes(routes)
-    runner = web.AppRunner(
-        application, access_log=None, handle_signals=False, shutdown_timeout=_CLOSE_S
-    )
-    await runner.setup()
-    try:
-        yield runner
-    finally:
-        await runner.cleanup()

@@ -1,9 +1,10 @@
 """Numbers of a node that nobody ran."""
 
+from bootseer.metrics.process import ProcessNumbers
 from snapshotter.blocks.pagecache import PageCacheCounters
 from snapshotter.chunks.reader import Counters
 from snapshotter.chunks.reads import ReadCounters
-from snapshotter.metrics.numbers import LayerNumbers, NodeNumbers, ProcessNumbers
+from snapshotter.metrics.numbers import LayerNumbers, NodeNumbers
 from snapshotter.registry.statistics import Statistics
 from snapshotter.serving.fill import FillNumbers, FillStage
 from snapshotter.serving.filling import Pause

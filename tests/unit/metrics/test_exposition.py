@@ -7,7 +7,7 @@ from exposition_reader import read
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapshotter.metrics.exposition import Family, Kind, Sample, render
+from bootseer.metrics.exposition import Family, Kind, Sample, render
 
 names = st.from_regex(r"[a-z_][a-z0-9_]{0,12}", fullmatch=True)
 values = st.floats() | st.integers(0, 2**53)

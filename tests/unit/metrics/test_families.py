@@ -6,7 +6,7 @@ from pathlib import Path
 from exposition_reader import Metric, read
 from node_numbers import node_numbers
 
-from snapshotter.metrics.exposition import render
+from bootseer.metrics.exposition import render
 from snapshotter.metrics.families import families
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs/metrics.md"

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from node_numbers import node_numbers
 
+from bootseer.metrics.exposition import render
 from snapshotter.metrics.document import status_document
-from snapshotter.metrics.exposition import render
 from snapshotter.metrics.families import families
 from snapshotter.service.control import serve_control
 

@@ -11,7 +11,8 @@ import pytest
 
 from bootseer.cli.control import fetch_status, read_metrics
 from bootseer.errors import HostError
-from snapshotter.service.control import serve_control, serve_metrics
+from bootseer.metrics.serving import serve_metrics
+from snapshotter.service.control import serve_control
 
 
 async def status() -> dict[str, Any]:

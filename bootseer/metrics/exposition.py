@@ -55,6 +55,16 @@ class Family:
             raise ValueError(f"{self.name} must not be a {self.kind}")
 
 
+def counter(name: str, text: str, *samples: Sample) -> Family:
+    """Return a metric that only grows."""
+    return Family(name, Kind.COUNTER, text, samples)
+
+
+def gauge(name: str, text: str, *samples: Sample) -> Family:
+    """Return a metric that is what it is at the moment."""
+    return Family(name, Kind.GAUGE, text, samples)
+
+
 def render(families: Iterable[Family]) -> str:
     """Return the text of these metrics."""
     return "".join(line + "\n" for family in families for line in _lines(family))
