@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,3 +49,12 @@ def test_windows_never_exceed_the_most_nor_what_was_read(reads: list[tuple[int, 
     for offset, length in reads:
         read += length
         assert 0 <= ahead.touch(offset, length) <= min(MIB, read)
+
+
+def test_small_reads_are_not_told_each_time_what_is_worth_having() -> None:
+    ahead = Ahead(least=256 * KIB, most=8 * MIB)
+    page = 4 * KIB
+    told = [at * page for at in range(16 * MIB // page) if ahead.touch(at * page, page)]
+    assert told[0] == 256 * KIB - page
+    assert all(later - earlier <= MIB for earlier, later in pairwise(told))
+    assert len(told) < 60
