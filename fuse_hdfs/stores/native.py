@@ -30,7 +30,8 @@ from fuse_hdfs.stores.store import Block, Space, Status, Stream
 from fuse_hdfs.stores.threads import Threads
 
 if TYPE_CHECKING:
-    from hdfs_native import Client, ContentSummary, FileReader, FileStatus, FileWriter
+    from hdfs_native import Client, ContentSummary, FileReader, FileStatus
+    from hdfs_native._internal import RawFileWriter
 
 T = TypeVar("T")
 
@@ -289,11 +290,13 @@ class NativeStore:
             raise _error(errno.ESTALE, path)
         return reader
 
-    def _create(self, path: str, mode: int, parents: bool) -> "FileWriter":
+    def _create(self, path: str, mode: int, parents: bool) -> "RawFileWriter":
         from hdfs_native import WriteOptions  # noqa: PLC0415  (an extra)
 
         options = WriteOptions(permission=mode, overwrite=False, create_parent=parents)
-        return self._client.create(self._absolute(path), options)
+        # Not the library's `FileWriter`: whenever that is dropped it closes the file, waiting for
+        # DataNodes in whichever thread, and makes half a file look like a whole one.
+        return self._client.inner.create(self._absolute(path), options)
 
     def _rename(self, old: str, new: str, replace: bool) -> None:
         if old == new and replace:

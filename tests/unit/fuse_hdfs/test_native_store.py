@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import signal
 import threading
 import urllib.request
@@ -130,6 +131,31 @@ async def test_where_webhdfs_is_closed_the_native_protocol_is_taken(
     with pytest.raises(UsageError):
         async with open_store(hdfs.address(""), client=client, transport="native"):
             pass
+
+
+async def test_where_no_data_node_can_be_reached_by_http_the_native_protocol_is_taken(
+    client: HadoopClient, hdfs: RunningHdfs
+) -> None:
+    hdfs.servers[0].kill()
+    try:
+        async with open_store("hdfs:///", client=client) as store:
+            assert isinstance(store, NativeStore)
+            await store.list("")
+    finally:
+        await asyncio.to_thread(hdfs.start_data_node, 0)
+
+
+async def test_a_write_that_was_given_up_is_never_finished_later(
+    store: NativeStore, client: HadoopClient
+) -> None:
+    async def failing() -> AsyncIterator[bytes]:
+        yield DATA
+        raise OSError(errno.ENODATA, "no more")
+
+    assert await number_of(store.write("file", failing())) == errno.ENODATA
+    gc.collect()
+    async with open_store(f"hdfs://{store._root}", client=client) as other:
+        assert (await other.stat("file")).size < len(DATA)
 
 
 async def test_one_process_is_one_user(client: HadoopClient) -> None:
