@@ -61,7 +61,7 @@ def about_step(command: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option(
                 "--python",
-                type=click.Path(path_type=Path),
+                type=click.Path(path_type=Path, readable=False),
                 help="Python that it installs for; default: found by the command.",
             ),
             click.option(

@@ -23,9 +23,7 @@ def difference(before: Mapping[str, Facts], after: Mapping[str, Facts]) -> list[
         elif was is None or _another(was, now):
             changed[path] = Kind.FILE
     for path in before:
-        above = parent(path)
-        # Of a deleted directory only the directory itself.
-        if path not in after and (not above or above in after or above not in before):
+        if path not in after and _stays(parent(path), before, after):
             changed[path] = Kind.DELETED
     return with_parents(changed)
 
@@ -39,6 +37,13 @@ def with_parents(changes: Mapping[str, Kind]) -> list[tuple[str, Kind]]:
             found[above] = Kind.KEPT
             above = parent(above)
     return sorted(found.items(), key=lambda one: sort_key(one[0]))
+
+
+def _stays(above: str, before: Mapping[str, Facts], after: Mapping[str, Facts]) -> bool:
+    """Say whether the directory that something was in is still one: else it went with that."""
+    if above not in before:
+        return True  # a root's own, which is not listed
+    return above in after and after[above].is_directory
 
 
 def _another(was: Facts, now: Facts) -> bool:

@@ -55,7 +55,7 @@ def mounts_below(root: str) -> list[str]:
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         points = [line.split(" ")[4] for line in file]
     plain = [point.encode().decode("unicode_escape") for point in points]
-    below = sorted({point for point in plain if point.startswith(prefix)})
+    below = sorted({point for point in plain if point.startswith(prefix) and point != root})
     found: list[str] = []
     for point in below:
         if not (found and point.startswith(found[-1].rstrip("/") + "/")):

@@ -24,4 +24,4 @@ class Outcome:
 def remember(composed: Composed, fresh_until: int | None) -> None:
     """Write down that it is in place, so that the next start here has nothing to do."""
     after = composed_again(composed)
-    write_state(Path(composed.roots[0]), state_of(composed.key, fresh_until, after))
+    write_state(map(Path, composed.roots), state_of(composed.key, fresh_until, after))

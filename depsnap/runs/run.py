@@ -93,11 +93,11 @@ def _none(job: Job, composed: Composed) -> NotFoundError:
 
 def _run(job: Job, composed: Composed, say: Say, *, required: bool) -> Outcome:
     """Do it while nobody else works on the roots."""
-    root = Path(composed.roots[0])
-    if recover([Path(one) for one in composed.roots]):
+    roots = [Path(root) for root in composed.roots]
+    if recover(roots):
         say("what a killed process left here was finished or undone")
         composed = compose(job.step)
-    state = read_state(root)
+    state = read_state(roots)
     if state is not None and state.holds(composed.ingredients, time.time()):
         say("already in place")
         return Outcome(0, "present")

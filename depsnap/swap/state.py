@@ -5,7 +5,7 @@ before, and of those that the command changes what they are now.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -51,8 +51,8 @@ def _parted(
     return causes, tuple(pair for pair in pairs if pair[0] in OUTCOMES)
 
 
-def write_state(root: Path, state: State) -> None:
-    """Write it down."""
+def write_state(roots: Iterable[Path], state: State) -> None:
+    """Write it down in each root: each may be on a file system that goes away alone."""
     document = {
         "version": _VERSION,
         "key": state.key,
@@ -60,12 +60,18 @@ def write_state(root: Path, state: State) -> None:
         "causes": state.causes,
         "outcome": state.outcome,
     }
-    (root / HIDDEN).mkdir(exist_ok=True)
-    write_atomic(root / HIDDEN / "state", json.dumps(document).encode(), durable=False)
+    for root in roots:
+        (root / HIDDEN).mkdir(exist_ok=True)
+        write_atomic(root / HIDDEN / "state", json.dumps(document).encode(), durable=False)
 
 
-def read_state(root: Path) -> State | None:
-    """Return what was put there; None if that is not known."""
+def read_state(roots: Iterable[Path]) -> State | None:
+    """Return what was put into all of these roots; None if that is not known."""
+    found = {_read(root) for root in roots}
+    return found.pop() if len(found) == 1 else None
+
+
+def _read(root: Path) -> State | None:
     try:
         document = json.loads((root / HIDDEN / "state").read_bytes())
         if document["version"] != _VERSION:

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,10 +97,26 @@ class DepsWorld:
         self, *arguments: str, variables: Mapping[str, str] | None = None
     ) -> "subprocess.CompletedProcess[str]":
         """Run `bootseer deps` with the store; arguments as on the command line."""
+        return self.deps_as((), *arguments, variables=variables)
+
+    def deps_as(
+        self, before: Sequence[str], *arguments: str, variables: Mapping[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run `bootseer deps` by a program that these words start."""
         verb, *rest = arguments
         code = f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); {_START}"
         return subprocess.run(
-            [sys.executable, "-c", code, "deps", verb, "--store", f"file://{self.store}", *rest],
+            [
+                *before,
+                sys.executable,
+                "-c",
+                code,
+                "deps",
+                verb,
+                "--store",
+                f"file://{self.store}",
+                *rest,
+            ],
             cwd=self.home,
             env=self.environment() | dict(variables or {}),
             stdin=subprocess.DEVNULL,

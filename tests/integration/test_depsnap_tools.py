@@ -1,0 +1,243 @@
+"""Real installers, each by its first run and a restore on a fresh node."""
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+from depsnap_world import (
+    REPOSITORY,
+    DepsWorld,
+    StepWorld,
+    make_pristine,
+    make_step_world,
+    make_world,
+)
+
+from tooling.places import cache_dir
+
+pytestmark = pytest.mark.containers
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_pristine(tmp_path_factory.mktemp("tools"))
+
+
+@pytest.fixture
+def world(tmp_path: Path, pristine: Path) -> DepsWorld:
+    return make_world(tmp_path, pristine)
+
+
+def twice(world: DepsWorld, *command: str, options: tuple[str, ...] = ()) -> None:
+    """Run a command, and restore it on a fresh node."""
+    first = world.run(*options, "--", *command)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "kept" in first.stderr, first.stderr
+    world.fresh()
+    second = world.run(*options, "--require-snapshot", "--", *command)
+    assert second.returncode == 0, second.stderr
+    assert "restored" in second.stderr
+
+
+def uv() -> str:
+    found = shutil.which("uv") or next((str(one) for one in cache_dir().glob("uv-*/bin/uv")), None)
+    assert found is not None, "scripts/setup installs uv"
+    return found
+
+
+@pytest.mark.parametrize("cache", ["inside", "outside"])
+def test_uv(world: DepsWorld, cache: str) -> None:
+    directory = (world.venv if cache == "inside" else world.home) / "uv-cache"
+    links = ("--no-index", "--find-links", str(world.wheels), "--cache-dir", str(directory))
+    world = DepsWorld(world.home, world.pristine, {"UV_CACHE_DIR": str(directory)})
+    twice(world, uv(), "pip", "install", *links, "-r", "requirements.txt")
+    assert not (world.venv / "uv-cache").exists(), "a cache is never kept"
+    assert world.python("import alpha, beta; print(alpha.VALUE, beta.VALUE)") == "1 2"
+    assert world.pip("check").returncode == 0
+    compiled = [path.name for path in (world.site / "alpha/__pycache__").iterdir()]
+    assert compiled == [f"__init__.{sys.implementation.cache_tag}.pyc"], "uv did not compile"
+    assert all(path.stat().st_nlink == 1 for path in (world.site / "alpha").glob("*.py"))
+
+
+def source_tree(world: DepsWorld) -> Path:
+    """Make a package with a compiled extension and a script."""
+    tree = world.home / "gamma"
+    tree.mkdir()
+    (tree / "setup.py").write_text(
+        "from setuptools import setup, Extension\n"
+        "setup(name='gamma', version='1.0', packages=['gamma'],\n"
+        "      ext_modules=[Extension('gamma.fast', ['fast.c'])],\n"
+        "      entry_points={'console_scripts': ['gamma=gamma:main']})\n"
+    )
+    (tree / "gamma").mkdir()
+    (tree / "gamma/__init__.py").write_text("def main(): print('gamma runs')\n")
+    (tree / "fast.c").write_text(EXTENSION)
+    return tree
+
+
+EXTENSION = """#include <Python.h>
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "fast", 0, -1, 0};
+PyMODINIT_FUNC PyInit_fast(void) {
+  PyObject *made = PyModule_Create(&module);
+  PyModule_AddIntConstant(made, "value", 42);
+  return made;
+}
+"""
+
+
+def has_headers() -> bool:
+    return Path(sysconfig.get_paths()["include"], "Python.h").exists()
+
+
+def test_setup_py_builds_once(world: DepsWorld) -> None:
+    if not has_headers():
+        (source_tree(world) / "setup.py").write_text(
+            "from setuptools import setup\nsetup(name='gamma', version='1.0', packages=['gamma'],\n"
+            "entry_points={'console_scripts': ['gamma=gamma:main']})\n"
+        )
+    else:
+        source_tree(world)
+    (world.home / "install.sh").write_text("cd gamma && python setup.py -q install")
+    command = ("sh", "install.sh")
+    twice(world, *command)
+    done = subprocess.run([world.venv / "bin/gamma"], capture_output=True, text=True, check=True)
+    assert done.stdout == "gamma runs\n"
+    if has_headers():
+        assert world.python("import gamma.fast; print(gamma.fast.value)") == "42"
+
+
+def test_an_editable_install_points_to_its_sources(world: DepsWorld) -> None:
+    tree = source_tree(world)
+    (tree / "setup.py").write_text(
+        "from setuptools import setup\nsetup(name='gamma', version='1.0', packages=['gamma'])\n"
+    )
+    command = ("pip", "install", "--no-index", "--no-build-isolation", "-e", str(tree))
+    twice(world, *command)
+    assert world.python("import gamma; gamma.main()") == "gamma runs"
+    # Sources are part of the key: what is built from them may be another.
+    (tree / "gamma/__init__.py").write_text("def main(): print('changed')\n")
+    world.fresh()
+    assert world.run("--require-snapshot", "--", *command).returncode == 3
+
+
+def test_a_script_that_compiles_c(world: DepsWorld) -> None:
+    (world.home / "answer.c").write_text("int answer(void) { return 42; }\n")
+    (world.home / "build.sh").write_text(
+        f"set -e\nmkdir -p {world.venv}/lib\ncc -shared -fPIC -o {world.venv}/lib/libanswer.so $1\n"
+    )
+    command = ("sh", "build.sh", "answer.c")
+    twice(world, *command, options=("--native",))
+    load = f"import ctypes; print(ctypes.CDLL('{world.venv}/lib/libanswer.so').answer())"
+    assert world.python(load) == "42"
+    (world.home / "answer.c").write_text("int answer(void) { return 43; }\n")
+    world.fresh()
+    done = world.run("--native", "--", *command)
+    assert "answer.c changed" in done.stderr
+    assert world.python(load) == "43"
+
+
+@pytest.fixture
+def steps(tmp_path: Path) -> StepWorld:
+    return make_step_world(tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+def test_npm(steps: StepWorld) -> None:
+    package = steps.home / "package"
+    package.mkdir()
+    (package / "package.json").write_text('{"name": "left", "version": "1.0.0", "main": "i.js"}')
+    (package / "i.js").write_text("module.exports = 42\n")
+    pack = ["npm", "pack", "--silent", str(package)]
+    subprocess.run(pack, cwd=steps.home, check=True, capture_output=True)
+    archive = f"file:{steps.home}/left-1.0.0.tgz"
+    command = ("npm", "install", "--offline", "--prefix", str(steps.root), archive)
+    twice(steps, *command, options=("--root", str(steps.root)))
+    done = subprocess.run(
+        ["node", "-e", "console.log(require('left'))"],
+        cwd=steps.root,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "42\n"
+    listed = subprocess.run(["npm", "ls", "--offline"], cwd=steps.root, check=False)
+    assert listed.returncode == 0
+
+
+@pytest.fixture
+def dpkg_root(tmp_path: Path) -> Path:
+    """An own dpkg database with nothing in it, and a package to install."""
+    root = tmp_path / "root"
+    (root / "var/lib/dpkg/info").mkdir(parents=True)
+    (root / "var/lib/dpkg/updates").mkdir()
+    (root / "var/lib/dpkg/status").write_text("")
+    package = tmp_path / "deb"
+    (package / "DEBIAN").mkdir(parents=True)
+    (package / "DEBIAN/control").write_text(
+        "Package: delta\nVersion: 1.0\nArchitecture: all\nMaintainer: x <x@y>\nDescription: d\n"
+    )
+    (package / "usr/share/delta").mkdir(parents=True)
+    (package / "usr/share/delta/data").write_text("delta\n")
+    build = ["dpkg-deb", "--build", "--root-owner-group", str(package), str(tmp_path / "delta.deb")]
+    subprocess.run(build, check=True, capture_output=True)
+    return root
+
+
+@pytest.mark.skipif(shutil.which("dpkg") is None, reason="not Debian")
+def test_dpkg_with_its_database(dpkg_root: Path, tmp_path: Path) -> None:
+    pristine = tmp_path / "pristine-root"
+    subprocess.run(["cp", "-a", str(dpkg_root), str(pristine)], check=True)
+
+    class Root(StepWorld):
+        def fresh(self) -> None:
+            shutil.rmtree(self.root)
+            subprocess.run(["cp", "-a", str(pristine), str(self.root)], check=True)
+
+    world = Root(tmp_path, pristine)
+    command = ("dpkg", f"--root={world.root}", "--install", str(tmp_path / "delta.deb"))
+    twice(world, *command, options=("--root", str(world.root)))
+    assert (world.root / "usr/share/delta/data").read_text() == "delta\n"
+    query = ["dpkg", f"--root={world.root}", "--status", "delta"]
+    done = subprocess.run(query, capture_output=True, text=True, check=True)
+    assert "install ok installed" in done.stdout
+    remove = ["dpkg", f"--root={world.root}", "--remove", "delta"]
+    subprocess.run(remove, capture_output=True, check=True)
+    assert not (world.root / "usr/share/delta").exists()
+
+
+def test_the_whole_root_directory_is_captured(tmp_path: Path) -> None:
+    """In a root of its own: the step writes wherever it wants."""
+    world = StepWorld(tmp_path, tmp_path)
+    home = tmp_path / "newroot"
+    home.mkdir()
+    script = (
+        f"mount --bind {home} {home} && cd {home} && mkdir -p old && "
+        "mkdir -p bin lib lib64 usr etc root opt proc dev tmp var sys work && "
+        "for d in bin lib lib64 usr root opt proc dev sys; do [ -e /$d ] && mount --rbind /$d $d; "
+        f"done; mkdir -p var/lib var/tmp; mount --rbind {tmp_path} work; "
+        f"mkdir -p .{tmp_path} && mount --rbind {tmp_path} .{tmp_path}; "
+        f"mkdir -p .{REPOSITORY} && mount --rbind {REPOSITORY} .{REPOSITORY};"
+        'exec chroot . "$@"'
+    )
+    enter = ("unshare", "-m", "sh", "-c", script, "sh")
+    step = (
+        "echo conf > /etc/app.conf; mkdir -p /var/lib/app; echo x > /var/lib/app/x; echo > /tmp/t"
+    )
+    words = ("--root", "/", "--python", sys.executable, "--", "sh", "-c", step)
+    first = world.deps_as(enter, "run", "--name", "job", *words)
+    assert first.returncode == 0, first.stderr
+    assert "kept" in first.stderr, first.stderr
+    assert [head["capture"] for head in world.heads()] == ["overlay"], first.stderr
+    assert (home / "etc/app.conf").read_text() == "conf\n"
+    for name in ("etc/app.conf", "var/lib/app/x", "tmp/t"):
+        (home / name).unlink()
+    shutil.rmtree(home / ".depsnap")
+    (home / "var/lib/app").rmdir()
+    second = world.deps_as(enter, "restore", "--name", "job", *words)
+    assert second.returncode == 0, second.stderr
+    assert (home / "etc/app.conf").read_text() == "conf\n"
+    assert (home / "var/lib/app/x").read_text() == "x\n"
+    assert not (home / "tmp/t").exists()
