@@ -19,6 +19,7 @@ from snapshotter.starts.areas import Areas
 from snapshotter.starts.blockfiles import NodeBlocks
 from snapshotter.starts.course import StartPolicy
 from snapshotter.starts.feed import FeedRules
+from snapshotter.starts.finishing import Finishing
 from snapshotter.starts.hotimages import HotImages, HotServices
 from snapshotter.starts.numbers import Numbers, numbers_on_disk
 from snapshotter.starts.ownstore import open_own_store
@@ -89,14 +90,16 @@ def open_starts(
         policy=rules.policy,
         rules=FeedRules(),
     )
+    images = HotImages(services)
+    packed = packing if config.pack == "auto" else None
     return Starts(
         provider,
         around.files,
-        HotImages(services),
+        images,
         blocks.areas,
         blocks.recordings,
-        (own, shared),
-        packing if config.pack == "auto" else None,
+        Finishing(blocks.recordings, (own, shared), images, packed, provider, around.spawn),
+        packed,
         Usage(around.layout, blocks.areas, around.workers, config.window),
         rules,
         around.spawn,

@@ -117,6 +117,10 @@ class HotImages:
         self.feeds = Tally(FeedCounters)
         """Of all feeds, those that are over included."""
 
+    def close(self) -> None:
+        """Unpack nothing more; what is being unpacked is not waited for."""
+        self._with.executor.shutdown(wait=False, cancel_futures=True)
+
     def get(self, image: ImageKey, workload: str = "") -> HotImage:
         """Return what is known and done for an image; the work begins if it has not."""
         key = (image.manifest_digest, workload)

@@ -9,21 +9,16 @@ decided without an await between looking and changing (`HotImages.get`, `Recordi
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
-
-from cachetools import LRUCache
 
 from bootseer.errors import BootseerError, UsageError
 from snapshotter.blocks.names import BlockName, Role
 from snapshotter.chunks.reads import ReadCounters
-from snapshotter.hot.record import Record
 from snapshotter.layers.records import BLOCK
-from snapshotter.ports import HotStore, ImageKey
+from snapshotter.ports import ImageKey
 from snapshotter.serving.files import LayerFiles
 from snapshotter.serving.layout import MountId
 from snapshotter.serving.provider import Provider
@@ -31,10 +26,11 @@ from snapshotter.snapshots.ports import LayerMount, LayerRequest, StartRequest
 from snapshotter.starts.area import FeedCounters, HotArea
 from snapshotter.starts.areas import Areas
 from snapshotter.starts.course import Course, StartPolicy, choose
+from snapshotter.starts.finishing import Finishing, Outcome
 from snapshotter.starts.hotimages import HotImage, HotImages, hot_layer
 from snapshotter.starts.labels import record_policy_of, workload_of
-from snapshotter.starts.packing import Packing, Wanted
-from snapshotter.starts.recordings import Recording, Recordings, WatchedLayer
+from snapshotter.starts.packing import Packing
+from snapshotter.starts.recordings import Recordings, WatchedLayer
 from snapshotter.starts.usage import Usage
 from snapshotter.tally import add
 
@@ -43,20 +39,6 @@ log = logging.getLogger(__name__)
 _ROUND_S: Final = 1.0
 _CALM_S: Final = 3.0
 """Hot areas are synced once nothing came for so long: the disk is for the start until then."""
-_TINY: Final = 1024
-_REMEMBERED: Final = 32
-"""Recordings that are over and still described."""
-
-
-class Outcome(StrEnum):
-    """What became of a recording."""
-
-    PUBLISHED = "published"
-    """Somewhere at least."""
-    SMALL = "small"
-    """The container touched too little for a record."""
-    LOST = "lost"
-    """No store took the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +50,6 @@ class StartRules:
     """Until a container starts on a layer as it was pulled, if its hot layout is not ready."""
     calm: float = 20.0
     """After a start, until its mounts get the usual read-ahead."""
-    least_blocks: int = 256
-    """A record of fewer blocks is not worth keeping."""
     wait_bytes: int = 0
     """Of hot blocks that have to be there before a container gets its mounts."""
     wait_most: float = 10.0
@@ -83,7 +63,7 @@ class StartCounters:
     courses: dict[Course, int] = field(default_factory=lambda: dict.fromkeys(Course, 0))
     """Containers that started, by how."""
     records: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
-    """Recordings that are over."""
+    """Recordings that are over, by what became of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,29 +94,25 @@ class Starts:
         images: HotImages,
         areas: Areas,
         recordings: Recordings,
-        stores: Sequence[HotStore],
+        finishing: Finishing,
         packing: Packing | None,
         usage: Usage,
         rules: StartRules,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
-        """`stores`: where records are put, the nearest first; without `packing` none are packed."""
+        """Without `packing` no packs are made of records."""
         self._provider = provider
         self._files = files
         self._images = images
         self._areas = areas
         self._recordings = recordings
-        self._stores = stores
         self._rules = rules
         self._spawn = spawn
         self._packing = packing
         self._usage = usage
         self._calm_at: list[tuple[float, MountId]] = []
-        self._finishing: set[int] = set()
-        self._tiny: LRUCache[tuple[str, str], bool] = LRUCache(_TINY)
-        """Images and workloads that touch too little: not recorded again and again."""
-        self._recorded: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
-        self.counters = StartCounters()
+        self._finishing = finishing
+        self.counters = StartCounters(records=finishing.outcomes)
 
     async def provide(self, request: LayerRequest) -> LayerMount | None:
         """See `LayerProvider`."""
@@ -175,7 +151,7 @@ class Starts:
         deadline = asyncio.get_running_loop().time() + self._rules.patience
         settled = await _until(hot.settled, deadline)
         recording = self._recordings.is_recorded(image, workload)
-        recording |= policy.record == "auto" and (image.manifest_digest, workload) in self._tiny
+        recording |= policy.record == "auto" and self._finishing.is_tiny(image, workload)
         course = choose(policy, hot.known if settled else None, recording=recording)
         mounts = tuple(map(MountId.parse, start.layers))
         if course is Course.RECORD:
@@ -304,14 +280,12 @@ class Starts:
         """Keep what was recorded and brought so far: the next server goes on with it."""
         self._recordings.persist(now=True)
         await self._areas.flush()
+        self._images.close()
 
     async def _round(self) -> None:
         self._recordings.persist()
         self._images.stop_useless()
-        for recording in self._recordings.over():
-            if recording.number not in self._finishing:
-                self._finishing.add(recording.number)
-                self._spawn(self._finish(recording))
+        self._finishing.begin()
         now = asyncio.get_running_loop().time()
         due = [mount for at, mount in self._calm_at if at <= now]
         self._calm_at = [pair for pair in self._calm_at if pair[0] > now]
@@ -322,61 +296,10 @@ class Starts:
         if self._packing:
             self._spawn(self._pack(self._packing))
 
-    async def _finish(self, recording: Recording) -> None:
-        """Keep and publish what was recorded."""
-        record = self._recordings.record(recording)
-        published = False
-        if record.ranges.blocks < self._rules.least_blocks:
-            outcome = "too little to be worth keeping"
-            self._tiny[recording.image.manifest_digest, recording.workload] = True
-            self.counters.records[Outcome.SMALL] += 1
-        else:
-            outcome = await self._publish(recording, record)
-            published = outcome == Outcome.PUBLISHED
-            self.counters.records[Outcome.PUBLISHED if published else Outcome.LOST] += 1
-        fields: dict[str, Any] = {
-            "image": recording.image.reference,
-            "workload": recording.workload,
-            "blocks": record.ranges.blocks,
-            "ended": record.ended.name.lower(),
-            "seconds": record.length_ms / 1000,
-            "outcome": outcome,
-        }
-        log.info("hot.recorded", extra={"fields": fields})
-        more = {"number": recording.number, "published": published}
-        self._recorded.append(fields | more)
-        if published:
-            self._images.forget(recording.image)
-        if published and self._packing:
-            names = tuple(watched.name for watched in recording.layers)
-            self._packing.want(Wanted(recording.image, recording.workload, names))
-        self._recordings.hand_on(recording)
-        self._finishing.discard(recording.number)
-        for watched in recording.layers:
-            mount = MountId.parse(watched.mount)
-            stand_in = MountId(mount.name, mount.bottom, recording.variant)
-            await self._provider.raise_read_ahead(stand_in)
-
     async def _pack(self, packing: Packing) -> None:
         image = await packing.make_if_due()
         if image is not None:
             self._images.forget(image)
-
-    async def _publish(self, recording: Recording, record: Record) -> str:
-        """Give a record to every store; return what became of it."""
-        reasons = []
-        for store in self._stores:
-            try:
-                await store.publish_record(recording.image, record)
-            except (BootseerError, OSError) as error:
-                reasons.append(str(error))
-                fields = {
-                    "image": recording.image.reference,
-                    "reason": str(error),
-                    "do": "allow this node to push to the repository, or set hot.store",
-                }
-                log.warning("hot.record_not_published", extra={"fields": fields})
-        return reasons[0] if len(reasons) == len(self._stores) else Outcome.PUBLISHED.value
 
     def is_prefetching(self) -> bool:
         """Say whether hot blocks are being fetched."""
@@ -410,7 +333,7 @@ class Starts:
         return {
             "images": [self._describe(hot) for hot in self._images.all()],
             "recordings": self._recordings.describe(),
-            "recorded": list(self._recorded),
+            "recorded": self._finishing.describe(),
         }
 
     def _describe(self, hot: HotImage) -> dict[str, Any]:
