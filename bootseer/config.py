@@ -182,6 +182,8 @@ class Hdfs:
     """Directory on a local disk for writes in any order, until they are published."""
     read_ahead_kb: KiB = 4096
     """Read-ahead of the kernel, in KiB."""
+    metrics_address: Loopback = Loopback("")
+    """Where a mount serves `/metrics` over TCP besides its socket; empty: nowhere."""
     timeout: Seconds = 60.0
     """Seconds that the store may take for one call before it counts as failed."""
     transport: Literal["auto", "webhdfs", "native"] = "auto"

@@ -10,6 +10,7 @@ from bootseer.config import Config, load
 from bootseer.errors import HostError
 
 _TIMEOUT_S: Final = 10.0
+_SNAPSHOTTER: Final = "the snapshotter"
 
 
 def control_socket(config_path: Path) -> Path:
@@ -24,13 +25,13 @@ async def fetch_status(path: Path) -> dict[str, Any]:
     return document
 
 
-def read_metrics(path: Path) -> str:
+def read_metrics(path: Path, who: str = _SNAPSHOTTER) -> str:
     """Return the metrics of the daemon behind a socket. HostError if nobody answers."""
-    text: str = asyncio.run(_get(path, "/metrics", aiohttp.ClientResponse.text))
+    text: str = asyncio.run(_get(path, "/metrics", aiohttp.ClientResponse.text, who))
     return text
 
 
-async def _get(path: Path, what: str, read: Any) -> Any:
+async def _get(path: Path, what: str, read: Any, who: str = _SNAPSHOTTER) -> Any:
     timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
     connector = aiohttp.UnixConnector(str(path))
     try:
@@ -41,5 +42,5 @@ async def _get(path: Path, what: str, read: Any) -> Any:
             return await read(answer)
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise HostError(
-            f"the snapshotter does not answer on {path}: {error}", hint="bootseer doctor"
+            f"{who} does not answer on {path}: {error}", hint="bootseer doctor"
         ) from error

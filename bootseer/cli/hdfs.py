@@ -13,6 +13,7 @@ from bootseer.cli.lazy import LazyGroup, Place
         "export": Place("bootseer.cli.hdfs_export:command", "Copy a file to one plain file."),
         "fsck": Place("bootseer.cli.hdfs_fsck:command", "Find damage and what writers left."),
         "ls": Place("bootseer.cli.hdfs_ls:command", "List a directory of a volume."),
+        "metrics": Place("bootseer.cli.hdfs_metrics:command", "Print what a mount counted."),
         "mount": Place("bootseer.cli.hdfs_mount:mount", "Mount a store, until stopped."),
         "seal": Place("bootseer.cli.hdfs_seal:command", "Make a striped file a plain one."),
         "stat": Place("bootseer.cli.hdfs_stat:command", "Show how and where a file is stored."),

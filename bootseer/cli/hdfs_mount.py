@@ -141,7 +141,11 @@ def _tell_manager(store: str) -> None:
 def mount_settings(hdfs: Hdfs) -> MountSettings:
     """Return what the configuration asks for. UsageError if it makes no sense."""
     return MountSettings(
-        hdfs.spool.absolute(), volume_settings(hdfs), hdfs.read_ahead_kb, hdfs.timeout
+        hdfs.spool.absolute(),
+        volume_settings(hdfs),
+        hdfs.read_ahead_kb,
+        hdfs.timeout,
+        metrics_address=hdfs.metrics_address,
     )
 
 

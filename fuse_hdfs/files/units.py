@@ -28,6 +28,11 @@ class UnitCache:
         self._flights: dict[Key, asyncio.Task[bytes]] = {}
         self._freed = asyncio.Condition()
 
+    @property
+    def taken(self) -> int:
+        """Bytes that are kept, or being fetched."""
+        return self._taken
+
     async def get(self, key: Key, size: int, fetch: Fetch) -> bytes:
         """Return a unit, of `size` bytes; raises what `fetch` raises."""
         kept = self._kept.get(key)

@@ -22,6 +22,7 @@ from bootseer.together import together
 from fuse_hdfs import limits
 from fuse_hdfs.checksums import crc32c
 from fuse_hdfs.files.copies import Copies
+from fuse_hdfs.files.hedging import Hedging
 from fuse_hdfs.files.held import Held, Holdings
 from fuse_hdfs.files.labels import Kind, kind_in, label_of
 from fuse_hdfs.files.names import HIDDEN, UNFINISHED, segment_directory, stripe_path
@@ -31,6 +32,7 @@ from fuse_hdfs.files.stripes import Stripes
 from fuse_hdfs.files.units import Key, UnitCache
 from fuse_hdfs.files.writing import SegmentWriter, Striping
 from fuse_hdfs.stores.store import Status, Store
+from fuse_hdfs.stores.traffic import Direction, Traffic
 from fuse_hdfs.striping.layout import Manifest, Place, Segment
 from fuse_hdfs.striping.manifest import FRONT, MAGIC, decode, encode, size_in_front
 
@@ -104,6 +106,8 @@ class Volume:
         self.store = store
         self.settings = settings
         self.units = UnitCache(settings.cache)
+        self.stripes = Traffic()
+        """By the stripes' numbers."""
         self._holdings = Holdings(settings.cache // _HELD)
         self._copies = Copies(store)
         self._stripes = Stripes(store, self._copies)
@@ -207,7 +211,13 @@ class Volume:
         `path`: what the file's layout is found by.
         """
         striping = self.settings.layout(path).striping
-        return SegmentWriter(self.store, replace(striping, unit=unit or striping.unit))
+        striping = replace(striping, unit=unit or striping.unit)
+        return SegmentWriter(self.store, striping, self.stripes)
+
+    @property
+    def hedging(self) -> Hedging:
+        """How often a second copy was asked."""
+        return self._stripes.hedging
 
     async def remove(self, path: str) -> None:
         """Remove a file's name. Its segments stay, for those who read it: see `discard`."""
@@ -270,7 +280,9 @@ class Volume:
         path = stripe_path(place.segment.id, place.stripe)
         for attempt in range(_ATTEMPTS):
             follow = ahead and not attempt
-            data = await self._stripes.read(path, place.offset, place.length, follow=follow)
+            with self.stripes.call(str(place.stripe), Direction.READ) as call:
+                data = await self._stripes.read(path, place.offset, place.length, follow=follow)
+                call.bytes = len(data)
             if len(data) == place.length and crc32c(data) == place.segment.checksum(place.index):
                 return data
             fields = {"stripe": path, "offset": place.offset, "bytes": len(data)}

@@ -7,12 +7,14 @@ reader; what a stripe's task raises is taken up by the next call.
 import asyncio
 import random
 import secrets
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from fuse_hdfs.checksums import crc32c
 from fuse_hdfs.files.names import segment_directory, stripe_path
 from fuse_hdfs.stores.store import Store
+from fuse_hdfs.stores.traffic import Call, Direction, Traffic
 from fuse_hdfs.striping.layout import Segment, SegmentId
 
 
@@ -30,11 +32,11 @@ class Striping:
 class _Stripe:
     """One stripe being written."""
 
-    def __init__(self, store: Store, path: str, place: str | None, queue: int) -> None:
+    def __init__(
+        self, store: Store, path: str, place: str | None, queue: int, traffic: Traffic
+    ) -> None:
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(queue)
-        self._task = asyncio.create_task(
-            store.write(path, self._units(), parents=False, place=place)
-        )
+        self._task = asyncio.create_task(self._write(store, path, place, traffic))
 
     async def put(self, unit: bytes | None) -> None:
         """Queue a unit, or None for the end. Raises what the writer raised."""
@@ -57,18 +59,29 @@ class _Stripe:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _units(self) -> AsyncIterator[bytes]:
+    async def _write(self, store: Store, path: str, place: str | None, traffic: Traffic) -> None:
+        with traffic.call(path.rpartition("/")[2], Direction.WRITE) as call:
+            await store.write(path, self._units(call), parents=False, place=place)
+
+    async def _units(self, call: Call) -> AsyncIterator[bytes]:
+        since = time.monotonic()
         while (unit := await self._queue.get()) is not None:
+            call.idle += time.monotonic() - since
+            call.bytes += len(unit)
             yield unit
+            since = time.monotonic()
+        call.idle += time.monotonic() - since
 
 
 class SegmentWriter:
     """Takes the units of a new segment, in order."""
 
-    def __init__(self, store: Store, striping: Striping) -> None:
+    def __init__(self, store: Store, striping: Striping, traffic: Traffic) -> None:
+        """`traffic`: what counts, by the stripes' numbers."""
         self.id = SegmentId(secrets.token_hex(16))
         self._store = store
         self._striping = striping
+        self._traffic = traffic
         self._stripes: list[_Stripe] = []
         self._places: list[str] | None = None
         self._checksums = bytearray()
@@ -114,4 +127,4 @@ class SegmentWriter:
             random.shuffle(self._places)
         place = self._places[number % len(self._places)] if self._places else None
         path = stripe_path(self.id, number)
-        return _Stripe(self._store, path, place, self._striping.queue)
+        return _Stripe(self._store, path, place, self._striping.queue, self._traffic)

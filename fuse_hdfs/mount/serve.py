@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +17,10 @@ from bootseer import kernel
 from bootseer.errors import HostError, RemoteError
 from bootseer.hadoop.client import HadoopClient
 from fuse_hdfs.files.volume import Settings, Volume
+from fuse_hdfs.metrics.numbers import Start
 from fuse_hdfs.mount.operations import MountOperations
 from fuse_hdfs.mount.presence import announced
+from fuse_hdfs.mount.reporting import metrics_socket, reported
 from fuse_hdfs.mount.unmounting import SUBTYPE
 from fuse_hdfs.stores.places import open_store
 from fuse_hdfs.stores.store import Store
@@ -49,6 +52,8 @@ class MountSettings:
     wait: bool = False
     """Whether to wait for a store that cannot be reached yet."""
     read_only: bool = False
+    metrics_address: str = ""
+    """`host:port` where metrics are served over TCP too; empty: nowhere."""
     transport: Transport = "auto"
     """How HDFS is reached."""
     client: HadoopClient | None = None
@@ -74,10 +79,12 @@ async def serve(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    begun = time.monotonic()
     async with contextlib.AsyncExitStack() as stack:
         store = await _opened(stack, address, settings, stop)
         if store is not None:
-            await _serve(store, address, mountpoint, settings, stop, mounted)
+            took = time.monotonic() - begun
+            await _serve(store, address, mountpoint, settings, stop, mounted, took)
     log.info("mount.ended", extra={"fields": {"at": str(mountpoint)}})
 
 
@@ -106,15 +113,22 @@ async def _serve(
     settings: MountSettings,
     stop: asyncio.Event,
     mounted: Callable[[], None],
+    opening_s: float,
 ) -> None:
+    begun = time.monotonic()
     volume = Volume(store, settings.volume)
     tree = Tree(volume, settings.spool)
     async with _connected(tree, address, mountpoint, settings) as ended:
-        mounted()
-        log.info("mount.serving", extra={"fields": {"store": address, "at": str(mountpoint)}})
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait((stopped, ended), return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
+        start = Start(opening_s, time.monotonic() - begun)
+        socket = metrics_socket(settings.run_dir, kernel.connection_directory(mountpoint).name)
+        async with reported(volume, tree, start, socket, settings.metrics_address):
+            mounted()
+            fields = {"store": address, "at": str(mountpoint)}
+            took = {"store_s": round(start.store, 3), "mount_s": round(start.mounted, 3)}
+            log.info("mount.serving", extra={"fields": fields | took})
+            stopped = asyncio.create_task(stop.wait())
+            await asyncio.wait((stopped, ended), return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
     try:
         async with asyncio.timeout(_DRAIN_S):
             await tree.close()

@@ -14,12 +14,13 @@ import shutil
 import stat
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
 from bootseer.atomic import sync_directory
 from fuse_hdfs.stores.store import USER, Block, Space, Status, Stream
+from fuse_hdfs.stores.traffic import Traffic
 
 T = TypeVar("T")
 
@@ -35,6 +36,8 @@ class DirectoryStore:
     root: Path
     patience: float = 60.0
     """Seconds that one access may take."""
+    traffic: Traffic = field(default_factory=Traffic)
+    """Of no machine."""
 
     async def stat(self, path: str) -> Status:
         """See `Store.stat`."""

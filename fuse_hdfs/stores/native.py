@@ -28,6 +28,7 @@ from fuse_hdfs.stores.native_errors import AwayError, translated
 from fuse_hdfs.stores.owners import gid_of, name_of_group, name_of_user, uid_of
 from fuse_hdfs.stores.store import Block, Space, Status, Stream
 from fuse_hdfs.stores.threads import Threads
+from fuse_hdfs.stores.traffic import Traffic
 
 if TYPE_CHECKING:
     from hdfs_native import Client, ContentSummary, FileReader, FileStatus
@@ -126,6 +127,7 @@ class NativeStore:
         self._user = user
         self._patience = patience
         self._threads = Threads(_CALLS)
+        self.traffic = Traffic()  # of no machine: it does not say whom it asks
 
     async def stat(self, path: str) -> Status:
         """See `Store.stat`."""

@@ -5,6 +5,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from fuse_hdfs.stores.traffic import Traffic
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -70,6 +72,11 @@ class Store(Protocol):
     None waits for ever. Any number of calls may be under way; cancelling one leaves nothing
     behind but, of a `write`, a part of a file.
     """
+
+    @property
+    def traffic(self) -> Traffic:
+        """What each machine was sent and sent, as far as the place knows machines."""
+        ...
 
     async def stat(self, path: str) -> Status:
         """Return what is at a path."""

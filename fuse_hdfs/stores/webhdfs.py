@@ -47,6 +47,7 @@ from bootseer.webhdfs.gss import TicketError
 from fuse_hdfs.stores.names import checked
 from fuse_hdfs.stores.owners import NOBODY, gid_of, name_of_group, name_of_user, uid_of
 from fuse_hdfs.stores.store import USER, Block, Space, Status, Stream
+from fuse_hdfs.stores.traffic import Call, Direction, Traffic
 from fuse_hdfs.stores.webhdfs_errors import AnswerError, PastEndError, errno_error
 
 log = logging.getLogger(__name__)
@@ -122,6 +123,7 @@ class WebHdfsStore:
 
     def __init__(self, calls: Calls, copies: int | None = None) -> None:
         self._calls = calls
+        self.traffic = Traffic()
         self._writing = {} if copies is None else {"replication": str(copies)}
         self._served_by: LRUCache[str, URL] = LRUCache(_SERVED_BY)
         self._nodes: tuple[answers.DataNode, ...] = ()
@@ -384,10 +386,12 @@ class WebHdfsStore:
         """Return the next bytes of an answer from a DataNode."""
 
         async def read() -> bytes:
-            with self._noticing(url):
+            with self._noticing(url) as call:
                 try:
                     async with asyncio.timeout(self._calls.patience.transfer(length)):
-                        return await _at_most(response, length)
+                        data = await _at_most(response, length)
+                        call.bytes = len(data)
+                        return data
                 except aiohttp.ClientError as error:
                     raise RemoteError(f"{url.authority} breaks off", temporary=True) from error
 
@@ -424,12 +428,13 @@ class WebHdfsStore:
         query = {"offset": str(offset), "length": str(length)}
         async with asyncio.timeout(self._calls.patience.call):
             url = await self._reading(path, number, query, place)
-        with self._noticing(url):
+        with self._noticing(url) as call:
             async with (
                 asyncio.timeout(self._calls.patience.transfer(length)),
                 self._calls.opened("GET", url) as response,
             ):
                 data = await _at_most(response, length)
+            call.bytes = len(data)
         self._served_by[_known(path, number)] = url
         return data
 
@@ -460,10 +465,11 @@ class WebHdfsStore:
         return await self._elsewhere(url)
 
     @contextlib.contextmanager
-    def _noticing(self, url: URL) -> Iterator[None]:
-        """Take note of a DataNode that fails inside, or is too late."""
+    def _noticing(self, url: URL) -> Iterator[Call]:
+        """Count a read, and take note of a DataNode that fails inside, or is too late."""
         try:
-            yield
+            with self.traffic.call(url.authority or "", Direction.READ) as call:
+                yield call
         except (RemoteError, TimeoutError):
             self._failed[url.authority] = None
             raise
@@ -514,20 +520,26 @@ class WebHdfsStore:
         async def watched(limit: asyncio.Timeout) -> AsyncGenerator[bytes]:
             """Yield the pieces; the clock runs only while the DataNode is to take one."""
             now = asyncio.get_running_loop().time
+            since = now()
             try:
                 async for piece in content:
+                    call.idle += now() - since
+                    call.bytes += len(piece)
                     limit.reschedule(now() + patience.transfer(len(piece)))
                     yield piece
                     limit.reschedule(None)
+                    since = now()
             except BaseException as error:
                 failure.append(error)
                 raise
+            call.idle += now() - since
             limit.reschedule(now() + patience.call)
 
         try:
-            async with asyncio.timeout(patience.call) as limit:
-                async with self._calls.opened("PUT", url, watched(limit)) as response:
-                    made = response.status == 201
+            with self.traffic.call(url.authority or "", Direction.WRITE) as call:
+                async with asyncio.timeout(patience.call) as limit:
+                    async with self._calls.opened("PUT", url, watched(limit)) as response:
+                        made = response.status == 201
         except Exception as error:
             if failure and isinstance(failure[0], Exception):
                 raise failure[0] from None
@@ -598,7 +610,14 @@ class WebHdfsStore:
 
     async def _try(self, work: Callable[..., Awaitable[T]], *arguments: object) -> T:
         """Do what may fail for a while, a few times."""
-        return await self._once(partial(self._calls.again, partial(work, *arguments)), "")
+        tries = _Tries()
+
+        async def counted() -> T:
+            tries.number += 1
+            self.traffic.retries += tries.several
+            return await work(*arguments)
+
+        return await self._once(partial(self._calls.again, counted), "")
 
     async def _once(self, work: Callable[[], Awaitable[T]], path: str) -> T:
         """Turn what is no `OSError` into one."""

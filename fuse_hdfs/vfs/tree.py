@@ -87,6 +87,11 @@ class Tree:
         self._next = 1
         self._renaming = asyncio.Lock()
 
+    @property
+    def open_files(self) -> int:
+        """Return how many files are open."""
+        return sum(1 for _ in self._nodes.open_files())
+
     # Names
 
     async def lookup(self, parent: int, name: str) -> Attributes:

@@ -1,0 +1,1 @@
+"""What a mount counts, as numbers and in Prometheus' format."""
