@@ -5,7 +5,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from store_conformance import DATA, number_of, put
@@ -106,6 +108,56 @@ async def test_hadoops_own_protocol_finds_the_active_name_node_too(
             assert len(await waiting) == 1
             assert await store.read("native/file", 0, len(DATA)) == DATA
         await store.remove_tree("native")
+
+
+@pytest.mark.containers
+def test_a_mount_loses_nothing_when_its_name_node_is_killed_in_the_middle(
+    pair: HdfsPair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HADOOP_CONF_DIR", str(pair.configuration))
+    point, config = tmp_path / "mnt", tmp_path / "bootseer.yaml"
+    point.mkdir()
+    settings = f"{{spool: {tmp_path}/spool, small: 0, stripe_unit: 64KiB, stripe_count: 2}}"
+    config.write_text(f"run_dir: {tmp_path}/run\nhdfs: {settings}\n")
+    more = ["--config", str(config)]
+    command = [sys.executable, "-m", "bootseer", "hdfs"]
+    mount = ["mount", "--daemon", "--log-file", str(tmp_path / "log"), "hdfs:///", str(point)]
+    subprocess.run([*command, *mount, *more], check=True)
+    failed: list[OSError] = []
+    over = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not over.is_set():
+            try:
+                (point / f"{number}").write_bytes(DATA)
+                assert (point / f"{number}").read_bytes() == DATA
+            except OSError as error:
+                failed.append(error)
+            number += 1
+
+    writer = threading.Thread(target=write)
+    try:
+        writer.start()
+        pair.name_nodes[0].kill()
+        pair.activate(1)
+        (point / "after").write_bytes(DATA)
+        over.set()
+        writer.join()
+        assert failed == []
+        names = sorted(path.name for path in point.iterdir())
+        assert {"0", "after"} <= set(names)
+        assert all((point / name).read_bytes() == DATA for name in names)
+        for name in names:
+            (point / name).unlink()
+    finally:
+        over.set()
+        writer.join()
+        subprocess.run([*command, "umount", str(point), *more], check=True)
+        pair.name_nodes[0].start()
+        pair.wait_until_listening(0)
+        pair.stand_by(1)
+        pair.activate(0)
 
 
 async def pieces_of(data: bytes) -> AsyncIterator[bytes]:
