@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pwd
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -10,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from bootseer.blobs.directory import DirectoryBlobs
 from bootseer.blobs.webhdfs import open_webhdfs
 from bootseer.errors import UsageError
+from bootseer.hadoop.client import read_client
 from bootseer.webhdfs.address import parse_address
 from snapshotter.hotstore.blobs import BlobHotStore
 from snapshotter.hotstore.registry import RegistryHotStore
@@ -28,22 +28,16 @@ async def open_hot_store(place: str, client: RegistryClient) -> AsyncIterator[Ho
         yield RegistryHotStore(client)
     elif (path := _directory(place)) is not None:
         yield BlobHotStore(DirectoryBlobs(path), client.settings.limits)
-    elif place.startswith("webhdfs:"):
-        async with open_webhdfs(parse_address(place, _user())) as store:
+    elif place.startswith(("hdfs:", "webhdfs:")):
+        hadoop = read_client(os.environ)
+        where = parse_address(place, hadoop.user, hadoop.site)
+        async with open_webhdfs(where) as store:
             yield BlobHotStore(store, client.settings.limits)
     else:
         raise UsageError(
             f"hot.store: {place!r} is no store",
-            hint="registry, file:///directory or webhdfs://namenode:9870/directory",
+            hint="registry, file:///directory or hdfs://nameservice/directory",
         )
-
-
-def _user() -> str:
-    """Return the name of the user that we run as."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
 
 
 def _directory(place: str) -> Path | None:

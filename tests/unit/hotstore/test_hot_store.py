@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hot_records import created, merged, record
 
+from benchmarks.lab.hdfs import Hdfs
 from bootseer.blobs.directory import DirectoryBlobs
 from bootseer.errors import CorruptError, RemoteError, UsageError
 from snapshotter.hot.artifact import HotArtifact, HotKind
@@ -345,6 +346,18 @@ async def test_the_configuration_names_the_place(client: RegistryClient, tmp_pat
     async with open_hot_store(f"file://{tmp_path}/a%20b", client) as store:
         await store.publish_record(image, record(image.manifest_digest))
     assert (tmp_path / "a b").is_dir()
+
+
+async def test_a_place_in_hdfs_is_found_through_hadoops_configuration(
+    client: RegistryClient, hdfs: Hdfs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HADOOP_CONF_DIR", str(hdfs.configuration))
+    monkeypatch.setenv("HADOOP_USER_NAME", "tester")
+    image = ImageKey("r.example/a/b:1", digest_of(b"manifest"))
+    async with open_hot_store("hdfs:///hot", client) as store:
+        await store.publish_record(image, record(image.manifest_digest))
+    async with open_hot_store(hdfs.address("hot"), client) as store:
+        assert len(await store.records(image, "")) == 1
 
 
 @pytest.mark.parametrize(
