@@ -24,7 +24,7 @@ from benchmarks.parts import measured
 from bootseer.errors import BootseerError
 from tooling.progress import doing, say
 
-_PARTS: Final = ("fresh", "hit", "miss", "change")
+_PARTS: Final = ("fresh", "again", "hit", "miss", "change")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,24 @@ def fresh_node(bench: Bench) -> list[Figure]:
         Figure("restore against tar, processor", _ratio(ours, costs["tar"]), "x", 1.15),
         Figure("pip against restore", _ratio(costs["pip"], ours, wall=True), "x", 5.0, "higher"),
         Figure("uv against restore", _ratio(costs["uv"], ours, wall=True), "x", 2.0, "higher"),
+    ]
+
+
+def again(bench: Bench) -> list[Figure]:
+    """A second environment on a node that restored one: links, against uv's."""
+    cache = bench.packages.directory / "uv-cache"
+    uv = bench.packages.uv(cache, "--link-mode=hardlink")
+    bench.installed(bench.store)
+    costs: dict[str, list[Cost]] = {"linked": [], "uv": []}
+    for command in (bench.packages.deps(bench.store), uv):
+        bench.timed(command)
+    for run in range(bench.runs):
+        with doing(f"second environment, run {run + 1} of {bench.runs}"):
+            costs["linked"].append(bench.timed(bench.packages.deps(bench.store), cold=False))
+            costs["uv"].append(bench.timed(uv, cold=False))
+    return [
+        *_medians({"second environment": costs["linked"], "uv, warm links": costs["uv"]}),
+        Figure("second environment against uv", _ratio(costs["linked"], costs["uv"]), "x", 1.3),
     ]
 
 
@@ -166,6 +184,7 @@ def _medians(costs: Mapping[str, list[Cost]]) -> list[Figure]:
 
 _MEASURES: Final[Mapping[str, Callable[[Bench], list[Figure]]]] = {
     "fresh": fresh_node,
+    "again": again,
     "hit": hit,
     "miss": miss,
     "change": change,

@@ -206,6 +206,9 @@ class Deps:
     """Seconds without a sign of life after which a node that makes a snapshot is not waited for."""
     fresh: Annotated[float, Range(0, 1e9)] = 86_400.0
     """Seconds after which a step that is not pinned is run again."""
+    cache: str = "auto"
+    """Where this node keeps what it has restored, to link it the next time: a directory on the same
+    file system; empty: nowhere; `auto`: in the user's cache directory."""
     workers: Annotated[int, Range(0, 64)] = 0
     """Processes that pack and unpack; 0: one a processor, at most 8."""
     compile: bool = True

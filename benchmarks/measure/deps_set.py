@@ -83,6 +83,7 @@ class PackageSet:
             "PATH": f"{self.venv}/bin:{kept.get('PATH', os.defpath)}",
             "VIRTUAL_ENV": str(self.venv),
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "XDG_CACHE_HOME": str(self.directory / "cache-home"),
             "PYTHONPATH": str(REPOSITORY),
         }
 

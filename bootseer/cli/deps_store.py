@@ -1,5 +1,6 @@
 """The store of snapshots and the settings, from the configuration and an option."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,5 +32,14 @@ def deps_settings(store: str | None, config_path: Path) -> Settings:
         silence=config.deps.silence,
         fresh=config.deps.fresh,
         workers=config.deps.workers or worker_count(),
+        cache=_cache(config.deps.cache),
         compile=config.deps.compile,
     )
+
+
+def _cache(configured: str) -> str:
+    """Return the directory that the configuration means; empty: none."""
+    if configured != "auto":
+        return configured
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return f"{home}/bootseer/deps"

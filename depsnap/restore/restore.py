@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootseer.errors import HostError, UsageError
+from depsnap.restore.cache import TreeCache
+from depsnap.restore.making import Destination
 from depsnap.restore.owners import Restorer, owned_here
-from depsnap.restore.unpack import Destination, unpack
+from depsnap.restore.unpack import unpack
 from depsnap.snapshots.head import Head
 from depsnap.snapshots.places import Place
 from depsnap.swap.swap import swap
@@ -23,10 +25,22 @@ class Restored:
     steps: int
     unprivileged: int
     """Entries that lost set-ID bits or capabilities, because root did not restore them."""
+    linked: bool
+    """Whether it came from what this node has kept."""
 
 
-def restore(head: Head, tree: Tree, place: Place, workers: int) -> Restored:
-    """Restore a snapshot from a store. All of it, or nothing.
+@dataclass(frozen=True, slots=True)
+class From:
+    """Where a snapshot comes from."""
+
+    place: Place
+    digest: str
+    """Of its head, which pins everything in it."""
+    cache: TreeCache | None = None
+
+
+def restore(head: Head, tree: Tree, source: From, workers: int) -> Restored:
+    """Restore a snapshot. All of it, or nothing.
 
     Raises:
         BootseerError: why it is not restored; everything is as it was.
@@ -34,21 +48,28 @@ def restore(head: Head, tree: Tree, place: Place, workers: int) -> Restored:
     roots = [Path(root) for root in head.roots]
     who = _restorer()
     entries, unprivileged = owned_here(tree.entries, head.users, head.groups, who)
-    here = Tree(tuple(entries), tree.packs)
+    # Directories above the roots are in the tree, but not what is to be made.
+    inside = _without_above(Tree(entries, tree.packs), [str(root).strip("/") for root in roots])
     work = fresh_workplace(roots)
     try:
         work.make()
-        # Directories above the roots are in the tree, but not what is to be made.
-        inside = _without_above(here, [str(root).strip("/") for root in roots])
-        unpack(inside, place, Destination(work.places(), who.uid, who.gid), workers)
+        to = Destination(work.places(), who.uid, who.gid)
+        linked = source.cache is not None and source.cache.restore(
+            source.digest, inside, to, workers
+        )
+        if not linked:
+            work.remove()  # what may be half there
+            work.make()
+            unpack(inside, source.place, to, workers)
+            if source.cache is not None:
+                source.cache.keep(source.digest, inside, to)
     except OSError as error:
         work.remove()
         raise HostError(f"{error.filename or head.roots[0]}: {error.strerror}") from error
     except BaseException:
         work.remove()
         raise
-    steps = swap(work, inside.entries)
-    return Restored(steps, unprivileged)
+    return Restored(swap(work, inside.entries), unprivileged, linked)
 
 
 def _without_above(tree: Tree, roots: list[str]) -> Tree:

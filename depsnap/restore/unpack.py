@@ -9,8 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import accumulate
 from typing import Final
@@ -21,24 +20,21 @@ from bootseer.blobs.store import BlobStore
 from bootseer.errors import CorruptError
 from depsnap.packing.stamps import LENGTH, OFFSET, stamp_bytes
 from depsnap.pool import shared_out
+from depsnap.restore.making import (
+    Destination,
+    dress,
+    exact_modes,
+    finish_directories,
+    make_directories,
+    make_links,
+)
 from depsnap.snapshots.names import pack_name
 from depsnap.snapshots.places import Place, open_store
-from depsnap.tree.entries import DIRECTORIES, Entry, Kind, Tree, parent
+from depsnap.tree.entries import Entry, Kind, Tree, parent
 from depsnap.tree.placement import Placed, frame_of_each
 
 _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _PART: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where each entry goes."""
-
-    place: Callable[[str], str]
-    """From a path to where it is made."""
-    uid: int
-    gid: int
-    """Whose files are made here without asking for it."""
 
 
 def unpack(tree: Tree, place: Place, to: Destination, workers: int) -> None:
@@ -50,22 +46,13 @@ def unpack(tree: Tree, place: Place, to: Destination, workers: int) -> None:
         RemoteError, HostError: the store cannot be read.
         OSError: something cannot be written.
     """
-    before = os.umask(0)
-    try:
-        directories = [entry for entry in tree.entries if entry.kind in DIRECTORIES]
-        for entry in directories:
-            _make_directory(to.place(entry.path))
+    with exact_modes():
+        make_directories(tree.entries, to)
         _empty_files(tree, to)
         shared_out(partial(_unpacking, tree, place, to), frame_of_each(tree), workers)
-        _links(tree, to)
-        _finish(tree, directories, to)
-    finally:
-        os.umask(before)
-
-
-def _make_directory(path: str) -> None:
-    with contextlib.suppress(FileExistsError):  # the root's own
-        os.mkdir(path, 0o700)  # noqa: PTH102 (paths are text here: there are very many)
+        make_links(tree.entries, to)
+        _finish_large(tree, to)
+        finish_directories(tree.entries, to)
 
 
 def _empty_files(tree: Tree, to: Destination) -> None:
@@ -75,52 +62,22 @@ def _empty_files(tree: Tree, to: Destination) -> None:
             descriptor = os.open(to.place(entry.path), _WRITE, entry.mode)
             try:
                 os.ftruncate(descriptor, entry.size)
-                _dress(descriptor, entry, to)
+                dress(descriptor, entry, to)
             finally:
                 os.close(descriptor)
 
 
-def _links(tree: Tree, to: Destination) -> None:
-    for entry in tree.entries:
-        if entry.kind is Kind.HARDLINK:
-            os.link(to.place(entry.target), to.place(entry.path), follow_symlinks=False)
-        elif entry.kind is Kind.SYMLINK:
-            path = to.place(entry.path)
-            os.symlink(entry.target, path)  # noqa: PTH211
-            if (entry.uid, entry.gid) != (to.uid, to.gid):
-                os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
-            os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=False)
-
-
-def _finish(tree: Tree, directories: Sequence[Entry], to: Destination) -> None:
-    """Set what could not be set before: of files in several frames, and of directories."""
+def _finish_large(tree: Tree, to: Destination) -> None:
+    """Set what could not be set before of files in several frames."""
     for entry in tree.entries:
         if entry.pack >= 0 and tree.packs[entry.pack].single:
             descriptor = os.open(to.place(entry.path), os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
                 os.ftruncate(descriptor, entry.size)
                 os.fchmod(descriptor, entry.mode)
-                _dress(descriptor, entry, to)
+                dress(descriptor, entry, to)
             finally:
                 os.close(descriptor)
-    for entry in reversed(directories):
-        path = to.place(entry.path)
-        if (entry.uid, entry.gid) != (to.uid, to.gid):
-            os.chown(path, entry.uid, entry.gid)
-        for name, value in entry.xattrs:
-            os.setxattr(path, name, value)
-        os.chmod(path, entry.mode)  # noqa: PTH101
-        os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns))
-
-
-def _dress(descriptor: int, entry: Entry, to: Destination) -> None:
-    """Give an open file its owner, attributes and time; its mode it has from being opened."""
-    if (entry.uid, entry.gid) != (to.uid, to.gid):
-        os.fchown(descriptor, entry.uid, entry.gid)
-        os.fchmod(descriptor, entry.mode)  # giving away takes the set-ID bits
-    for name, value in entry.xattrs:
-        os.setxattr(descriptor, name, value)
-    os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
 
 
 @contextlib.contextmanager
@@ -199,7 +156,7 @@ class _Unpacker:
                 _write_all(descriptor, _stamped(content, entry.stamp))
             else:
                 _write_all(descriptor, content)
-            _dress(descriptor, entry, self._to)
+            dress(descriptor, entry, self._to)
         finally:
             os.close(descriptor)
 

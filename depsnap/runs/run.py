@@ -16,7 +16,8 @@ from bootseer.errors import BootseerError, CorruptError, NotFoundError
 from depsnap.capture.running import Step, run_plain
 from depsnap.key.compose import Composed, compose
 from depsnap.leases.lease import Lease
-from depsnap.restore.restore import restore
+from depsnap.restore.cache import TreeCache
+from depsnap.restore.restore import From, restore
 from depsnap.runs.finding import Found, drop, explain_miss, find, find_or_lead
 from depsnap.runs.outcome import Outcome, Say, remember
 from depsnap.runs.settings import Job
@@ -133,8 +134,11 @@ def _restore(job: Job, composed: Composed, found: Found, say: Say) -> Outcome:
     head = found.stored.head
     if head.roots != composed.roots:
         raise CorruptError(f"the snapshot is of {', '.join(head.roots)}")
-    done = restore(head, found.tree, job.settings.store, job.settings.workers)
-    say(f"restored {head.entries} entries in {time.monotonic() - began:.1f} s")
+    cache = TreeCache(Path(job.settings.cache)) if job.settings.cache else None
+    source = From(job.settings.store, found.stored.digest, cache)
+    done = restore(head, found.tree, source, job.settings.workers)
+    how = ", from what this node has" if done.linked else ""
+    say(f"restored {head.entries} entries in {time.monotonic() - began:.1f} s{how}")
     if done.unprivileged:
         say(f"{done.unprivileged} entries lost set-ID bits or attributes: only root keeps them")
     remember(composed, head.fresh_until)

@@ -19,6 +19,8 @@ class Settings:
     fresh: float = 86_400.0
     """Seconds after which a step that is not pinned is run again."""
     workers: int = 1
+    cache: str = ""
+    """Directory of trees that this node has restored; empty: none is kept."""
     capture: tuple[str, ...] = ("overlay", "user overlay", "scan")
     """Ways to capture, the first that is allowed is taken."""
     compile: bool = True

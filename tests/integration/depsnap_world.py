@@ -90,6 +90,7 @@ class DepsWorld:
             "PYTHONPATH": "",
             "VIRTUAL_ENV": str(self.venv),
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "XDG_CACHE_HOME": str(self.home / "cache-home"),
             **self.variables,
         }
 
