@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -288,6 +289,25 @@ def test_mount_and_fstab_find_the_helper(place: Place, tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (0, "data\n"), done.stderr
     assert (place.store / "file").read_text() == "data\n"
+
+
+def test_systemd_is_told_when_the_mount_answers(place: Place, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(60)
+        command = [sys.executable, "-m", "bootseer", "hdfs", "mount", f"file://{place.store}"]
+        process = subprocess.Popen(
+            [*command, place.path, "--config", place.config],
+            env=os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify")},
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            assert b"READY=1" in manager.recv(1000)
+            (place.path / "file").write_bytes(DATA)
+        finally:
+            process.terminate()
+            assert process.wait(60) == 0
+    assert not place.mounted
 
 
 def test_units_are_what_systemd_accepts(tmp_path: Path) -> None:

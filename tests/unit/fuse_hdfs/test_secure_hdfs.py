@@ -20,7 +20,7 @@ from bootseer.webhdfs.tokens import Token, next_step, renewed
 from fuse_hdfs.stores.places import open_store
 from fuse_hdfs.stores.webhdfs import WebHdfsStore
 
-TOKEN_S = 3
+TOKEN_S = 4
 
 
 @pytest.fixture(scope="module")
