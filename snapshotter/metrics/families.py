@@ -80,7 +80,7 @@ def _hot(numbers: NodeNumbers) -> list[Family]:
     return [
         counter(
             "bootseer_starts_total",
-            "Containers that were given mounts, by how they started.",
+            "How containers were to start: twice for one whose labels or pod name a workload.",
             *_by("course", starts.courses),
         ),
         counter(

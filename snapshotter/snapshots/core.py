@@ -266,13 +266,13 @@ class Snapshotter:
         owner = await self._owner(parent, below)
         start = self._start(labels, info, below) if kind is Kind.ACTIVE else None
         stand_ins: Mapping[str, str] = {}
-        if self._starting and start and not self._starting.waits(start):
+        if self._starting and start:
             stand_ins = await self._starting.stand_ins(start)
         row, below = await self._run(
             self._state.create, kind, snapshotter, key, parent, labels, owner, stand_ins
         )
-        if self._starting and start and self._starting.waits(start):
-            self._starting.postpone((snapshotter, key), start)
+        if self._starting and start:
+            self._starting.made((snapshotter, key), start, stand_ins)
         return self._mounts(row, below)
 
     @staticmethod

@@ -119,6 +119,12 @@ class LazyLayers:
         self._releases.add(task)
         task.add_done_callback(self._releases.discard)
 
+    def withdraw(self, stand_ins: Iterable[str]) -> None:
+        """Take back stand-ins on which no container started."""
+        for layer in stand_ins:
+            self._provider.withdraw(layer)
+            self.release_soon(layer)
+
     async def settle(self, seconds: float) -> None:
         """Wait for releases under way; those that take longer are left for the next start."""
         if not self._releases:

@@ -89,6 +89,13 @@ class LayerProvider(Protocol):
         """
         ...
 
+    def withdraw(self, stand_in: str) -> None:
+        """Note that the container was given something else before it started; release follows.
+
+        Never blocks and never raises.
+        """
+        ...
+
     async def release(self, layer: str) -> None:
         """Forget the layer: the last snapshot that used it is gone. Unknown ones are ignored."""
         ...

@@ -1,15 +1,16 @@
-"""What containers get in the place of their layers, and when that is decided.
+"""What containers get in the place of their layers.
 
-At once, where the labels of the snapshot say how the container starts or nobody else could. Else
-when containerd asks for the mounts: the container exists by then, and it is known what its labels
-and its pod's annotations say.
+It is decided when their snapshot is made, by the snapshot's labels. When containerd then asks for
+the mounts to start the container, the container is there: if its labels or its pod's annotations
+say something else, it is decided again. In between the mounts serve containerd itself, which looks
+up users and groups in them.
 
 Race-free: the event loop's thread only; of several who ask for the mounts of one container at once,
 the first decides and the others wait for it.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from cachetools import LRUCache
@@ -20,10 +21,18 @@ from snapshotter.snapshots.ports import ContainerLabels, StartRequest
 from snapshotter.snapshots.waiting import KeyedLocks
 
 _REMEMBERED: Final = 4096
-"""Containers that were made and not started; one that is forgotten starts on its layers."""
+"""Containers that were made and not started; one that is forgotten is not decided again."""
 
 Name: TypeAlias = tuple[str, str]
 """A plugin's name, and a snapshot's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What a container got by its snapshot's labels."""
+
+    start: StartRequest
+    stand_ins: Mapping[str, str]
 
 
 class Starting:
@@ -33,44 +42,51 @@ class Starting:
         """`containers`: who knows them; None: snapshots' labels are all there is."""
         self._lazy = lazy
         self._containers = containers
-        self._undecided: LRUCache[Name, StartRequest] = LRUCache(_REMEMBERED)
+        self._given: LRUCache[Name, _Given] = LRUCache(_REMEMBERED)
         self._deciding = KeyedLocks()
 
-    def waits(self, start: StartRequest) -> bool:
-        """Say whether it is decided later what a container gets."""
-        return self._containers is not None and not label_rules.says_how_to_start(start.labels)
-
     async def stand_ins(self, start: StartRequest) -> Mapping[str, str]:
-        """Decide now; return what is to be stored with the snapshot."""
+        """Return what is to be stored with the snapshot of a container to be."""
         return await self._lazy.stand_ins(start)
 
-    def postpone(self, name: Name, start: StartRequest) -> None:
-        """Decide when the snapshot is mounted first."""
-        self._undecided[name] = start
+    def made(self, name: Name, start: StartRequest, stand_ins: Mapping[str, str]) -> None:
+        """Note that a snapshot was made; what it got may change until its container starts."""
+        if self._containers is not None and not label_rules.says_how_to_start(start.labels):
+            self._given[name] = _Given(start, stand_ins)
 
     def forget(self, name: Name) -> None:
-        """Decide nothing any more: the snapshot is gone."""
-        self._undecided.pop(name, None)
+        """Change nothing any more: the snapshot is gone."""
+        self._given.pop(name, None)
 
     async def decide(
         self, name: Name, store: Callable[[Mapping[str, str]], Awaitable[None]]
     ) -> None:
-        """Decide what was postponed, if it can be by now; `store` keeps it with the snapshot.
+        """Decide again if the container is there and says how it starts.
 
-        Raises what `store` does.
+        `store` keeps the new stand-ins with the snapshot, in the place of the old ones; what it
+        raises is raised.
         """
-        if name not in self._undecided or self._containers is None:
+        if name not in self._given or self._containers is None:
             return
         async with self._deciding.hold(name):
-            start = self._undecided.get(name)
-            labels = await self._containers.labels(name[1]) if start else None
-            if start is None or labels is None:
+            given = self._given.get(name)
+            labels = await self._containers.labels(name[1]) if given else None
+            if given is None or labels is None:
                 return
-            chosen = await self._lazy.stand_ins(replace(start, labels={**start.labels, **labels}))
-            self._undecided.pop(name, None)
-            try:
-                await store(chosen)
-            except BaseException:
-                for layer in chosen.values():  # the snapshot may have been removed meanwhile
-                    self._lazy.release_soon(layer)
-                raise
+            self._given.pop(name, None)
+            if labels:
+                start = replace(given.start, labels={**given.start.labels, **labels})
+                await self._exchange(given.stand_ins, await self._lazy.stand_ins(start), store)
+
+    async def _exchange(
+        self,
+        old: Mapping[str, str],
+        new: Mapping[str, str],
+        store: Callable[[Mapping[str, str]], Awaitable[None]],
+    ) -> None:
+        try:
+            await store(new)
+        except BaseException:
+            self._lazy.withdraw(set(new.values()) - set(old.values()))  # the snapshot is gone
+            raise
+        self._lazy.withdraw(set(old.values()) - set(new.values()))

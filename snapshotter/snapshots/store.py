@@ -304,8 +304,9 @@ class Snapshots:
 
     def set_stand_ins(self, number: int, stand_ins: Mapping[str, str]) -> None:
         """Give a snapshot's container something else in the place of layers below it."""
+        self._db.execute("DELETE FROM stand_ins WHERE snapshot = ?", (number,))
         rows = [(number, layer, other) for layer, other in stand_ins.items()]
-        self._db.executemany("INSERT OR REPLACE INTO stand_ins VALUES (?, ?, ?)", rows)
+        self._db.executemany("INSERT INTO stand_ins VALUES (?, ?, ?)", rows)
 
     def _check_new(self, name: str) -> None:
         if not name or len(name.encode()) > DEFAULT.snapshot_name:

@@ -122,6 +122,11 @@ class Recordings:
         if recording := self._all.get(number):
             recording.recorder.stop(self._clock(), Ended.STOPPED)
 
+    def abandon(self, number: int) -> None:
+        """Forget a recording whose container will not start on it."""
+        if recording := self._all.get(number):
+            self.hand_on(recording)
+
     def over(self) -> list[Recording]:
         """Return the recordings that have ended and were not handed on yet."""
         now = self._clock()

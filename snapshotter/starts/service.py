@@ -130,6 +130,12 @@ class Starts:
         if self._rules.wait_bytes and MountId.parse(layer).variant.role is Role.HOT:
             await self._wait_for_bytes()
 
+    def withdraw(self, stand_in: str) -> None:
+        """See `LayerProvider`: nothing was recorded that is worth a record."""
+        variant = MountId.parse(stand_in).variant
+        if variant.role is Role.RECORD:
+            self._recordings.abandon(variant.number)
+
     async def release(self, layer: str) -> None:
         """See `LayerProvider`: with a recording's mount, the container is gone."""
         variant = MountId.parse(layer).variant

@@ -42,6 +42,9 @@ class DirectoryLayers:
         await self.ensure(layer)
         return LayerMount(layer, SIZE, INODES)
 
+    def withdraw(self, stand_in: str) -> None:
+        raise AssertionError("there are no stand-ins")
+
     async def release(self, layer: str) -> None:
         async with self._lock:
             await asyncio.to_thread(self._unmount, layer)

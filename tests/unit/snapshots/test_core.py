@@ -39,6 +39,9 @@ class PlainLayers:
         await self.ensure(layer)
         return LayerMount(layer, 1, 2)
 
+    def withdraw(self, stand_in: str) -> None:
+        raise AssertionError("there are no stand-ins")
+
     async def release(self, layer: str) -> None:
         self.log.append(f"release {layer}")
         self.held.discard(layer)

@@ -33,6 +33,7 @@ class StandIns:
         self.lost: set[str] = set()
         self.starts: list[StartRequest] = []
         self.released: list[str] = []
+        self.withdrawn: list[str] = []
 
     async def provide(self, request: LayerRequest) -> LayerMount | None:
         layer = request.chain_id[7]
@@ -47,6 +48,9 @@ class StandIns:
         for other in self.given.values():
             await self.ensure(other)
         return self.given
+
+    def withdraw(self, stand_in: str) -> None:
+        self.withdrawn.append(stand_in)
 
     async def release(self, layer: str) -> None:
         self.released.append(layer)

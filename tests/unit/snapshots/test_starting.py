@@ -37,20 +37,35 @@ async def opened(tmp_path: Path, layers: StandIns, containers: Containers) -> Sn
     return core
 
 
-async def test_it_is_decided_once_by_what_the_container_is_when_it_starts(tmp_path: Path) -> None:
+async def test_what_a_container_is_when_it_starts_decides_again_and_once(tmp_path: Path) -> None:
     layers, containers = StandIns(tmp_path / "l"), Containers()
     core = await opened(tmp_path, layers, containers)
-    layers.given = {"a": "a.h1"}
+    layers.given = {"a": "a.r1"}
     await core.prepare(SN, "c", CHAIN["a"], {"containerd.io/snapshot/name": "x"})
-    assert await lowers(core, "c") == ["a"], "the container is not there yet"
+    assert await lowers(core, "c") == ["a.r1"], "the container is not there yet"
     containers.known["c"] = {WORKLOAD: "train"}
+    layers.given = {"a": "a.h1"}
     assert await lowers(core, "c") == ["a.h1"]
     layers.given = {"a": "a.h2"}
     assert await lowers(core, "c") == ["a.h1"]
-    (start,) = layers.starts
-    assert start.labels == {"containerd.io/snapshot/name": "x", WORKLOAD: "train"}
+    assert layers.starts[-1].labels == {"containerd.io/snapshot/name": "x", WORKLOAD: "train"}
     assert containers.asked == ["c", "c"]
+    assert layers.withdrawn == ["a.r1"]
     await core.close()
+    assert layers.released == ["a.r1"]
+
+
+async def test_a_container_that_says_nothing_starts_on_what_it_got(tmp_path: Path) -> None:
+    layers, containers = StandIns(tmp_path / "l"), Containers()
+    core = await opened(tmp_path, layers, containers)
+    layers.given = {"a": "a.h1"}
+    containers.known["c"] = {}
+    await core.prepare(SN, "c", CHAIN["a"], {})
+    layers.given = {"a": "a.h2"}
+    assert await lowers(core, "c") == ["a.h1"]
+    assert len(layers.starts) == 1
+    await core.close()
+    assert layers.withdrawn == layers.released == []
 
 
 async def test_labels_of_the_snapshot_that_are_for_us_need_no_container(tmp_path: Path) -> None:
@@ -66,11 +81,11 @@ async def test_labels_of_the_snapshot_that_are_for_us_need_no_container(tmp_path
 async def test_several_who_mount_one_container_at_once_get_the_same(tmp_path: Path) -> None:
     layers, containers = StandIns(tmp_path / "l"), Containers()
     core = await opened(tmp_path, layers, containers)
-    layers.given = {"a": "a.h1"}
-    containers.known["c"] = {}
+    containers.known["c"] = {WORKLOAD: "train"}
     await core.prepare(SN, "c", CHAIN["a"], {})
+    layers.given = {"a": "a.h1"}
     assert await asyncio.gather(*(lowers(core, "c") for _ in range(5))) == [["a.h1"]] * 5
-    assert len(layers.starts) == 1
+    assert len(layers.starts) == 2
     await core.close()
 
 
@@ -80,8 +95,9 @@ async def test_a_container_that_is_removed_while_it_is_decided_keeps_nothing(
     layers, containers = StandIns(tmp_path / "l"), Containers()
     core = await opened(tmp_path, layers, containers)
     layers.given = {"a": "a.h1"}
-    containers.known["c"] = {}
+    containers.known["c"] = {WORKLOAD: "train"}
     await core.prepare(SN, "c", CHAIN["a"], {})
+    layers.given = {"a": "a.h2"}
     containers.answering.clear()
     mounting = asyncio.create_task(core.mounts(SN, "c"))
     while not containers.asked:
@@ -91,4 +107,5 @@ async def test_a_container_that_is_removed_while_it_is_decided_keeps_nothing(
     with pytest.raises(NotFoundError):
         await mounting
     await core.close()
-    assert layers.released == ["a.h1"]
+    assert layers.withdrawn == ["a.h2"]
+    assert sorted(layers.released) == ["a.h1", "a.h2"]
