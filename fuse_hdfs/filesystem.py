@@ -21,12 +21,13 @@ import os
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
 from fsspec.asyn import AsyncFileSystem, sync
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 
 from bootseer.together import together
+from fuse_hdfs.descriptorless import DescriptorlessFile
 from fuse_hdfs.files.reading import reader_of
 from fuse_hdfs.files.volume import Entry, Settings, Volume
 from fuse_hdfs.stored_file import StoredFile, buffered, open_in
@@ -243,7 +244,8 @@ class BootseerFileSystem(AsyncFileSystem):  # type: ignore[misc]  # it has no ty
         def closing() -> None:
             sync(self.loop, stack.aclose)
 
-        return buffered(StoredFile(name, opened, mode, self.loop, closing))
+        file = buffered(StoredFile(name, opened, mode, self.loop, closing))
+        return cast("BinaryIO", DescriptorlessFile(file))
 
     async def _open_file(self, path: str, mode: str) -> tuple[Any, contextlib.AsyncExitStack]:
         path = self._strip_protocol(path)

@@ -25,7 +25,15 @@ from tooling.places import cache_dir
 from tooling.progress import doing
 
 _SUITE: Final = "trixie"
-_PACKAGES: Final = ("python3-torch", "python3-numpy", "python3-safetensors")
+_PACKAGES: Final = (
+    "python3-torch",
+    "python3-numpy",
+    "python3-safetensors",
+    # What `bootseer-hdfs://` needs there.
+    "python3-aiohttp",
+    "python3-cachetools",
+    "python3-fsspec",
+)
 _RECIPE: Final = "1"  # raised by hand when the way of building changes what is built
 
 

@@ -1,9 +1,11 @@
 """PyTorch's checkpoints on a mount of a real HDFS."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -15,6 +17,7 @@ from benchmarks.lab.hdfs import Hdfs
 pytestmark = pytest.mark.containers
 
 PROGRAMS = Path(__file__).parent / "torch_programs.py"
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +27,36 @@ def mnt(hdfs: Hdfs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield mount.path / "torch"
 
 
+@pytest.fixture(scope="module")
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What Debian's Python has to import besides its own packages."""
+    found = tmp_path_factory.mktemp("libraries")
+    source = Path(google_crc32c.__file__).parent
+    shutil.copytree(source, found / source.name)  # in pure Python where its C does not fit
+    return found
+
+
+def run_torch(program: str, where: str, mnt: Path, libraries: Path) -> None:
+    shared = [mnt.parent, libraries, REPOSITORY]
+    path = f"PYTHONPATH={REPOSITORY}:{libraries}"
+    argv = [*entered(shared), "env", path, "python3", str(PROGRAMS), program, where]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
 @pytest.mark.parametrize("program", ["save_and_load", "safetensors", "distributed"])
-def test_what_was_saved_is_loaded(mnt: Path, program: str) -> None:
+def test_what_was_saved_is_loaded(mnt: Path, libraries: Path, program: str) -> None:
     directory = mnt / program
     directory.mkdir()
-    argv = [*entered([mnt.parent, PROGRAMS.parent]), "python3", str(PROGRAMS), program]
-    done = subprocess.run([*argv, str(directory)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_torch(program, str(directory), mnt, libraries)
     assert list(directory.rglob("*tmp*")) == []
+
+
+def test_what_was_saved_by_fsspec_is_loaded(mnt: Path, libraries: Path, hdfs: Hdfs) -> None:
+    store = hdfs.address("", "root").replace("webhdfs://", "bootseer-hdfs://")
+    run_torch("by_fsspec", f"{store}/torch/by_fsspec", mnt, libraries)
+    names = {path.name for path in (mnt / "by_fsspec/dcp").iterdir()}
+    assert names == {".metadata", *(f"__{rank}_0.distcp" for rank in range(3))}
 
 
 def test_what_safetensors_saved_is_what_another_mount_maps(

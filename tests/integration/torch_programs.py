@@ -7,12 +7,16 @@ import multiprocessing
 import os
 import sys
 
+import fsspec
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from safetensors.torch import load_file, save_file
+from torch.distributed.checkpoint._fsspec_filesystem import FsspecReader, FsspecWriter
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
+
+from fuse_hdfs.filesystem import BootseerFileSystem
 
 RANKS = 3
 
@@ -49,6 +53,11 @@ def safetensors(directory: str) -> None:
     same(load_file(f"{directory}/model.safetensors"), state())
 
 
+def by_fsspec(address: str) -> None:
+    """The same without a mount, by an address of fsspec."""
+    distributed(address)
+
+
 def distributed(directory: str) -> None:
     """Each rank saves its part, and loads another part of what all have saved."""
     spawned = multiprocessing.get_context("spawn")
@@ -66,15 +75,20 @@ def _rank(rank: int, directory: str) -> None:
     dist.init_process_group("gloo", store=store, rank=rank, world_size=RANKS)
     mesh = init_device_mesh("cpu", (RANKS,))
     whole = state()
+    writer, reader = None, None
+    if "://" in directory:
+        fsspec.register_implementation("bootseer-hdfs", BootseerFileSystem)
+        writer, reader = FsspecWriter(f"{directory}/dcp"), FsspecReader(f"{directory}/dcp")
     by_rows = {name: distribute_tensor(whole[name], mesh, [Shard(0)]) for name in ("large", "half")}
     for _ in range(2):
-        dcp.save({"model": by_rows, "step": 7}, checkpoint_id=f"{directory}/dcp")
+        saved = {"model": by_rows, "step": 7}
+        dcp.save(saved, checkpoint_id=f"{directory}/dcp", storage_writer=writer)
     columns = {
         name: distribute_tensor(torch.zeros_like(whole[name]), mesh, [Shard(1)])
         for name in ("large", "half")
     }
     loaded = {"model": columns, "step": 0}
-    dcp.load(loaded, checkpoint_id=f"{directory}/dcp")
+    dcp.load(loaded, checkpoint_id=f"{directory}/dcp", storage_reader=reader)
     assert loaded["step"] == 7
     same(
         {name: tensor.full_tensor() for name, tensor in columns.items()},

@@ -190,3 +190,18 @@ def test_a_transaction_is_refused(tmp_path: Path) -> None:
     fs = BootseerFileSystem(f"file://{tmp_path}", SETTINGS)
     with fs.transaction, pytest.raises(ValueError, match="transactions"):
         fs.open("file", "wb")
+
+
+def test_a_file_has_no_descriptor_and_works_as_files_without_do(fs: BootseerFileSystem) -> None:
+    array = np.arange(100_000)
+    with fs.open("array", "wb") as file:
+        assert not hasattr(file, "fileno")
+        np.savez(file, array=array)
+    with fs.open("array", "rb") as file:
+        assert np.array_equal(np.load(file)["array"], array)
+        file.seek(0)
+        assert file.readable()
+        assert (file.read1(2), file.tell()) == (b"PK", 2)
+        into = bytearray(3)
+        assert file.readinto(into) == 3
+    assert file.closed
