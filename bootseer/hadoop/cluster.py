@@ -22,7 +22,7 @@ class NameNode:
     host: str
     """For HTTP."""
     port: int
-    """For HTTP."""
+    """For HTTP; 0 if it wants TLS, which we do not speak."""
     rpc: str = ""
     """`host:port` for Hadoop's own protocol; empty if only its HTTP address is known."""
 
@@ -98,14 +98,13 @@ def _suffixes(site: Site) -> list[str]:
 
 def _http_of(rpc: str, suffix: str, site: Site) -> NameNode:
     """Return a NameNode with the HTTP address that is configured for it, or the usual one."""
-    if site.get("dfs.http.policy").upper() == "HTTPS_ONLY":
-        raise UsageError("dfs.http.policy is HTTPS_ONLY: WebHDFS over TLS is not supported")
     key = f"dfs.namenode.http-address{suffix}"
     host, port = _split(site.get(key) or f"0.0.0.0:{HTTP_PORT}", HTTP_PORT, key)
     if host in _ANY or not suffix:
         # Without a suffix the address is of whichever NameNode reads it: only the port is sure.
         host = _split(rpc, RPC_PORT, "an RPC address")[0]
-    return NameNode(host, port, rpc)
+    tls = site.get("dfs.http.policy").upper() == "HTTPS_ONLY"
+    return NameNode(host, 0 if tls else port, rpc)
 
 
 def _split(text: str, port: int, what: str) -> tuple[str, int]:

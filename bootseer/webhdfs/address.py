@@ -40,6 +40,11 @@ class HdfsAddress:
     """The nameservice, if it is one."""
 
     @property
+    def by_web(self) -> bool:
+        """Whether WebHDFS can be spoken there."""
+        return all(node.port for node in self.name_nodes)
+
+    @property
     def authority(self) -> str:
         """What `hdfs://` is followed by; empty if no more is known than an HTTP port."""
         return self.service or self.name_nodes[0].rpc

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import aiohttp
 from yarl import URL
 
-from bootseer.errors import BootseerError, CorruptError, NotFoundError, RemoteError
+from bootseer.errors import BootseerError, CorruptError, NotFoundError, RemoteError, UsageError
 from bootseer.webhdfs import gss
 from bootseer.webhdfs.address import HdfsAddress
 from bootseer.webhdfs.answers import Fault, parse_fault
@@ -100,7 +100,15 @@ class Calls:
         patience: Patience,
         errors: Errors | None = None,
     ) -> None:
-        """`errors` chooses what is raised for an answer that is an error; see `error_of`."""
+        """`errors` chooses what is raised for an answer that is an error; see `error_of`.
+
+        UsageError if the cluster wants TLS.
+        """
+        if not address.by_web:
+            raise UsageError(
+                "dfs.http.policy is HTTPS_ONLY, and WebHDFS over TLS is not supported",
+                hint="hdfs.transport: native, with the extra hdfs",
+            )
         self._session = session
         self._address = address
         self._active = 0

@@ -46,9 +46,11 @@ async def open_hdfs(
     if transport == "native" and not address.authority:
         raise UsageError(f"{text}: hdfs.transport native wants an hdfs: address")
     async with contextlib.AsyncExitStack() as stack:
-        if transport == "native":
+        possible = bool(address.authority) and is_installed()
+        only_native = not address.by_web and possible and transport == "auto"
+        if transport == "native" or only_native:
             store: Store = await stack.enter_async_context(open_native(address, client, patience))
-        elif transport == "webhdfs" or not (address.authority and is_installed()):
+        elif transport == "webhdfs" or not possible:
             store = await stack.enter_async_context(_by_web(address, client, patience))
         else:
             store = await _probed(stack, address, client, patience)

@@ -141,13 +141,17 @@ def test_of_a_cluster_without_nameservices_the_http_port_is_known() -> None:
     assert find_name_nodes(default_authority(site), site) == (NameNode("nn", 50070, "nn:8020"),)
 
 
+def test_a_cluster_that_wants_tls_has_no_http_port_for_us() -> None:
+    site = Site(HA | {"dfs.http.policy": "https_only"})
+    assert [node.port for node in find_name_nodes("ns", site)] == [0, 0]
+
+
 @pytest.mark.parametrize(
     "changed",
     [
         {"dfs.namenode.rpc-address.ns.b": ""},
         {"dfs.namenode.rpc-address.ns.b": "two:x"},
         {"dfs.namenode.http-address.ns.a": "one:70000"},
-        {"dfs.http.policy": "HTTPS_ONLY"},
         {"dfs.ha.namenodes.ns": ",".join(map(str, range(20)))},
     ],
 )
