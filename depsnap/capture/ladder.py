@@ -1,10 +1,12 @@
 """Which way a step is captured: the best one that is allowed here."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from depsnap.capture.captured import Captured
 from depsnap.capture.left_out import LeftOut
+from depsnap.capture.outside import look_outside, remark_on
 from depsnap.capture.overlay import NotAllowedError, capture_by_overlay
 from depsnap.capture.running import Step
 from depsnap.capture.scan import capture_by_scan
@@ -22,6 +24,21 @@ def capture(
     Raises:
         BootseerError: nothing is in place, as if the step had not run.
     """
+    before = look_outside(roots, step.environment, leave)
+    captured = _capture(step, roots, leave, ways, say)
+    if captured.ran.code:
+        return captured
+    remarks = remark_on(before, look_outside(roots, step.environment, leave))
+    return replace(captured, remarks=(*captured.remarks, *remarks))
+
+
+def _capture(
+    step: Step,
+    roots: tuple[Path, ...],
+    leave: LeftOut,
+    ways: Sequence[str],
+    say: Callable[[str], None],
+) -> Captured:
     for way in ways:
         if way == "scan":
             break

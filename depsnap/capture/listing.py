@@ -11,10 +11,13 @@ Listing = Mapping[str, Facts]
 """Facts by path, without the slash in front."""
 
 
-def list_roots(roots: Iterable[Path], left_out: LeftOut) -> dict[str, Facts]:
+def list_roots(
+    roots: Iterable[Path], left_out: LeftOut, most: int | None = None
+) -> dict[str, Facts]:
     """Return what is in the roots, each root included, but for what is never captured.
 
-    Other file systems below are not entered. What vanishes meanwhile is passed over.
+    Other file systems below are not entered. What vanishes meanwhile is passed over. After `most`
+    names listing ends.
     """
     found: dict[str, Facts] = {}
     for root in roots:
@@ -25,13 +28,20 @@ def list_roots(roots: Iterable[Path], left_out: LeftOut) -> dict[str, Facts]:
         name = str(root).strip("/")
         if name:
             found[name] = facts_of(status)
-        _list(root, name, status.st_dev, left_out, found)
+        _list(root, name, status.st_dev, left_out, found, most)
     return found
 
 
-def _list(root: Path, name: str, device: int, left_out: LeftOut, into: dict[str, Facts]) -> None:
+def _list(
+    root: Path,
+    name: str,
+    device: int,
+    left_out: LeftOut,
+    into: dict[str, Facts],
+    most: int | None,
+) -> None:
     waiting = [(str(root), f"{name}/" if name else "")]
-    while waiting:
+    while waiting and (most is None or len(into) < most):
         directory, prefix = waiting.pop()
         try:
             with os.scandir(directory) as entries:

@@ -17,6 +17,7 @@ from depsnap.capture.running import Step, run_plain
 from depsnap.key.compose import Composed, compose
 from depsnap.leases.lease import Lease
 from depsnap.restore.cache import TreeCache
+from depsnap.restore.libraries import concern_linker, make_linker_cache
 from depsnap.restore.restore import From, restore
 from depsnap.runs.finding import Found, drop, explain_miss, find, find_or_lead
 from depsnap.runs.outcome import Outcome, Say, remember
@@ -139,6 +140,8 @@ def _restore(job: Job, composed: Composed, found: Found, say: Say) -> Outcome:
     done = restore(head, found.tree, source, job.settings.workers)
     how = ", from what this node has" if done.linked else ""
     say(f"restored {head.entries} entries in {time.monotonic() - began:.1f} s{how}")
+    if concern_linker(found.tree.entries) and not make_linker_cache():
+        say("ldconfig did not work: programs may not find the libraries that were restored")
     if done.unprivileged:
         say(f"{done.unprivileged} entries lost set-ID bits or attributes: only root keeps them")
     remember(composed, head.fresh_until)

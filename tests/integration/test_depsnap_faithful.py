@@ -173,6 +173,17 @@ def test_caches_sockets_pipes_and_our_own_are_not_kept(world: StepWorld, way: st
     assert sorted(look(world.root)) == ["d", "d/keep", "wheels"]
 
 
+def test_what_is_written_outside_of_the_roots_is_named(world: StepWorld) -> None:
+    world = StepWorld(world.home, world.pristine, {"HOME": str(world.home)})
+    for way in WAYS:
+        script = f"mkdir -p ~/.local/bin; echo {way} > ~/.local/bin/tool; echo {way} > x"
+        done = world.run("--root", str(world.root), "--capture", way, "--", *step(world, script))
+        assert f"changed {world.home}/.local/bin/tool outside of the roots" in done.stderr
+    done = world.run("--root", str(world.root), "--", *step(world, "echo y > y"))
+    assert "kept" in done.stderr
+    assert "outside of the roots" not in done.stderr
+
+
 def test_several_roots_are_one_snapshot(world: StepWorld) -> None:
     other = world.home / "other"
     other.mkdir()
