@@ -48,6 +48,11 @@ class HdfsNetwork:
             kind = ["pfifo"] if megabits is None else ["tbf", *tbf_arguments(megabits)]
             run_tool([*place, "root", *kind])
 
+    def set_link(self, number: int, *, up: bool) -> None:
+        """Plug a DataNode's cable in, or pull it out: nothing arrives, nobody is told."""
+        state = "up" if up else "down"
+        run_tool(["ip", "-n", f"{self._name}-hub", "link", "set", f"data{number}", state])
+
     def make(self) -> None:
         """Make namespaces and links. HostError without leaving anything out of `remove`."""
         hub = f"{self._name}-hub"

@@ -34,7 +34,12 @@ PIECE: Final = 1 << 20
 
 _LONGEST_PAUSE: Final = 2.0
 _STANDBY: Final = "StandbyException"
-_OUTAGE: Final = frozenset({_STANDBY, "SafeModeException", "RetriableException"})
+_UNREACHED: Final = {"ConnectException", "NoRouteToHostException", "ConnectTimeoutException"}
+"""What a DataNode says that does not reach its NameNode."""
+_LOST: Final = {"EOFException", "SocketTimeoutException"}
+_OUTAGE: Final = frozenset(
+    {_STANDBY, "SafeModeException", "RetriableException", *_UNREACHED, *_LOST}
+)
 _ABSENT: Final = frozenset({"FileNotFoundException", "ParentNotDirectoryException"})
 _REFUSED: Final = frozenset({"AccessControlException", "SecurityException"})
 _QUOTA: Final = "QuotaExceededException"

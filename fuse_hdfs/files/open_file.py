@@ -50,6 +50,11 @@ class OpenFile:
         return self._version.size if self._draft is None else self._draft.size
 
     @property
+    def changed(self) -> bool:
+        """Whether there are changes that are not published."""
+        return self._draft is not None
+
+    @property
     def modified_ns(self) -> int | None:
         """When it was changed, if that is not published yet."""
         return None if self._draft is None else self._modified_ns
@@ -166,8 +171,11 @@ class OpenFile:
                 raise
             self._removed = True
 
-    async def close(self) -> None:
-        """Let go of the file: publish what was not, or remove what nobody can reach any more."""
+    async def close(self) -> bool:
+        """Let go of the file: publish what was not, or remove what nobody can reach any more.
+
+        Says whether the file is now what its readers here saw last: no changes were lost.
+        """
         async with self._lock:
             if self._draft is not None and not self._removed:
                 await self._publish_at_last(self._draft)
@@ -176,6 +184,7 @@ class OpenFile:
                 await draft.abandon()
             if self._removed and self._version.manifest is not None:
                 await self._volume.discard(self._version.manifest.segments)
+        return draft is None
 
     async def abandon(self) -> None:
         """Give up what was not published."""

@@ -11,7 +11,7 @@ import errno
 import logging
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -154,7 +154,7 @@ class Volume:
     async def create(self, path: str, mode: int, owner: tuple[int, int] | None = None) -> Version:
         """Make an empty file, of this process' user or of `owner`; EEXIST if there is one."""
         visible(path)
-        await self.store.write(path, _nothing(), mode=mode, parents=False)
+        await self.store.write(path, b"", mode=mode, parents=False)
         if owner is not None:
             await self.store.give(path, *owner)
         entry = await self.stat(path)
@@ -280,9 +280,13 @@ class Volume:
         path = stripe_path(place.segment.id, place.stripe)
         for attempt in range(_ATTEMPTS):
             follow = ahead and not attempt
-            with self.stripes.call(str(place.stripe), Direction.READ) as call:
-                data = await self._stripes.read(path, place.offset, place.length, follow=follow)
-                call.bytes = len(data)
+            try:
+                with self.stripes.call(str(place.stripe), Direction.READ) as call:
+                    data = await self._stripes.read(path, place.offset, place.length, follow=follow)
+                    call.bytes = len(data)
+            except FileNotFoundError:
+                log.error("stripe.missing", extra={"fields": {"stripe": path}})
+                raise OSError(errno.EIO, "a stripe is missing", path) from None
             if len(data) == place.length and crc32c(data) == place.segment.checksum(place.index):
                 return data
             fields = {"stripe": path, "offset": place.offset, "bytes": len(data)}
@@ -335,7 +339,7 @@ class Volume:
         data = encode(content) if isinstance(content, Manifest) else content
         label = label_of(Kind(None if manifest is None else manifest.size), len(data))
         try:
-            await self.store.write(unfinished, _pieces(data), mode=beside.mode)
+            await self.store.write(unfinished, data, mode=beside.mode)
             await self._move(unfinished, path, beside, label)
         except BaseException:
             await _try_to(self.store.remove(unfinished))
@@ -410,15 +414,6 @@ class _Beside:
     xattrs: dict[str, bytes]
     modified_ns: int | None
     """None: now."""
-
-
-async def _pieces(data: bytes) -> AsyncIterator[bytes]:
-    if data:
-        yield data
-
-
-def _nothing() -> AsyncIterator[bytes]:
-    return _pieces(b"")
 
 
 def _size(path: str, front: bytes) -> int | None:

@@ -71,7 +71,7 @@ class DirectoryStore:
     async def write(
         self,
         path: str,
-        content: AsyncIterable[bytes],
+        content: AsyncIterable[bytes] | bytes,
         *,
         mode: int = 0o644,
         parents: bool = True,
@@ -82,8 +82,11 @@ class DirectoryStore:
         target = self._path(path)
         descriptor = await self._within(_create, target, mode, parents)
         try:
-            async for piece in content:
-                await self._within(_write, descriptor, piece)
+            if isinstance(content, bytes):
+                await self._within(_write, descriptor, content)
+            else:
+                async for piece in content:
+                    await self._within(_write, descriptor, piece)
             await self._within(_sync, descriptor)
         finally:
             os.close(descriptor)

@@ -114,7 +114,7 @@ class Store(Protocol):
     async def write(
         self,
         path: str,
-        content: AsyncIterable[bytes],
+        content: AsyncIterable[bytes] | bytes,
         *,
         mode: int = 0o644,
         parents: bool = True,
@@ -122,6 +122,7 @@ class Store(Protocol):
     ) -> None:
         """Write a new file, which survives a crash once this returns; EEXIST if there is one.
 
+        What is given whole can be sent again where the place cannot be reached for a while.
         `parents`: directories above it are made; without that ENOENT if they are not there.
         `place` is one of `places()`, and a wish.
         """

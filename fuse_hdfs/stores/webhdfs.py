@@ -42,7 +42,7 @@ from yarl import URL
 from bootseer.errors import BootseerError, NotFoundError, RemoteError
 from bootseer.webhdfs import answers
 from bootseer.webhdfs.address import HdfsAddress
-from bootseer.webhdfs.calls import PIECE, Calls, Patience, redirected
+from bootseer.webhdfs.calls import PIECE, Calls, OutageError, Patience, redirected
 from bootseer.webhdfs.gss import TicketError
 from fuse_hdfs.stores.names import checked
 from fuse_hdfs.stores.owners import NOBODY, gid_of, name_of_group, name_of_user, uid_of
@@ -197,7 +197,7 @@ class WebHdfsStore:
     async def write(
         self,
         path: str,
-        content: AsyncIterable[bytes],
+        content: AsyncIterable[bytes] | bytes,
         *,
         mode: int = 0o644,
         parents: bool = True,
@@ -206,7 +206,27 @@ class WebHdfsStore:
         """See `Store.write`."""
         query = {"permission": f"{mode:o}", "createparent": "true" if parents else "false"}
         query |= self._writing
-        url = await self._target(checked(path), query, place)
+        if isinstance(content, bytes):
+            again = partial(self._write_whole, checked(path), content, query, place)
+            await self._once(partial(self._calls.again, again), path)
+        else:
+            await self._write(checked(path), content, query, place)
+
+    async def _write_whole(
+        self, path: str, content: bytes, query: dict[str, str], place: str | None
+    ) -> None:
+        """Write a file once; OutageError where no DataNode reaches a NameNode to make it."""
+        try:
+            await self._write(path, _pieces(content), query, place)
+        except OSError as error:
+            if isinstance(error.__cause__, OutageError):
+                raise error.__cause__ from error
+            raise
+
+    async def _write(
+        self, path: str, content: AsyncIterable[bytes], query: dict[str, str], place: str | None
+    ) -> None:
+        url = await self._target(path, query, place)
         begun: list[bool] = []
 
         async def watched() -> AsyncGenerator[bytes]:
@@ -470,8 +490,9 @@ class WebHdfsStore:
         try:
             with self.traffic.call(url.authority or "", Direction.READ) as call:
                 yield call
-        except (RemoteError, TimeoutError):
-            self._failed[url.authority] = None
+        except (RemoteError, TimeoutError) as error:
+            if not isinstance(error, OutageError):
+                self._failed[url.authority] = None
             raise
 
     def _without_failed(self) -> dict[str, str]:
@@ -543,7 +564,8 @@ class WebHdfsStore:
         except Exception as error:
             if failure and isinstance(failure[0], Exception):
                 raise failure[0] from None
-            if isinstance(error, RemoteError | TimeoutError):
+            late = isinstance(error, RemoteError | TimeoutError)
+            if late and not isinstance(error, OutageError):
                 self._failed[url.authority] = None
             raise
         if not made:
@@ -651,6 +673,11 @@ class _Answer:
 def _known(path: str, number: int | None) -> str:
     """Return by what the node is remembered that serves a file."""
     return path if number is None else f"/{number}"
+
+
+async def _pieces(data: bytes) -> AsyncGenerator[bytes]:
+    if data:
+        yield data
 
 
 async def _at_most(response: aiohttp.ClientResponse, length: int) -> bytes:

@@ -264,7 +264,7 @@ class Tree:
         handle, self._next = self._next, self._next + 1
         self._handles[handle] = _Handle(node, file, ahead)
         identity = file.version.entry.status.identity
-        unchanged, node.seen = node.seen == identity, identity
+        unchanged, node.seen = node.seen == identity, "" if file.changed else identity
         return Opened(handle, unchanged)
 
     async def read(self, handle: int, offset: int, length: int) -> bytes:
@@ -274,7 +274,9 @@ class Tree:
 
     async def write(self, handle: int, offset: int, data: bytes) -> None:
         """Write into an open file."""
-        await self._handle(handle).file.write(offset, data)
+        opened = self._handle(handle)
+        opened.node.seen = ""  # the kernel has pages now that are no version's
+        await opened.file.write(offset, data)
 
     async def flush(self, handle: int) -> None:
         """Publish what was changed; the last chance to say what failed."""
@@ -374,8 +376,8 @@ class Tree:
                 node.opens -= 1
                 if node.opens == 0 and node.file is not None:
                     file = node.file
-                    await file.close()
-                    node.file, node.seen = None, file.version.entry.status.identity
+                    whole = await file.close()
+                    node.file, node.seen = None, file.version.entry.status.identity if whole else ""
         finally:
             self._nodes.tidy(node)
 

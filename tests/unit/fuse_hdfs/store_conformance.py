@@ -249,6 +249,13 @@ async def test_a_file_is_read_as_long_as_it_is_the_one_that_was_meant(store: Sto
     assert await number_of(store.read("file", 0, 5, of=second)) == errno.ESTALE
 
 
+async def test_what_is_given_whole_is_written(store: Store) -> None:
+    for name, content in (("file", DATA), ("empty", b"")):
+        await store.write(name, content)
+        assert await store.read(name, 0, len(DATA)) == content
+    assert await number_of(store.write("file", b"again")) == errno.EEXIST
+
+
 async def test_a_mode_is_had_from_the_beginning_whatever_the_umask(store: Store) -> None:
     await store.write("file", pieces(b"data"), mode=0o666)
     assert (await store.stat("file")).mode == 0o666

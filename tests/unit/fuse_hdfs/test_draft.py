@@ -27,7 +27,7 @@ class FullStore(DirectoryStore):
     async def write(
         self,
         path: str,
-        content: AsyncIterable[bytes],
+        content: AsyncIterable[bytes] | bytes,
         *,
         mode: int = 0o644,
         parents: bool = True,

@@ -1,0 +1,265 @@
+"""What a mount does when parts of HDFS, its disk or it itself are gone. Every byte is compared."""
+
+import contextlib
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from checkpoint_mount import CONFIG, Mount, checkpoint_mount
+
+from benchmarks.lab.hadoop_servers import write_site
+from bootseer import kernel
+from tests.hdfs_lab import HdfsLab
+
+pytestmark = pytest.mark.containers
+
+DATA = random.Random(12).randbytes(3_000_017)
+IMPATIENT = CONFIG.replace("timeout: 15", "timeout: 4")
+IO_ERRORS = {errno.EIO, errno.ETIMEDOUT}
+
+
+@contextlib.contextmanager
+def mounted(lab: HdfsLab, directory: Path, text: str = CONFIG, copies: int = 1) -> Iterator[Mount]:
+    """Mount the cluster in a directory of its own."""
+    directory.mkdir(exist_ok=True)
+    write_site(directory / "hdfs-site.xml", {"dfs.replication": str(copies)})
+    enter = [*lab.net.hub.enter, "env", f"HADOOP_CONF_DIR={directory}"]
+    address = lab.hdfs.address("", "root")
+    with checkpoint_mount(address, directory, text, enter) as mount:
+        yield mount
+
+
+@contextlib.contextmanager
+def broken(lab: HdfsLab, how: str) -> Iterator[None]:
+    """Break the first DataNode, and repair it."""
+    server = lab.hdfs.servers[0]
+    if how == "killed":
+        server.kill()
+    elif how == "stopped":
+        server.process.send_signal(signal.SIGSTOP)
+    else:
+        lab.net.set_link(0, up=False)
+    try:
+        yield
+    finally:
+        if how == "killed":
+            lab.hdfs.start_data_node(0)
+        elif how == "stopped":
+            server.process.send_signal(signal.SIGCONT)
+        else:
+            lab.net.set_link(0, up=True)
+
+
+def until(right: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait for what comes about by itself; an I/O error is not yet."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(OSError):
+            if right():
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped", "cut off"])
+def test_with_three_copies_a_lost_data_node_takes_nothing_along(
+    hdfs_lab: HdfsLab, tmp_path: Path, how: str
+) -> None:
+    name = f"three-{how}"
+    with mounted(hdfs_lab, tmp_path / "a", copies=3) as mount:
+        (mount.path / name).write_bytes(DATA)
+        with broken(hdfs_lab, how):
+            assert (mount.path / name).read_bytes() == DATA
+            with mounted(hdfs_lab, tmp_path / "b", copies=3) as other:
+                assert (other.path / name).read_bytes() == DATA
+
+                def written() -> bool:
+                    (other.path / f"{name}-new").write_bytes(DATA[::-1])
+                    return True
+
+                until(written)
+                assert (other.path / f"{name}-new").read_bytes() == DATA[::-1]
+        assert (mount.path / f"{name}-new").read_bytes() == DATA[::-1]
+        for one in (name, f"{name}-new"):
+            (mount.path / one).unlink()
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped", "cut off"])
+def test_with_one_copy_a_lost_data_node_is_an_error_until_it_is_back(
+    hdfs_lab: HdfsLab, tmp_path: Path, how: str
+) -> None:
+    name = f"one-{how}"
+    with mounted(hdfs_lab, tmp_path, IMPATIENT) as mount:
+        (mount.path / name).write_bytes(DATA)
+    with mounted(hdfs_lab, tmp_path, IMPATIENT) as mount:
+        with broken(hdfs_lab, how):
+            with pytest.raises(OSError, match="Errno") as caught:
+                (mount.path / name).read_bytes()
+            assert caught.value.errno in IO_ERRORS
+
+            def written() -> bool:
+                (mount.path / f"{name}-new").write_bytes(DATA[::-1])
+                return True
+
+            until(written)
+            assert (mount.path / f"{name}-new").read_bytes() == DATA[::-1]
+        until(lambda: (mount.path / name).read_bytes() == DATA)
+        for one in (name, f"{name}-new"):
+            (mount.path / one).unlink()
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped", "cut off"])
+@pytest.mark.parametrize("copies", [1, 3])
+def test_a_data_node_lost_while_a_file_is_written_leaves_what_was_closed_before_or_the_new(
+    hdfs_lab: HdfsLab, tmp_path: Path, how: str, copies: int
+) -> None:
+    name = f"during-{how}-{copies}"
+    with mounted(hdfs_lab, tmp_path, IMPATIENT, copies) as mount:
+        path = mount.path / name
+        path.write_bytes(b"old")
+        failed: OSError | None = None
+        file = path.open("r+b", 0)
+        file.truncate(0)
+        file.write(DATA[:1_500_000])
+        with broken(hdfs_lab, how):
+            try:
+                file.write(DATA[1_500_000:])
+                os.fsync(file.fileno())
+            except OSError as error:
+                failed = error
+        try:
+            file.close()
+        except OSError as error:
+            failed = failed or error
+        if failed is not None:
+            assert failed.errno in IO_ERRORS
+        # The program that cuts the link off is a child, which closes its copies of our files.
+        allowed = {DATA} if failed is None else {b"old", DATA[:1_500_000]}
+        until(lambda: path.read_bytes() in allowed)
+        path.write_bytes(DATA)
+        assert path.read_bytes() == DATA
+        path.unlink()
+
+
+def test_a_name_node_that_comes_back_in_time_is_only_waited_for(
+    hdfs_lab: HdfsLab, tmp_path: Path
+) -> None:
+    with mounted(hdfs_lab, tmp_path, CONFIG.replace("timeout: 15", "timeout: 60")) as mount:
+        (mount.path / "before").write_bytes(DATA)
+        hdfs_lab.hdfs.name_node.kill()
+        found: list[bytes] = []
+
+        def work() -> None:
+            found.append((mount.path / "before").read_bytes())
+            (mount.path / "meanwhile").write_bytes(DATA[::-1])
+            found.append((mount.path / "meanwhile").read_bytes())
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        hdfs_lab.hdfs.start_name_node()
+        worker.join(120)
+        assert found == [DATA, DATA[::-1]]
+        for name in ("before", "meanwhile"):
+            (mount.path / name).unlink()
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_a_name_node_that_stays_away_is_an_io_error_and_works_again_later(
+    hdfs_lab: HdfsLab, tmp_path: Path, how: str
+) -> None:
+    server = hdfs_lab.hdfs.name_node
+    with mounted(hdfs_lab, tmp_path, IMPATIENT) as mount:
+        (mount.path / "file").write_bytes(DATA)
+        if how == "killed":
+            server.kill()
+        else:
+            server.process.send_signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(OSError, match="Errno") as caught:
+                (mount.path / "file").write_bytes(DATA[::-1])
+            assert caught.value.errno in IO_ERRORS
+            with pytest.raises(OSError, match="Errno") as caught:
+                (mount.path / "none").stat()
+            assert caught.value.errno in IO_ERRORS
+        finally:
+            if how == "killed":
+                hdfs_lab.hdfs.start_name_node()
+            else:
+                server.process.send_signal(signal.SIGCONT)
+        until(lambda: (mount.path / "file").read_bytes() == DATA)
+        (mount.path / "file").write_bytes(DATA[::-1])
+        assert (mount.path / "file").read_bytes() == DATA[::-1]
+        (mount.path / "file").unlink()
+
+
+def _change(descriptor: int) -> None:
+    for offset in range(0, len(DATA) - 10, 100_003):
+        os.pwrite(descriptor, b"x", offset)
+
+
+def test_a_full_spool_is_enospc_and_the_file_stays_as_it_was(
+    hdfs_lab: HdfsLab, tmp_path: Path
+) -> None:
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", spool], check=True)
+    try:
+        with mounted(hdfs_lab, tmp_path) as mount:
+            path = mount.path / "spooled"
+            path.write_bytes(DATA)
+            file = path.open("r+b", 0)
+            with pytest.raises(OSError, match="Errno") as caught:
+                _change(file.fileno())
+            assert caught.value.errno == errno.ENOSPC
+            with contextlib.suppress(OSError):
+                file.close()
+            until(lambda: len(path.read_bytes()) == len(DATA))
+            model = bytearray(DATA)
+            for offset in range(0, len(DATA) - 10, 100_003):
+                if path.read_bytes()[offset] == ord("x"):
+                    model[offset] = ord("x")
+            assert path.read_bytes() == model
+            path.write_bytes(DATA[::-1])
+            assert path.read_bytes() == DATA[::-1]
+            path.unlink()
+    finally:
+        kernel.unmount(str(spool), lazy=True)
+
+
+def test_what_was_synced_outlives_the_mount_and_nobody_hangs(
+    hdfs_lab: HdfsLab, tmp_path: Path
+) -> None:
+    endless = (
+        "import sys\nwith open(sys.argv[1], 'wb', 0) as f:\n while True: f.write(bytes(65536))"
+    )
+    with mounted(hdfs_lab, tmp_path) as mount:
+        writer = subprocess.Popen(
+            [sys.executable, "-c", endless, str(mount.path / "endless")], stderr=subprocess.DEVNULL
+        )
+        until((mount.path / "endless").exists)
+        file = (mount.path / "synced").open("wb", 0)
+        file.write(DATA)
+        os.fsync(file.fileno())
+        file.write(DATA)
+        (mount.path / "old").write_bytes(DATA)
+        changing = (mount.path / "old").open("r+b", 0)
+        changing.write(b"changed")
+        mount.kill()
+        assert writer.wait(30) == 1
+        for one in (file, changing):
+            with contextlib.suppress(OSError):
+                one.close()
+        mount.start()
+        assert (mount.path / "synced").read_bytes() == DATA
+        assert (mount.path / "old").read_bytes() == DATA
+        assert (mount.path / "endless").read_bytes() == b""
+        for name in ("synced", "old", "endless"):
+            (mount.path / name).unlink()
