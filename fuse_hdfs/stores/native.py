@@ -162,7 +162,7 @@ class NativeStore:
     async def write(
         self,
         path: str,
-        content: AsyncIterable[bytes],
+        content: AsyncIterable[bytes] | bytes,
         *,
         mode: int = 0o644,
         parents: bool = True,
@@ -172,8 +172,12 @@ class NativeStore:
         del place
         writer = await self._do(path, self._create, path, mode, parents)
         # No second attempt from here on: an error says nothing of what reached the DataNodes.
-        async for piece in content:
-            await self._surely(path, writer.write, piece)
+        if isinstance(content, bytes):
+            if content:
+                await self._surely(path, writer.write, content)
+        else:
+            async for piece in content:
+                await self._surely(path, writer.write, piece)
         await self._surely(path, writer.close)
 
     async def places(self) -> tuple[str, ...]:
