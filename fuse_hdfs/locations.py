@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from bootseer.errors import RemoteError, UsageError
-from bootseer.hadoop.client import HadoopClient
 from fuse_hdfs.files.names import HIDDEN
 from fuse_hdfs.stores.places import open_store
+from fuse_hdfs.stores.transports import Transport
 
 _HIDDEN_FROM_US = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
 
@@ -44,8 +44,8 @@ def explicit(text: str) -> Location | None:
     return Location(f"{scheme}://{host}{above or '/'}", below.strip("/"))
 
 
-async def locate(text: str, client: HadoopClient | None = None) -> Location:
-    """Return what a text names.
+async def locate(text: str, transport: Transport = "auto") -> Location:
+    """Return what a text names; `transport`: how HDFS is reached.
 
     Raises:
         UsageError: it is no address, or no volume is found above it.
@@ -59,7 +59,7 @@ async def locate(text: str, client: HadoopClient | None = None) -> Location:
     host, _, path = rest.partition("/")
     words = [unquote(word) for word in path.split("/") if word]
     base = f"{scheme}://{host}/"
-    async with open_store(base, client=client) as store:
+    async with open_store(base, transport=transport) as store:
         for count in range(len(words), -1, -1):
             try:
                 await store.stat("/".join([*words[:count], HIDDEN]))

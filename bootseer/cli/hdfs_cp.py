@@ -12,12 +12,11 @@ import click
 
 from bootseer.cli.about_image import load_config
 from bootseer.cli.config_option import config_option
-from bootseer.cli.hdfs_mount import volume_settings
 from bootseer.cli.hdfs_progress import byte_progress
 from bootseer.cli.hdfs_volume import errors_of, opened_volume
 from bootseer.cli.text import size_text
+from bootseer.config import Hdfs
 from bootseer.errors import UsageError
-from fuse_hdfs.files.volume import Settings
 from fuse_hdfs.locations import is_address, locate
 from fuse_hdfs.transfer.local import LocalFiles
 from fuse_hdfs.transfer.stored import StoredFiles
@@ -48,9 +47,9 @@ def command(
     is read from a volume are always compared. A directory alone is copied to TARGET itself, not
     below it, also where that is there: saying the same again goes on.
     """
-    settings = volume_settings(load_config(config_path).hdfs)
+    hdfs = load_config(config_path).hdfs
     options = {"recursive": recursive, "again": again, "verify": verify}
-    report = asyncio.run(_copy(sources, target, settings, **options))
+    report = asyncio.run(_copy(sources, target, hdfs, **options))
     if as_json:
         click.echo(json.dumps(asdict(report)))
         return
@@ -62,14 +61,14 @@ def command(
 async def _copy(
     sources: Sequence[str],
     target: str,
-    settings: Settings,
+    hdfs: Hdfs,
     *,
     recursive: bool,
     again: bool,
     verify: bool,
 ) -> Report:
     async with AsyncExitStack() as stack:
-        into = await stack.enter_async_context(_end(target, settings))
+        into = await stack.enter_async_context(_end(target, hdfs))
         with errors_of(target):
             about = await into.files.about(into.path)
         inside = about is not None and about.directory
@@ -77,7 +76,7 @@ async def _copy(
             raise UsageError(f"{target} is no directory, and there are several sources")
         plans = []
         for text in sources:
-            source = await stack.enter_async_context(_end(text, settings))
+            source = await stack.enter_async_context(_end(text, hdfs))
             with errors_of(text):
                 found = await source.files.about(source.path)
             if found is not None and found.directory and not recursive:
@@ -93,11 +92,11 @@ async def _copy(
 
 
 @contextlib.asynccontextmanager
-async def _end(text: str, settings: Settings) -> AsyncIterator[End]:
+async def _end(text: str, hdfs: Hdfs) -> AsyncIterator[End]:
     """Open what a text names."""
     if not is_address(text):
         yield End(LocalFiles(), str(Path(text).absolute()).lstrip("/"))
         return
-    location = await locate(text)
-    async with opened_volume(location.store, settings) as volume:
+    location = await locate(text, hdfs.transport)
+    async with opened_volume(location.store, hdfs) as volume:
         yield End(StoredFiles(volume), location.path)

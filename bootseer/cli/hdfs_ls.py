@@ -4,11 +4,15 @@ import asyncio
 import json
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import click
 
+from bootseer.cli.about_image import load_config
+from bootseer.cli.config_option import config_option
 from bootseer.cli.hdfs_volume import opened_location
 from bootseer.cli.text import printable, size_text
+from bootseer.config import Hdfs
 from fuse_hdfs.files.volume import Entry, Volume
 
 
@@ -28,9 +32,10 @@ class Row:
 @click.argument("directory")
 @click.option("--recursive", "-r", is_flag=True, help="List directories below it too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(directory: str, recursive: bool, as_json: bool) -> None:
+@config_option("Configuration file; defaults where it does not exist.")
+def command(directory: str, recursive: bool, as_json: bool, config_path: Path) -> None:
     """List a file or directory of a volume (STORE//PATH)."""
-    rows = asyncio.run(_list(directory, recursive=recursive))
+    rows = asyncio.run(_list(directory, load_config(config_path).hdfs, recursive=recursive))
     if as_json:
         click.echo(json.dumps([asdict(row) for row in rows], indent=1))
         return
@@ -42,8 +47,8 @@ def command(directory: str, recursive: bool, as_json: bool) -> None:
         click.echo(f"{row.mode}  {row.kind:<9}  {size:>9}  {when}  {name}{slash}")
 
 
-async def _list(text: str, *, recursive: bool) -> list[Row]:
-    async with opened_location(text) as (volume, location):
+async def _list(text: str, hdfs: Hdfs, *, recursive: bool) -> list[Row]:
+    async with opened_location(text, hdfs) as (volume, location):
         entry = await volume.stat(location.path)
         if not entry.status.directory:
             return [_row(location.path, entry)]

@@ -13,14 +13,12 @@ from bootseer import logs
 from bootseer.cli.about_image import load_config
 from bootseer.cli.background import in_background
 from bootseer.cli.config_option import config_option
+from bootseer.cli.hdfs_volume import volume_settings
 from bootseer.cli.mount_options import parse_options
 from bootseer.config import Hdfs
 from bootseer.errors import HostError, UsageError
 from bootseer.hadoop.client import read_client
 from bootseer.service_manager import notify
-from fuse_hdfs.files.rules import Rule
-from fuse_hdfs.files.volume import Settings
-from fuse_hdfs.files.writing import Striping
 from fuse_hdfs.mount.serve import MountSettings, serve
 from fuse_hdfs.mount.unmounting import make_free, resolved, take_away
 
@@ -147,15 +145,3 @@ def mount_settings(hdfs: Hdfs) -> MountSettings:
         hdfs.timeout,
         metrics_address=hdfs.metrics_address,
     )
-
-
-def volume_settings(hdfs: Hdfs) -> Settings:
-    """Return how files are written and read. UsageError if it makes no sense."""
-    for unit in (hdfs.stripe_unit, *(rule.stripe_unit for rule in hdfs.rules)):
-        if unit is not None and unit & (unit - 1):
-            raise UsageError(f"hdfs: a stripe_unit of {unit} is no power of two")
-    striping = Striping(hdfs.stripe_unit, hdfs.stripe_count)
-    rules = tuple(
-        Rule(rule.match, rule.stripe_unit, rule.stripe_count, rule.small) for rule in hdfs.rules
-    )
-    return Settings(striping, hdfs.small, hdfs.cache, hdfs.ahead, rules)

@@ -4,12 +4,16 @@ import asyncio
 import json
 from collections import Counter
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
 
+from bootseer.cli.about_image import load_config
+from bootseer.cli.config_option import config_option
 from bootseer.cli.hdfs_volume import opened_location
 from bootseer.cli.text import printable, size_text
+from bootseer.config import Hdfs
 from fuse_hdfs.files.volume import Version
 from fuse_hdfs.files.whereabouts import Part, parts_of
 
@@ -17,9 +21,10 @@ from fuse_hdfs.files.whereabouts import Part, parts_of
 @click.command("stat")
 @click.argument("file")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(file: str, as_json: bool) -> None:
+@config_option("Configuration file; defaults where it does not exist.")
+def command(file: str, as_json: bool, config_path: Path) -> None:
     """Show how FILE (STORE//PATH) is stored: size, stripes, segments, holes, machines."""
-    document = asyncio.run(_describe(file))
+    document = asyncio.run(_describe(file, load_config(config_path).hdfs))
     if as_json:
         click.echo(json.dumps(document, indent=1))
     else:
@@ -53,8 +58,8 @@ def describe(path: str, version: Version, parts: list[Part]) -> dict[str, Any]:
     return document | {"unit": manifest.unit, "segments": segments, "extents": extents}
 
 
-async def _describe(file: str) -> dict[str, Any]:
-    async with opened_location(file) as (volume, location):
+async def _describe(file: str, hdfs: Hdfs) -> dict[str, Any]:
+    async with opened_location(file, hdfs) as (volume, location):
         version = await volume.load(location.path)
         parts = await parts_of(volume, location.path, version)
     return describe(location.path, version, parts)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import fuse_hdfs
-from bootseer.cli.hdfs_mount import volume_settings
+from bootseer.cli.hdfs_volume import volume_settings
 from bootseer.config import Config
 from bootseer.errors import UsageError
 from bootseer.records_from_yaml import parse
