@@ -4,7 +4,11 @@ import asyncio
 import errno
 import json
 import os
+import pty
 import random
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -256,3 +260,40 @@ async def test_the_command_line_copies_lists_and_exports(
     for wrong in (("cp", tmp_path / "d", f"{store}//e"), ("export", f"{store}//d/f", tmp_path)):
         assert await asyncio.to_thread(run, ["hdfs", *map(str, wrong)]) == 2
     assert await asyncio.to_thread(run, ["hdfs", "ls", f"{store}//none"]) == 3
+
+
+def test_progress_is_shown_on_a_terminal_and_nowhere_else(tmp_path: Path) -> None:
+    (tmp_path / "volume").mkdir()
+    (tmp_path / "file").write_bytes(DATA)
+    argv = [sys.executable, "-m", "bootseer", "hdfs", "cp", str(tmp_path / "file")]
+    target = f"file://{tmp_path}/volume//"
+    terminal, end = pty.openpty()
+    try:
+        subprocess.run([*argv, f"{target}a"], stdout=subprocess.DEVNULL, stderr=end, check=True)
+        assert b"copying" in os.read(terminal, 100_000)
+        done = subprocess.run([*argv, f"{target}b"], capture_output=True, check=True)
+        assert done.stderr == b""
+    finally:
+        os.close(terminal)
+        os.close(end)
+
+
+def test_a_copy_that_was_killed_is_gone_on_with(tmp_path: Path) -> None:
+    (tmp_path / "volume").mkdir()
+    size = 300 << 20
+    with (tmp_path / "file").open("wb") as file:
+        for number in range(size // len(DATA) + 1):
+            file.write(number.to_bytes(8, "big") + DATA[8:])
+    argv = [sys.executable, "-m", "bootseer", "hdfs", "cp", str(tmp_path / "file")]
+    copying = subprocess.Popen([*argv, str(tmp_path / "copy")])
+    part, note = (tmp_path / f".copy.bootseer-part{end}" for end in ("", ".json"))
+    while not note.exists() and copying.poll() is None:
+        time.sleep(0.001)
+    copying.kill()
+    copying.wait(20)
+    assert part.exists()
+    done = subprocess.run(
+        [*argv, str(tmp_path / "copy"), "--json"], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout)["resumed"] >= 64 << 20
+    subprocess.run(["cmp", tmp_path / "file", tmp_path / "copy"], check=True)
