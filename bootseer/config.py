@@ -175,7 +175,7 @@ class Hdfs:
     rules: tuple[StripeRule, ...] = ()
     """Other layouts for some files; the first whose pattern matches is it."""
     cache: Annotated[Bytes, Range(16 << 20, 1 << 50)] = Bytes(256 << 20)
-    """Memory for what was read and read ahead, of all files together."""
+    """Memory for what is read, read ahead and on its way to the store, of all files together."""
     ahead: Bytes = Bytes(64 << 20)
     """Most bytes that are read ahead of one sequential reader; at most half of the cache."""
     spool: Path = Path("/var/lib/bootseer/spool")

@@ -26,6 +26,7 @@ from fuse_hdfs.files.hedging import Hedging
 from fuse_hdfs.files.held import Held, Holdings
 from fuse_hdfs.files.labels import Kind, kind_in, label_of
 from fuse_hdfs.files.names import HIDDEN, UNFINISHED, segment_directory, stripe_path
+from fuse_hdfs.files.room import Room
 from fuse_hdfs.files.rules import Layout, Rule, layout_of
 from fuse_hdfs.files.runs import Stripe, runs
 from fuse_hdfs.files.stripes import Stripes
@@ -41,8 +42,10 @@ log = logging.getLogger(__name__)
 _FRONTS: Final = 100_000
 _AT_ONCE: Final = 32
 """Calls on small things that are under way at the same time."""
-_HELD: Final = 4
-"""One part in so many of the memory for units may be taken besides by contents of small files."""
+_HELD: Final = 8
+"""One part in so many of a volume's memory is for the contents of small files that are open."""
+_WRITTEN: Final = 4
+"""The same for units that are on their way to the store; what is left is for reading."""
 _REPLACED: Final = 5
 """Times that a file may be replaced between two looks at it."""
 _DOUBTFUL: Final = frozenset({errno.ETIMEDOUT, errno.EIO})
@@ -88,7 +91,7 @@ class Settings:
     small: int = 4 << 20
     """Bytes up to which a file stays plain."""
     cache: int = 256 << 20
-    """Bytes of units that are in memory, for all files together."""
+    """Bytes of files that are in memory, of all files together."""
     ahead: int = 64 << 20
     """Most bytes ahead of one sequential reader."""
     rules: tuple[Rule, ...] = ()
@@ -105,10 +108,12 @@ class Volume:
     def __init__(self, store: Store, settings: Settings) -> None:
         self.store = store
         self.settings = settings
-        self.units = UnitCache(settings.cache)
+        held, written = settings.cache // _HELD, settings.cache // _WRITTEN
+        self.units = UnitCache(settings.cache - held - written)
         self.stripes = Traffic()
         """By the stripes' numbers."""
-        self._holdings = Holdings(settings.cache // _HELD)
+        self._holdings = Holdings(held)
+        self._room = Room(written)
         self._copies = Copies(store)
         self._stripes = Stripes(store, self._copies)
         self._sizes: LRUCache[str, int | None] = LRUCache(_FRONTS)
@@ -212,7 +217,7 @@ class Volume:
         """
         striping = self.settings.layout(path).striping
         striping = replace(striping, unit=unit or striping.unit)
-        return SegmentWriter(self.store, striping, self.stripes)
+        return SegmentWriter(self.store, striping, self.stripes, self._room)
 
     @property
     def hedging(self) -> Hedging:

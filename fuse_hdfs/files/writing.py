@@ -1,7 +1,11 @@
 """Writing one segment: one writer a stripe, all at once, each with a short queue.
 
+What waits in the queues of all writers together is bounded: a unit takes room before it is queued,
+and gives it back when the store has it, or when its writer is abandoned.
+
 Race-free: one task calls `add` and `finish`, in turn; each stripe's queue has one writer and one
-reader; what a stripe's task raises is taken up by the next call.
+reader; what a stripe's task raises is taken up by the next call. Whoever waits for room holds none
+but that of units which the store takes, or fails to take, without it.
 """
 
 import asyncio
@@ -13,6 +17,7 @@ from dataclasses import dataclass
 
 from fuse_hdfs.checksums import crc32c
 from fuse_hdfs.files.names import segment_directory, stripe_path
+from fuse_hdfs.files.room import Room
 from fuse_hdfs.stores.store import Store
 from fuse_hdfs.stores.traffic import Call, Direction, Traffic
 from fuse_hdfs.striping.layout import Segment, SegmentId
@@ -33,13 +38,25 @@ class _Stripe:
     """One stripe being written."""
 
     def __init__(
-        self, store: Store, path: str, place: str | None, queue: int, traffic: Traffic
+        self,
+        store: Store,
+        path: str,
+        place: str | None,
+        queue: int,
+        traffic: Traffic,
+        room: Room,
     ) -> None:
+        self._room = room
+        self._held = 0
+        """Bytes of room that its units have."""
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(queue)
         self._task = asyncio.create_task(self._write(store, path, place, traffic))
 
     async def put(self, unit: bytes | None) -> None:
         """Queue a unit, or None for the end. Raises what the writer raised."""
+        if unit is not None:
+            await self._room.take(len(unit))
+            self._held += len(unit)
         if not self._queue.full() and not self._task.done():
             self._queue.put_nowait(unit)
             return
@@ -58,6 +75,11 @@ class _Stripe:
     async def abandon(self) -> None:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        self._give(self._held)
+
+    def _give(self, size: int) -> None:
+        self._held -= size
+        self._room.give(size)
 
     async def _write(self, store: Store, path: str, place: str | None, traffic: Traffic) -> None:
         with traffic.call(path.rpartition("/")[2], Direction.WRITE) as call:
@@ -69,6 +91,7 @@ class _Stripe:
             call.idle += time.monotonic() - since
             call.bytes += len(unit)
             yield unit
+            self._give(len(unit))
             since = time.monotonic()
         call.idle += time.monotonic() - since
 
@@ -76,12 +99,13 @@ class _Stripe:
 class SegmentWriter:
     """Takes the units of a new segment, in order."""
 
-    def __init__(self, store: Store, striping: Striping, traffic: Traffic) -> None:
-        """`traffic`: what counts, by the stripes' numbers."""
+    def __init__(self, store: Store, striping: Striping, traffic: Traffic, room: Room) -> None:
+        """`traffic`: what counts, by the stripes' numbers; `room`: of all writers together."""
         self.id = SegmentId(secrets.token_hex(16))
         self._store = store
         self._striping = striping
         self._traffic = traffic
+        self._room = room
         self._stripes: list[_Stripe] = []
         self._places: list[str] | None = None
         self._checksums = bytearray()
@@ -127,4 +151,5 @@ class SegmentWriter:
             random.shuffle(self._places)
         place = self._places[number % len(self._places)] if self._places else None
         path = stripe_path(self.id, number)
-        return _Stripe(self._store, path, place, self._striping.queue, self._traffic)
+        queue = self._striping.queue
+        return _Stripe(self._store, path, place, queue, self._traffic, self._room)
