@@ -55,13 +55,13 @@ def fresh_node(bench: Bench) -> list[Figure]:
     """A node that has nothing: restore, against tar, pip and uv."""
     archive, target = bench.packages.directory / "all.tar.zst", bench.packages.directory / "tar"
     bench.installed(bench.store)
-    bench.timed(bench.packages.deps(bench.store))
     pack = ("tar", "-C", str(bench.packages.venv), "--exclude=.depsnap", "--zstd", "-cf")
     cost_of((*pack, str(archive), "."), bench.packages.environment())
     cache = bench.packages.directory / "uv-cache"
     costs: dict[str, list[Cost]] = {name: [] for name in ("restore", "tar", "uv", "pip")}
     for run in range(bench.runs):
         with doing(f"fresh node, run {run + 1} of {bench.runs}"):
+            bench.packages.forget()
             costs["restore"].append(bench.timed(bench.packages.deps(bench.store)))
             shutil.rmtree(target, ignore_errors=True)
             target.mkdir()

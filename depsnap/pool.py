@@ -1,13 +1,15 @@
 """Work shared out to forked processes: each takes the next piece when it is done with the last.
 
-No shared state but one: a file of numbers whose read position all processes share. The kernel moves
-that position under a lock, so every number is read once. Whoever fails moves it to the end, and the
-others find nothing more to do.
+No shared state but one: a file of numbers whose read position all processes share. Who reads the
+next holds a lock on the file, which belongs to a process and goes with it: for a file in memory the
+kernel itself does not guard the position. So every number is read once. Whoever fails moves the
+position to the end, and the others find nothing more to do.
 
 Only to be called where no other thread runs: a fork takes along the locks that others hold.
 """
 
 import contextlib
+import fcntl
 import os
 import pickle
 import struct
@@ -102,8 +104,7 @@ def _work(
     results: dict[int, R] = {}
     try:
         with start() as work:
-            while data := os.read(numbers, _NUMBER.size):
-                number = _NUMBER.unpack(data)[0]
+            while (number := _next(numbers)) is not None:
                 results[number] = work(pieces[number])
     except (BootseerError, OSError) as error:
         os.lseek(numbers, 0, os.SEEK_END)
@@ -112,6 +113,16 @@ def _work(
         os.lseek(numbers, 0, os.SEEK_END)
         return _Outcome({}, RuntimeError(f"{type(error).__name__}: {error}"))
     return _Outcome(results)
+
+
+def _next(numbers: int) -> int | None:
+    """Return the next number, which nobody else gets; None if there is none."""
+    fcntl.lockf(numbers, fcntl.LOCK_EX)
+    try:
+        data = os.read(numbers, _NUMBER.size)
+    finally:
+        fcntl.lockf(numbers, fcntl.LOCK_UN)
+    return int(_NUMBER.unpack(data)[0]) if data else None
 
 
 def _collect(pid: int, reader: int) -> _Outcome[R]:

@@ -60,6 +60,10 @@ class PackageSet:
         shutil.rmtree(self.venv, ignore_errors=True)
         subprocess.run(["cp", "-a", str(pristine), str(self.venv)], check=True)
 
+    def forget(self) -> None:
+        """Be a node that has not restored anything yet."""
+        shutil.rmtree(self.directory / "cache-home", ignore_errors=True)
+
     def pip(self, *options: str) -> tuple[str, ...]:
         """Return the command that installs the requirements with pip."""
         links = ("--no-index", "--find-links", str(self.wheels))

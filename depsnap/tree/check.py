@@ -74,9 +74,10 @@ def _check_path(path: str, limits: Limits) -> None:
         raise refuse(path, "no path") from error
     if len(raw) > limits.path or "\0" in path:
         raise refuse(path, "no path")
-    for name in raw.split(b"/"):
-        if name in (b"", b".", b"..") or len(name) > limits.name:
-            raise refuse(path, "no path below the root")
+    # The names in front are those of directories that are entries, and checked, themselves.
+    name = raw.rpartition(b"/")[2]
+    if name in (b"", b".", b"..") or len(name) > limits.name:
+        raise refuse(path, "no path below the root")
 
 
 def _check_numbers(entry: Entry, limits: Limits) -> None:
