@@ -85,3 +85,26 @@ def test_a_killed_rank_leaves_the_lock_to_the_next(world: StepWorld) -> None:
     first.communicate()
     assert "kept" in said([started(world)])[0]
     assert world.in_place()
+
+
+def test_a_step_that_is_not_pinned_is_run_again_by_one_while_others_use_what_there_is(
+    world: StepWorld,
+) -> None:
+    config = world.home / "config.yaml"
+    config.write_text("deps: {fresh: 0}")
+    assert "kept" in world.step("--config", str(config)).stderr
+    made = (world.root / "package/sub/b").read_text()
+    lease = world.store / "leases/job" / str(world.heads()[0]["key"])
+    lease.mkdir(parents=True, exist_ok=True)
+    (lease / "000001").write_text("{}")  # somebody runs it again at this moment
+    world.fresh()
+    assert "restored" in world.step().stderr
+    assert (world.root / "package/sub/b").read_text() == made
+    (lease / "000001").unlink()
+    world.fresh()
+    assert "kept" in world.step().stderr
+    assert world.runs() == 2
+    newest = (world.root / "package/sub/b").read_text()
+    world.fresh()
+    assert "restored" in world.step().stderr, "the new one is fresh for a day"
+    assert (world.root / "package/sub/b").read_text() == newest
