@@ -18,13 +18,16 @@ Fetch: TypeAlias = Callable[[], Awaitable[bytes]]
 
 
 class UnitCache:
-    """Bounded by bytes, oldest use first out."""
+    """Bounded by bytes, first in, first out: what was used is older than what was brought ahead."""
 
     def __init__(self, room: int) -> None:
         """`room`: bytes."""
         self._room = room
         self._taken = 0
         self._kept: OrderedDict[Key, bytes] = OrderedDict()
+        self._unread: dict[Key, int] = {}
+        """Bytes of what was brought and nobody has asked for."""
+        self._unread_bytes = 0
         self._flights: dict[Key, asyncio.Task[bytes]] = {}
         self._freed = asyncio.Condition()
 
@@ -35,9 +38,9 @@ class UnitCache:
 
     async def get(self, key: Key, size: int, fetch: Fetch) -> bytes:
         """Return a unit, of `size` bytes; raises what `fetch` raises."""
+        self._asked_for(key)
         kept = self._kept.get(key)
         if kept is not None:
-            self._kept.move_to_end(key)
             return kept
         # The flight goes on when this caller is cancelled: others may have joined it.
         return await asyncio.shield(self._flight(key, size, fetch))
@@ -45,13 +48,15 @@ class UnitCache:
     def bring(self, key: Key, size: int, fetch: Fetch) -> bool:
         """Begin to fetch a unit that will be wanted; False if there is no room for that now.
 
-        Read-ahead takes at most half of the room, so that it never crowds out what is asked for.
+        What nobody has asked for yet takes at most half of the room, of all readers together, so
+        that it crowds out neither what is asked for nor itself.
         """
         if key in self._kept or key in self._flights:
             return True
-        flying = len(self._flights) * size
-        if flying + size > self._room // 2:
+        if self._unread_bytes + size > self._room // 2:
             return False
+        self._unread[key] = size
+        self._unread_bytes += size
         self._flight(key, size, fetch)
         return True
 
@@ -87,12 +92,19 @@ class UnitCache:
             return data
         finally:
             del self._flights[key]
+            if key not in self._kept:
+                self._asked_for(key)
+
+    def _asked_for(self, key: Key) -> None:
+        """Count a unit no longer as one that nobody has asked for: somebody has, or it is gone."""
+        self._unread_bytes -= self._unread.pop(key, 0)
 
     async def _take(self, size: int) -> None:
         async with self._freed:
             while self._taken and self._taken + size > self._room:
                 if self._kept:
-                    _, dropped = self._kept.popitem(last=False)
+                    key, dropped = self._kept.popitem(last=False)
+                    self._asked_for(key)
                     self._taken -= len(dropped)
                 else:
                     await self._freed.wait()

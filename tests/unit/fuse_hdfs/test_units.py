@@ -66,6 +66,18 @@ async def test_reading_ahead_leaves_half_of_the_room() -> None:
     await cache.close()
 
 
+async def test_what_was_brought_ahead_is_there_when_its_reader_comes() -> None:
+    cache, source = UnitCache(1000), Source()
+    source.gate.set()
+    for number in range(100):
+        for ahead in range(number, number + 6):
+            cache.bring(("s", ahead), 100, lambda n=ahead: source.unit(n))
+        for _ in range(3):
+            assert await source.get(cache, number) == bytes([number]) * 100
+    assert sorted(source.asked) == sorted(set(source.asked))
+    await cache.close()
+
+
 async def test_a_failure_is_told_to_who_asks_and_is_not_kept() -> None:
     cache, calls = UnitCache(1000), []
 
