@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
-from snapshotter.registry.digests import digest_of
+from bootseer.digests import digest_of
 from snapshotter.registry.manifests import OCI_INDEX
 from snapshotter.registry.reference import Reference
 from snapshotter.registry.retry import RetryPolicy

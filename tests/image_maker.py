@@ -10,8 +10,8 @@ from typing import Any
 
 import zstandard
 
+from bootseer.digests import digest_of
 from snapshotter.registry.client import RegistryClient
-from snapshotter.registry.digests import digest_of
 from snapshotter.registry.manifests import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from snapshotter.registry.reference import Reference
 

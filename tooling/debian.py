@@ -89,6 +89,7 @@ PACKAGES: Final = (
     Package("systemd", _program("systemd-analyze"), _TEST),
     Package("shellcheck", _program("shellcheck"), _TEST),
     Package("rsync", _program("rsync"), _TEST),
+    Package("npm", _program("npm"), _TEST),
     Package("fio", _program("fio"), _TEST),
     Package("debootstrap", _program("debootstrap"), _IMAGES | _TEST),
     Package(

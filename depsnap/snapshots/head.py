@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from bootseer.documents import Node, parse_document
 from bootseer.errors import CorruptError
 from depsnap.key.ingredients import Ingredient
 from depsnap.limits import DEFAULT, Limits
 from depsnap.tree.check import check_digest
-from snapshotter.registry.documents import Node, parse_document
 
 FORMAT: Final = "bootseer-dependency-snapshot"
 VERSION: Final = 1

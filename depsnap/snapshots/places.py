@@ -4,9 +4,8 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
+from bootseer.blobs.addresses import directory_at
 from bootseer.blobs.directory import DirectoryBlobs
 from bootseer.blobs.store import BlobStore
 from bootseer.errors import UsageError
@@ -30,7 +29,7 @@ async def open_store(place: Place) -> AsyncIterator[BlobStore]:
         UsageError: it is no such address, or Hadoop's configuration makes no sense.
     """
     address = place.address
-    if (path := _directory(address)) is not None:
+    if (path := directory_at(address)) is not None:
         yield DirectoryBlobs(path, place.patience)
     elif address.startswith(("webhdfs:", "hdfs:")):
         # aiohttp takes longer to import than everything else that a hit needs.
@@ -50,15 +49,3 @@ async def open_store(place: Place) -> AsyncIterator[BlobStore]:
             f"{address!a} is no store of snapshots",
             hint="file:///directory, hdfs://nameservice/directory or webhdfs://namenode:9870/directory",
         )
-
-
-def _directory(address: str) -> Path | None:
-    """Return the directory that a `file:` address names; None if it names none."""
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return None
-    path = unquote(parts.path)
-    plain = not (parts.netloc or parts.query or parts.fragment)
-    absolute = path.startswith("/") and path.isprintable() and ".." not in path.split("/")
-    return Path(path) if parts.scheme == "file" and plain and absolute else None

@@ -8,11 +8,11 @@ from typing import Any, Final, TypeVar
 
 import zstandard
 
+from bootseer.documents import Node
 from bootseer.errors import CorruptError
 from depsnap.limits import DEFAULT, Limits
 from depsnap.tree.check import check_tree, refuse
 from depsnap.tree.entries import Entry, Frame, Kind, Pack, Tree
-from snapshotter.registry.documents import Node
 
 VERSION: Final = 1
 _LEVEL: Final = 3

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from bootseer.digests import is_digest
+from bootseer.documents import Node
 from snapshotter.images.artifact import CREATED, EMPTY_CONFIG, parse_time
 from snapshotter.images.manifest import ImageManifest, parse_manifest
 from snapshotter.limits import DEFAULT, Limits
 from snapshotter.registry.descriptors import Descriptor
-from snapshotter.registry.digests import is_digest
-from snapshotter.registry.documents import Node
 from snapshotter.registry.manifests import OCI_MANIFEST, RawManifest
 
 

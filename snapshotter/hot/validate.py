@@ -5,12 +5,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bootseer.digests import is_digest
 from bootseer.errors import CorruptError
 from snapshotter.hot.ranges import check_ranges
 from snapshotter.hot.record import HotLayer, Record
 from snapshotter.layers.records import BLOCK
 from snapshotter.limits import Limits
-from snapshotter.registry.digests import is_digest
 
 _HINT: Final = "the record is damaged or hostile: record the start again"
 _MOST_MS: Final = (1 << 32) - 1

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from bootseer.blobs.store import BlobStore
+from bootseer.digests import check_digest, digest_of, is_digest, verify
 from bootseer.errors import CorruptError, NotFoundError
 from snapshotter.hot.artifact import HotArtifact, HotKind, build, parse
 from snapshotter.hotstore.store import ArtifactHotStore
 from snapshotter.limits import DEFAULT, Limits
 from snapshotter.ports import ImageKey, MirroredSource
 from snapshotter.registry.descriptors import Descriptor
-from snapshotter.registry.digests import check_digest, digest_of, is_digest, verify
 from snapshotter.registry.manifests import OCI_MANIFEST, RawManifest
 
 log = logging.getLogger(__name__)

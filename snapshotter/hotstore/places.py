@@ -3,9 +3,8 @@
 import contextlib
 import os
 from collections.abc import AsyncIterator
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
+from bootseer.blobs.addresses import directory_at
 from bootseer.blobs.directory import DirectoryBlobs
 from bootseer.blobs.webhdfs import open_webhdfs
 from bootseer.errors import UsageError
@@ -26,7 +25,7 @@ async def open_hot_store(place: str, client: RegistryClient) -> AsyncIterator[Ho
     """
     if place == "registry":
         yield RegistryHotStore(client)
-    elif (path := _directory(place)) is not None:
+    elif (path := directory_at(place)) is not None:
         yield BlobHotStore(DirectoryBlobs(path), client.settings.limits)
     elif place.startswith(("hdfs:", "webhdfs:")):
         hadoop = read_client(os.environ)
@@ -38,15 +37,3 @@ async def open_hot_store(place: str, client: RegistryClient) -> AsyncIterator[Ho
             f"hot.store: {place!r} is no store",
             hint="registry, file:///directory or hdfs://nameservice/directory",
         )
-
-
-def _directory(place: str) -> Path | None:
-    """Return the directory that a `file:` address names; None if it names none."""
-    try:
-        parts = urlsplit(place)
-    except ValueError:
-        return None
-    path = unquote(parts.path)
-    plain = not (parts.netloc or parts.query or parts.fragment)
-    absolute = path.startswith("/") and path.isprintable() and ".." not in path.split("/")
-    return Path(path) if parts.scheme == "file" and plain and absolute else None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from bootseer.digests import digest_of, digest_of_file
 from bootseer.together import together
 from snapshotter.hot.artifact import HotArtifact, HotKind
 from snapshotter.hot.record import HotLayer, MergedRecord, Record
@@ -20,7 +21,6 @@ from snapshotter.hotstore.checking import AT_ONCE, gather_records
 from snapshotter.hotstore.place import HotPlace
 from snapshotter.ports import ImageKey, MirroredSource, PublishedPack, StoredHot
 from snapshotter.registry.descriptors import Descriptor
-from snapshotter.registry.digests import digest_of, digest_of_file
 
 log = logging.getLogger(__name__)
 

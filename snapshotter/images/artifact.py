@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bootseer.digests import is_digest
+from bootseer.documents import Node
 from snapshotter.images.manifest import ImageManifest, parse_manifest
 from snapshotter.limits import DEFAULT, Limits
 from snapshotter.registry.descriptors import Descriptor
-from snapshotter.registry.digests import is_digest
-from snapshotter.registry.documents import Node
 from snapshotter.registry.manifests import OCI_MANIFEST, RawManifest
 
 ARTIFACT_TYPE: Final = "application/vnd.bootseer.index.v1"

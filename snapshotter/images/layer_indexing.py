@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bootseer.digests import digest_of
 from bootseer.errors import CorruptError
 from snapshotter.images.artifact import INDEX_TYPE, WINDOWS_TYPE, LayerEntry
 from snapshotter.images.layer_stream import stream_layer
@@ -16,7 +17,6 @@ from snapshotter.layers.format import encode
 from snapshotter.layers.indexer import IndexedLayer, LayerIndexer
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.descriptors import Descriptor
-from snapshotter.registry.digests import digest_of
 from snapshotter.registry.reference import Reference
 
 

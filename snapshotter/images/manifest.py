@@ -7,10 +7,10 @@ Bootseer needs.
 from dataclasses import dataclass, field
 from typing import Final
 
+from bootseer.documents import Node, parse_document
 from bootseer.errors import CorruptError
 from snapshotter.limits import DEFAULT, Limits
 from snapshotter.registry.descriptors import Descriptor, Platform, parse_descriptor
-from snapshotter.registry.documents import Node, parse_document
 from snapshotter.registry.manifests import (
     DOCKER_INDEX,
     DOCKER_MANIFEST,

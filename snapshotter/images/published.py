@@ -13,11 +13,11 @@ from typing import Final
 
 from cachetools import LRUCache
 
+from bootseer.digests import check_digest
 from snapshotter.images.artifact import IndexArtifact
 from snapshotter.images.find import find_artifact
 from snapshotter.ports import MirroredSource, PublishedIndex
 from snapshotter.registry.client import RegistryClient
-from snapshotter.registry.digests import check_digest
 from snapshotter.registry.reference import parse_reference
 from snapshotter.registry.repository import RepositoryBlobs
 

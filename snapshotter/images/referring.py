@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
+from bootseer.digests import digest_of
 from bootseer.errors import CorruptError, NotFoundError
 from snapshotter.images.artifact import CREATED, EMPTY, EMPTY_CONFIG, parse_time
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.descriptors import Descriptor
-from snapshotter.registry.digests import digest_of
 from snapshotter.registry.manifests import OCI_MANIFEST, RawManifest
 from snapshotter.registry.reference import Reference
 

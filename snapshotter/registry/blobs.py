@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from cachetools import TTLCache
 
+from bootseer.digests import check_digest, verify
 from bootseer.errors import CorruptError, NotFoundError, RemoteError
 from snapshotter.registry.calls import FAILURES, Calls
-from snapshotter.registry.digests import check_digest, verify
 from snapshotter.registry.faults import translated
 from snapshotter.registry.hosts import PULL, Endpoint
 from snapshotter.registry.ranges import Body, plan_body, range_header

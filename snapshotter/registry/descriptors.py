@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from bootseer.documents import Node
 from bootseer.errors import CorruptError
-from snapshotter.registry.documents import Node
 
 _LARGEST: Final = 2**63 - 1
 _LONGEST_TYPE: Final = 255

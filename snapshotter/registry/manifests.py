@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from bootseer.digests import check_digest, digest_of, is_digest, verify
 from bootseer.errors import CorruptError, NotFoundError
 from snapshotter.limits import Limits
 from snapshotter.registry.calls import Calls
-from snapshotter.registry.digests import check_digest, digest_of, is_digest, verify
 from snapshotter.registry.hosts import PULL, PUSH, RESOLVE, Endpoint
 from snapshotter.registry.reference import Reference
 from snapshotter.registry.retry import HttpError

@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
+from bootseer.digests import check_digest, is_digest
 from bootseer.errors import CorruptError, UsageError
-from snapshotter.registry.digests import check_digest, is_digest
 
 DOCKER_HUB: Final = "docker.io"
 

@@ -21,12 +21,12 @@ from typing import Final
 
 from yarl import URL
 
+from bootseer.digests import check_digest, digest_of
+from bootseer.documents import parse_document
 from bootseer.errors import CorruptError, NotFoundError, RemoteError
 from snapshotter.limits import Limits
 from snapshotter.registry.calls import Calls
 from snapshotter.registry.descriptors import Descriptor, parse_descriptor
-from snapshotter.registry.digests import check_digest, digest_of
-from snapshotter.registry.documents import parse_document
 from snapshotter.registry.faults import shown
 from snapshotter.registry.hosts import PUSH, RESOLVE, Endpoint
 from snapshotter.registry.manifests import OCI_INDEX, Manifests

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from yarl import URL
 
+from bootseer.documents import parse_document
 from bootseer.errors import CorruptError, RemoteError
 from snapshotter.registry.challenge import (
     Challenge,
@@ -22,7 +23,6 @@ from snapshotter.registry.challenge import (
     token_service,
 )
 from snapshotter.registry.credentials import Credentials, CredentialSource
-from snapshotter.registry.documents import parse_document
 from snapshotter.registry.hosts import Endpoint
 
 _DEFAULT_LIFE: Final = 60

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from yarl import URL
 
+from bootseer.digests import digest_of, digest_of_file
 from bootseer.errors import NotFoundError, RemoteError
 from snapshotter.limits import Limits
 from snapshotter.registry.bodies import Body, FileBody
 from snapshotter.registry.calls import Calls
-from snapshotter.registry.digests import digest_of, digest_of_file
 from snapshotter.registry.faults import shown
 from snapshotter.registry.hosts import PUSH, Endpoint
 from snapshotter.registry.reference import Reference

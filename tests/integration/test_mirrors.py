@@ -23,10 +23,10 @@ from whole import LocalRegistry, Whole, local_registry, node_of, wait_for
 from benchmarks.lab.access_log import blob_bytes
 from benchmarks.lab.service import Service
 from benchmarks.lab.workdir import work_directory
+from bootseer.digests import digest_of
 from bootseer.errors import NotFoundError
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.credentials import DockerConfig
-from snapshotter.registry.digests import digest_of
 from snapshotter.registry.hosts import HostsDirectory
 from snapshotter.registry.reference import Reference
 from snapshotter.registry.settings import ClientSettings

@@ -14,6 +14,7 @@ from conformance import DATA
 
 from benchmarks.lab.hdfs import Hdfs
 from bootseer.blobs.webhdfs import WebHdfsBlobs, open_webhdfs
+from bootseer.digests import digest_of
 from bootseer.errors import RemoteError
 from bootseer.webhdfs.address import parse_address
 from bootseer.webhdfs.calls import Patience
@@ -25,7 +26,6 @@ from snapshotter.hotstore.places import open_hot_store
 from snapshotter.layers.records import BLOCK
 from snapshotter.ports import ImageKey
 from snapshotter.registry.client import RegistryClient
-from snapshotter.registry.digests import digest_of
 from tests.registry_fixture import RunningRegistry, free_port, registry
 
 __all__ = ["registry"]

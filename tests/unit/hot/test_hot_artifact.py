@@ -9,6 +9,7 @@ from hot_strategies import digest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bootseer.digests import digest_of
 from bootseer.errors import CorruptError
 from snapshotter.hot.artifact import (
     INDEXES,
@@ -23,7 +24,6 @@ from snapshotter.hot.artifact import (
 )
 from snapshotter.images.artifact import CREATED
 from snapshotter.registry.descriptors import Descriptor
-from snapshotter.registry.digests import digest_of
 from snapshotter.registry.manifests import OCI_MANIFEST, RawManifest
 
 IMAGE = Descriptor(OCI_MANIFEST, digest(7), 1234)

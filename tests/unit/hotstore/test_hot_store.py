@@ -14,6 +14,7 @@ from hot_records import created, merged, record
 
 from benchmarks.lab.hdfs import Hdfs
 from bootseer.blobs.directory import DirectoryBlobs
+from bootseer.digests import digest_of
 from bootseer.errors import CorruptError, RemoteError, UsageError
 from snapshotter.hot.artifact import HotArtifact, HotKind
 from snapshotter.hot.record_format import VERSION, encode
@@ -26,7 +27,6 @@ from snapshotter.limits import Limits
 from snapshotter.ports import ImageKey
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.descriptors import Descriptor
-from snapshotter.registry.digests import digest_of
 from snapshotter.registry.reference import parse_reference
 from snapshotter.registry.referrers import fallback_tag
 from snapshotter.registry.retry import RetryPolicy

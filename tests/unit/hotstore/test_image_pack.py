@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hot_records import record
 
+from bootseer.digests import digest_of
 from bootseer.errors import CorruptError, NotFoundError
 from snapshotter.hot.pack import PackSettings
 from snapshotter.hot.ranges import make_ranges
@@ -27,7 +28,6 @@ from snapshotter.layers.records import BLOCK, LayerIndex
 from snapshotter.ports import ImageKey
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.descriptors import Descriptor, Platform
-from snapshotter.registry.digests import digest_of
 from snapshotter.registry.reference import parse_reference
 from tests.hostile_registry import QUICK
 from tests.image_maker import layer_of, push_image

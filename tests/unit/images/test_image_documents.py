@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bootseer.digests import digest_of
 from bootseer.errors import CorruptError, HostError
 from snapshotter.images.artifact import (
     ARTIFACT_TYPE,
@@ -29,7 +30,6 @@ from snapshotter.images.platforms import choose, this_platform
 from snapshotter.images.referring import newest_first
 from snapshotter.limits import DEFAULT, Limits
 from snapshotter.registry.descriptors import Descriptor, Platform, parse_platform
-from snapshotter.registry.digests import digest_of
 from snapshotter.registry.manifests import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, RawManifest
 from snapshotter.registry.referrers import parse_referrers, with_referrer
 from tests.image_maker import documents, layer_of

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 
+from bootseer.digests import digest_of
 from bootseer.errors import CorruptError, NotFoundError
 from snapshotter.images.artifact import ARTIFACT_TYPE, CREATED, INDEX_TYPE, WINDOWS_TYPE
 from snapshotter.images.find import find_artifact
@@ -22,7 +23,6 @@ from snapshotter.images.resolve import resolve
 from snapshotter.layers.format import decode
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.descriptors import Descriptor, Platform
-from snapshotter.registry.digests import digest_of
 from snapshotter.registry.manifests import OCI_MANIFEST
 from snapshotter.registry.reference import Reference, parse_reference
 from snapshotter.registry.referrers import fallback_tag, parse_referrers

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from bootseer.digests import digest_of
 from bootseer.errors import CorruptError, RemoteError, UsageError
 from snapshotter.images.indexing import index_image
 from snapshotter.images.published import PublishedImages
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.descriptors import Platform
-from snapshotter.registry.digests import digest_of
 from tests import hostile_registry as hostile
 from tests.hostile_registry import QUICK, HostileRegistry, hostile_registry
 from tests.image_maker import MadeImage, layer_of, push_image

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from bootseer.digests import digest_of
 from bootseer.errors import CorruptError, NotFoundError, RemoteError
 from snapshotter.limits import Limits
 from snapshotter.registry.client import RegistryClient
-from snapshotter.registry.digests import digest_of
 from snapshotter.registry.settings import ClientSettings
 from tests import hostile_registry as hostile
 from tests.hostile_registry import QUICK, Handler, HostileRegistry, hostile_registry

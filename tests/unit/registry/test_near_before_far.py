@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from bootseer.digests import digest_of
 from bootseer.errors import NotFoundError
 from snapshotter.registry.client import RegistryClient
-from snapshotter.registry.digests import digest_of
 from snapshotter.registry.hosts import HostsDirectory
 from snapshotter.registry.settings import ClientSettings, Timeouts
 from tests import hostile_registry as hostile

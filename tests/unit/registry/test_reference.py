@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bootseer.digests import check_digest, is_digest
 from bootseer.errors import CorruptError, UsageError
-from snapshotter.registry.digests import check_digest, is_digest
 from snapshotter.registry.reference import Reference, is_loopback, parse_reference
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4

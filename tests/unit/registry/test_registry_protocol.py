@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
+from bootseer.digests import digest_of
 from bootseer.errors import CorruptError, NotFoundError, RemoteError, UsageError
 from snapshotter.limits import Limits
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.credentials import DockerConfig
 from snapshotter.registry.descriptors import Descriptor
-from snapshotter.registry.digests import digest_of
 from snapshotter.registry.hosts import HostsDirectory
 from snapshotter.registry.manifests import OCI_MANIFEST
 from snapshotter.registry.reference import Reference

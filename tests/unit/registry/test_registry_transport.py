@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from bootseer.digests import digest_of
 from bootseer.errors import RemoteError, UsageError
 from snapshotter.registry.client import RegistryClient
-from snapshotter.registry.digests import digest_of
 from snapshotter.registry.hosts import HostOptions, HostsDirectory
 from snapshotter.registry.reference import Reference
 from tests.hostile_registry import QUICK, HostileRegistry, hostile_registry

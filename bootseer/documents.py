@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bootseer.digests import is_digest
 from bootseer.errors import CorruptError
-from snapshotter.registry.digests import is_digest
 
 _NAMES: Final = {
     dict: "an object",
