@@ -1,10 +1,11 @@
 """Striped files in a real HDFS, through a real mount."""
 
+import json
 import os
 import shutil
 import signal
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,29 @@ from mount_conformance import DATA
 from benchmarks.lab.hdfs import Hdfs
 
 pytestmark = pytest.mark.containers
+
+
+def quota(hdfs: Hdfs, path: str, size: int) -> None:
+    """Limit the disk space of a directory to `size` bytes; -1: not at all."""
+    query = f"op=SETQUOTA&storagespacequota={size}&user.name=root"
+    url = f"http://{hdfs.host}/webhdfs/v1{path}?{query}"
+    urllib.request.urlopen(urllib.request.Request(url, method="PUT")).close()
+
+
+def raw(hdfs: Hdfs, path: str) -> bytes:
+    """Return what HDFS has at a path."""
+    url = f"http://{hdfs.host}/webhdfs/v1{path}?op=OPEN&user.name=root"
+    with urllib.request.urlopen(url) as response:
+        return bytes(response.read())
+
+
+def put_raw(hdfs: Hdfs, path: str, data: bytes) -> None:
+    """Put bytes into HDFS at a path."""
+    query = "op=CREATE&overwrite=true&noredirect=true&user.name=root"
+    where = f"http://{hdfs.host}/webhdfs/v1{path}?{query}"
+    with urllib.request.urlopen(urllib.request.Request(where, method="PUT")) as response:
+        url = json.load(response)["Location"]
+    urllib.request.urlopen(urllib.request.Request(url, data, method="PUT")).close()
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +85,47 @@ def test_a_quota_that_is_used_up_reaches_the_writer(mnt: Path, hdfs: Hdfs) -> No
     (mnt / "limited/first").write_bytes(DATA[::-1])
     assert (mnt / "limited/first").read_bytes() == DATA[::-1]
     assert [path.name for path in (mnt / "limited").iterdir()] == ["first"]
+
+
+def test_disk_space_that_is_used_up_reaches_the_writer(mnt: Path, hdfs: Hdfs) -> None:
+    (mnt / "first").write_bytes(DATA)
+    quota(hdfs, "/.bootseer", 4096)
+    try:
+        with pytest.raises(OSError, match="quota"):
+            (mnt / "second").write_bytes(DATA)
+        with pytest.raises(OSError, match="quota"):
+            (mnt / "first").write_bytes(DATA[::-1])
+        assert (mnt / "first").read_bytes() == DATA
+        assert (mnt / "second").read_bytes() == b"", "it was made, and nothing was written"
+    finally:
+        quota(hdfs, "/.bootseer", -1)
+    (mnt / "second").write_bytes(DATA)
+    assert (mnt / "second").read_bytes() == DATA
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        lambda manifest: manifest[:-1],
+        lambda manifest: manifest[:20],
+        lambda manifest: manifest[:50] + bytes((manifest[50] ^ 1,)) + manifest[51:],
+        lambda manifest: manifest + b"more",
+    ],
+)
+def test_a_manifest_that_was_damaged_is_an_io_error_and_hurts_no_other_file(
+    mnt: Path, hdfs: Hdfs, damaged: Callable[[bytes], bytes]
+) -> None:
+    (mnt / "good").write_bytes(DATA)
+    (mnt / "bad").write_bytes(DATA)
+    good = raw(hdfs, "/test/bad")
+    assert good.startswith(b"BSEERSTR")
+    put_raw(hdfs, "/test/bad", damaged(good))
+    for _ in range(2):
+        with pytest.raises(OSError, match="Input/output"):
+            (mnt / "bad").read_bytes()
+    assert (mnt / "good").read_bytes() == DATA
+    put_raw(hdfs, "/test/bad", good)
+    assert (mnt / "bad").read_bytes() == DATA
 
 
 def test_two_mounts_see_what_the_other_closed(mnt: Path, hdfs: Hdfs, tmp_path: Path) -> None:
