@@ -1,10 +1,11 @@
-"""For every test: how Hypothesis behaves on busy machines, and one HDFS for the whole session.
+"""For every test: interrupts, how Hypothesis behaves on busy machines, and one HDFS for the whole session.
 
 The fixtures with an HDFS are here and nowhere else: one that a module imports is a fixture of its
 own to pytest, which would start a cluster for each module.
 """
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,9 @@ from hypothesis import settings
 from benchmarks.lab.hdfs import Hdfs, running_hdfs
 from benchmarks.lab.hdfs_network import hdfs_network
 from tests.hdfs_lab import HdfsLab
+
+# A shell that runs us in the background has us ignore it, and everything that we start as well.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A deadline would be an assertion about time, which says more of the machine than of the code.
 settings.register_profile("here", deadline=None)

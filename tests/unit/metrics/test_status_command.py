@@ -91,7 +91,7 @@ async def test_a_watch_goes_on_until_it_is_interrupted(config: Path) -> None:
             for _ in range(3):
                 await asyncio.wait_for(asked.acquire(), 60)
             process.send_signal(signal.SIGINT)
-            assert await process.wait() == INTERRUPTED
+            assert await asyncio.wait_for(process.wait(), 60) == INTERRUPTED
         assert b"2 layers mounted" in os.read(master, 1 << 16)
     finally:
         os.close(master)
