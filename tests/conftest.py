@@ -1,4 +1,4 @@
-"""For every test: interrupts, how Hypothesis behaves on busy machines, and one HDFS for the whole session.
+"""For every test: interrupts, how Hypothesis behaves on busy machines, and one HDFS for all.
 
 The fixtures with an HDFS are here and nowhere else: one that a module imports is a fixture of its
 own to pytest, which would start a cluster for each module.

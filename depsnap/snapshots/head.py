@@ -6,6 +6,7 @@ The layout is in `docs/formats/dependency-snapshot.md`.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Final
 
 from bootseer.documents import Node, parse_document
@@ -16,6 +17,8 @@ from depsnap.tree.check import check_digest
 
 FORMAT: Final = "bootseer-dependency-snapshot"
 VERSION: Final = 1
+_DIGEST_LINE: Final = 65
+"""Bytes of the first line, with its end."""
 _LATEST: Final = 1 << 40
 """A time no snapshot is made at, in seconds since 1970."""
 _LARGEST: Final = 1 << 62
@@ -79,12 +82,16 @@ def encode_head(head: Head) -> bytes:
         "users": {str(number): name for number, name in head.users.items()},
         "groups": {str(number): name for number, name in head.groups.items()},
     }
-    return json.dumps(document, indent=1).encode()
+    text = json.dumps(document, indent=1).encode()
+    return sha256(text).hexdigest().encode() + b"\n" + text
 
 
 def decode_head(data: bytes, limits: Limits = DEFAULT) -> Head:
     """Return the head that a file holds. Raises `CorruptError` and nothing else."""
-    root = parse_document(data, "snapshot head", limits.head)
+    digest_line, _, text = data[: limits.head + _DIGEST_LINE].partition(b"\n")
+    if digest_line != sha256(text).hexdigest().encode():
+        raise CorruptError("snapshot head: its bytes have another digest than its first line says")
+    root = parse_document(text, "snapshot head", limits.head)
     if root.required("format").string() != FORMAT:
         raise root.wrong("not the head of a snapshot")
     version = root.required("version").integer(0, 1 << 32)

@@ -68,6 +68,18 @@ def test_damage_is_said_and_the_command_runs_and_the_next_restores(
         assert world.runs() == 2, third.stderr
 
 
+def test_a_changed_letter_in_what_is_for_people_is_damage_too(world: StepWorld) -> None:
+    world.step()
+    head = world.only("snapshots")
+    data = head.read_bytes()
+    at = data.index(b'"capture": "') + len(b'"capture": "')
+    head.write_bytes(data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :])
+    world.fresh()
+    assert "no snapshot" in world.step().stderr
+    assert world.runs() == 2
+    assert world.in_place()
+
+
 @pytest.mark.parametrize("folder", ["packs", "trees", "snapshots"])
 def test_damage_is_an_error_for_who_requires_a_snapshot(world: StepWorld, folder: str) -> None:
     world.step()

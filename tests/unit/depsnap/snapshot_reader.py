@@ -12,7 +12,9 @@ import zstandard
 def read_snapshot(store: Path, job: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Return (head, entries by path) of a job's newest generation, contents included."""
     (key,) = (store / "snapshots" / job).iterdir()
-    head = json.loads(max(key.iterdir()).read_bytes())
+    digest, _, text = max(key.iterdir()).read_bytes().partition(b"\n")
+    assert hashlib.sha256(text).hexdigest() == digest.decode()
+    head = json.loads(text)
     data = (store / "trees" / head["tree"]["digest"]).read_bytes()
     assert hashlib.sha256(data).hexdigest() == head["tree"]["digest"]
     assert len(data) == head["tree"]["size"]
