@@ -11,14 +11,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, TypeAlias
 
 from grpc import StatusCode, aio
 
-from snapshotter.containers.metadata import described
+from snapshotter.containers.metadata import Described, described
 from snapshotter.containers.protos.containers_pb2 import Container, GetContainerRequest
 from snapshotter.containers.protos.containers_pb2_grpc import ContainersStub
-from snapshotter.containers.protos.sandbox_pb2 import StoreGetRequest
+from snapshotter.containers.protos.sandbox_pb2 import Sandbox, StoreGetRequest
 from snapshotter.containers.protos.sandbox_pb2_grpc import StoreStub
 from snapshotter.starts.labels import NAMES, PREFIX
 
@@ -32,6 +32,9 @@ _OPTIONS: Final = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
+
+_Header: TypeAlias = tuple[tuple[str, str], ...]
+"""Says which namespace a question is about."""
 
 
 class ContainerLookup:
@@ -56,38 +59,43 @@ class ContainerLookup:
             reason = f"{error.code().name.lower()}: {error.details()}"
         except TimeoutError:
             reason = f"no answer within {_ANSWER_S:g} s"
-        fields = {"container": name, "reason": reason, "do": "check snapshotter.containerd"}
+        fields = {
+            "container": name,
+            "reason": reason,
+            "do": "check `containerd` in the configuration",
+        }
         log.warning("container.not_asked", extra={"fields": fields})
         return {}
 
     async def _ask(self, namespace: str, name: str) -> dict[str, str]:
         header = (("containerd-namespace", namespace),)
-        async with asyncio.timeout(_ANSWER_S):
-            request = GetContainerRequest(id=name)
-            answer = await self._containers.Get(request, metadata=header)
-        container = answer.container
-        own = described(any_.value for any_ in container.extensions.values())
+        container = await self._container(name, header)
+        own = _described(container)
         pod: Mapping[str, str] = {}
         if sandbox := container.sandbox or own.sandbox:
-            pod = await self._annotations(sandbox, header)
+            pod = (await self._pod(sandbox, header)).annotations
         return chosen(container.labels, own.annotations, pod)
 
-    async def _annotations(
-        self, sandbox: str, header: tuple[tuple[str, str], ...]
-    ) -> Mapping[str, str]:
-        """Return a pod's annotations; where containerd has no sandbox store, from its container."""
+    async def _container(self, name: str, header: _Header) -> Container:
+        async with asyncio.timeout(_ANSWER_S):
+            answer = await self._containers.Get(GetContainerRequest(id=name), metadata=header)
+        return answer.container
+
+    async def _pod(self, sandbox: str, header: _Header) -> Described:
+        """Return what is known of a pod: from its container where there is no sandbox store."""
         try:
             async with asyncio.timeout(_ANSWER_S):
                 request = StoreGetRequest(sandbox_id=sandbox)
-                found = (await self._sandboxes.Get(request, metadata=header)).sandbox
-            return described(any_.value for any_ in found.extensions.values()).annotations
+                answer = await self._sandboxes.Get(request, metadata=header)
+            return _described(answer.sandbox)
         except aio.AioRpcError as error:
             if error.code() not in (StatusCode.NOT_FOUND, StatusCode.UNIMPLEMENTED):
                 raise
-        async with asyncio.timeout(_ANSWER_S):
-            answer = await self._containers.Get(GetContainerRequest(id=sandbox), metadata=header)
-        container: Container = answer.container
-        return described(any_.value for any_ in container.extensions.values()).annotations
+        return _described(await self._container(sandbox, header))
+
+
+def _described(kept: Container | Sandbox) -> Described:
+    return described(extension.value for extension in kept.extensions.values())
 
 
 def chosen(*nearest_first: Mapping[str, str]) -> dict[str, str]:

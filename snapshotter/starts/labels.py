@@ -11,9 +11,9 @@ PREFIX: Final = "containerd.io/snapshot/"
 """Of labels that containerd hands on to snapshots."""
 NAMES: Final = ("bootseer.workload", "bootseer.record")
 """What a pod's annotations and a container's labels are called; the prefix may be there."""
-WORKLOAD: Final = "containerd.io/snapshot/bootseer.workload"
+WORKLOAD: Final = PREFIX + NAMES[0]
 """The name under which the container's hot blocks are kept; none: the image's default."""
-RECORD: Final = "containerd.io/snapshot/bootseer.record"
+RECORD: Final = PREFIX + NAMES[1]
 """`always`, `never` or `auto`, in place of what the configuration says."""
 _POLICIES: Final = ("auto", "always", "never")
 
