@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import os
 import random
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from tests.hdfs_lab import HdfsLab
 pytestmark = pytest.mark.containers
 
 DATA = random.Random(12).randbytes(3_000_017)
+LESS_PATIENT = CONFIG.replace("timeout: 15", "timeout: 8")
 IMPATIENT = CONFIG.replace("timeout: 15", "timeout: 4")
 IO_ERRORS = {errno.EIO, errno.ETIMEDOUT}
 
@@ -38,24 +40,60 @@ def mounted(lab: HdfsLab, directory: Path, text: str = CONFIG, copies: int = 1) 
 
 
 @contextlib.contextmanager
-def broken(lab: HdfsLab, how: str) -> Iterator[None]:
-    """Break the first DataNode, and repair it."""
-    server = lab.hdfs.servers[0]
+def broken(lab: HdfsLab, how: str, number: int) -> Iterator[None]:
+    """Break a DataNode, and repair it."""
+    server = lab.hdfs.servers[number]
     if how == "killed":
         server.kill()
     elif how == "stopped":
         server.process.send_signal(signal.SIGSTOP)
     else:
-        lab.net.set_link(0, up=False)
+        lab.net.set_link(number, up=False)
     try:
         yield
     finally:
         if how == "killed":
-            lab.hdfs.start_data_node(0)
+            lab.hdfs.start_data_node(number)
         elif how == "stopped":
             server.process.send_signal(signal.SIGCONT)
         else:
-            lab.net.set_link(0, up=True)
+            lab.net.set_link(number, up=True)
+
+
+def holder(lab: HdfsLab, name: str) -> int:
+    """Return a DataNode that has bytes of a striped file.
+
+    Which do is not said beforehand: one that was only just started again gets no stripes.
+    """
+    file = f"{lab.hdfs.address('', 'root')}/{name}"
+    argv = [*lab.net.hub.enter, sys.executable, "-m", "bootseer", "hdfs", "stat", file, "--json"]
+    done = subprocess.run(argv, capture_output=True, check=True)
+    stripes = [part for one in json.loads(done.stdout)["segments"] for part in one["parts"]]
+    places = [place for part in stripes for block in part["blocks"] for place in block["places"]]
+    return lab.hdfs.addresses.index(places[0])
+
+
+def unfinished(lab: HdfsLab) -> dict[Path, int]:
+    """Return the blocks that are being written, and ever were but for their end, by DataNode."""
+    return {
+        block: number
+        for number, place in enumerate(lab.hdfs.data)
+        for block in place.glob("current/*/current/rbw/blk_*")
+        if block.suffix != ".meta"
+    }
+
+
+def receiver(lab: HdfsLab, before: Collection[Path]) -> int:
+    """Return a DataNode to which a stripe is being written, as soon as there is one."""
+    found: list[int] = []
+
+    def seen() -> bool:
+        new = [one for one in unfinished(lab).items() if one[0] not in before]
+        found.extend(number for block, number in new if block.stat().st_size)
+        return bool(found)
+
+    until(seen)
+    return found[0]
 
 
 def until(right: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -74,11 +112,11 @@ def test_with_three_copies_a_lost_data_node_takes_nothing_along(
     hdfs_lab: HdfsLab, tmp_path: Path, how: str
 ) -> None:
     name = f"three-{how}"
-    with mounted(hdfs_lab, tmp_path / "a", copies=3) as mount:
+    with mounted(hdfs_lab, tmp_path / "a", LESS_PATIENT, copies=3) as mount:
         (mount.path / name).write_bytes(DATA)
-        with broken(hdfs_lab, how):
+        with broken(hdfs_lab, how, holder(hdfs_lab, name)):
             assert (mount.path / name).read_bytes() == DATA
-            with mounted(hdfs_lab, tmp_path / "b", copies=3) as other:
+            with mounted(hdfs_lab, tmp_path / "b", LESS_PATIENT, copies=3) as other:
                 assert (other.path / name).read_bytes() == DATA
 
                 def written() -> bool:
@@ -100,7 +138,7 @@ def test_with_one_copy_a_lost_data_node_is_an_error_until_it_is_back(
     with mounted(hdfs_lab, tmp_path, IMPATIENT) as mount:
         (mount.path / name).write_bytes(DATA)
     with mounted(hdfs_lab, tmp_path, IMPATIENT) as mount:
-        with broken(hdfs_lab, how):
+        with broken(hdfs_lab, how, holder(hdfs_lab, name)):
             with pytest.raises(OSError, match="Errno") as caught:
                 (mount.path / name).read_bytes()
             assert caught.value.errno in IO_ERRORS
@@ -126,10 +164,11 @@ def test_a_data_node_lost_while_a_file_is_written_leaves_what_was_closed_before_
         path = mount.path / name
         path.write_bytes(b"old")
         failed: OSError | None = None
+        before = unfinished(hdfs_lab)
         file = path.open("r+b", 0)
         file.truncate(0)
         file.write(DATA[:1_500_000])
-        with broken(hdfs_lab, how):
+        with broken(hdfs_lab, how, receiver(hdfs_lab, before)):
             try:
                 file.write(DATA[1_500_000:])
                 os.fsync(file.fileno())
