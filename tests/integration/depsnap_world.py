@@ -163,9 +163,9 @@ class DepsWorld:
         )
 
     def heads(self) -> list[dict[str, object]]:
-        """Return the heads of all snapshots."""
+        """Return the heads of all snapshots, each less its first line, the digest of the rest."""
         files = sorted(self.store.glob("snapshots/*/*/*"))
-        return [json.loads(file.read_bytes()) for file in files]
+        return [json.loads(file.read_bytes().partition(b"\n")[2]) for file in files]
 
     def packs(self) -> list[Path]:
         """Return the files of all packs."""

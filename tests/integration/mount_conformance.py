@@ -315,6 +315,7 @@ def test_rsync_copies_a_tree_and_brings_changes(mnt: Path, tmp_path: Path) -> No
 def test_fio_finds_what_it_wrote(mnt: Path, pattern: str) -> None:
     command = ["fio", "--name=job", f"--directory={mnt}", f"--rw={pattern}", "--size=2m"]
     command += ["--bs=16k", "--verify=crc32c", "--verify_fatal=1", "--numjobs=2", "--fsync=100"]
+    command += ["--verify_state_save=0"]  # else a file in the working directory
     for engine in ("psync", "mmap"):
         argv = [*command, f"--ioengine={engine}", "--output-format=terse"]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
