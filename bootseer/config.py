@@ -216,6 +216,15 @@ class Deps:
 
 
 @dataclass(frozen=True, slots=True)
+class Events:
+    """Startup events (docs/events.md)."""
+
+    path: str = ""
+    """File that they are appended to, or directory with a file a node; empty: nowhere. The variable
+    BOOTSEER_EVENTS comes first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All of it. Times in seconds, sizes in bytes unless the name says otherwise."""
 
@@ -240,6 +249,7 @@ class Config:
     metrics: Metrics = field(default_factory=Metrics)
     hdfs: Hdfs = field(default_factory=Hdfs)
     deps: Deps = field(default_factory=Deps)
+    events: Events = field(default_factory=Events)
 
 
 def load(path: Path) -> Config:

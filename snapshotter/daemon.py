@@ -26,6 +26,7 @@ import pyfuse3.asyncio
 from bootseer import kernel, logs
 from bootseer.config import Config, load
 from bootseer.errors import BootseerError, HostError, first_error
+from bootseer.events.surroundings import stages_of
 from bootseer.metrics.serving import serve_metrics
 from bootseer.service_manager import notify
 from snapshotter.blocks.filesystem import BlockFiles, BlockFilesystem
@@ -129,7 +130,11 @@ async def run(config: Config, handover: Handover) -> None:
         )
         store = await stack.enter_async_context(open_hot_store(config.hot.store, client))
         starts = open_starts(
-            Around(layout, files, workers, tasks.spawn), blocks, provider, store, config.hot
+            Around(layout, files, workers, tasks.spawn, stages_of(os.environ, config.events.path)),
+            blocks,
+            provider,
+            store,
+            config.hot,
         )
         containers = await stack.enter_async_context(connected(config.containerd))
         core = await Snapshotter.open(config.root, starts, settings(config), containers)

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TypeVar
 
 import click
 
 from bootseer.cli.config_option import config_option
-from bootseer.config import DEFAULT_PATH, Config, load
+from bootseer.config import Config
 from bootseer.errors import CorruptError, UsageError
 from snapshotter.images.platforms import this_platform
 from snapshotter.registry.client import RegistryClient
@@ -33,13 +32,6 @@ def about_image(command: F) -> F:
     ):
         command = decorate(command)
     return command
-
-
-def load_config(path: Path) -> Config:
-    """Return the configuration; the defaults if the default file does not exist."""
-    if not path.exists() and path == DEFAULT_PATH:
-        return Config()
-    return load(path)
 
 
 def wanted_platform(text: str | None) -> Platform:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from bootseer.config import DEFAULT_PATH
+from bootseer.config import DEFAULT_PATH, Config, load
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,3 +21,9 @@ def config_option(described: str = "Configuration file.") -> Callable[[F], F]:
         show_default=True,
         help=described,
     )
+
+
+def load_config(path: Path) -> Config:
+    """Return the configuration; the defaults if the default file does not exist."""
+    missing = path == DEFAULT_PATH and not path.exists()
+    return Config() if missing else load(path)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from bootseer.cli.config_option import load_config
 from bootseer.cli.deps_store import about_store, deps_settings
 from bootseer.cli.text import size_text
 from bootseer.errors import CorruptError
@@ -34,7 +35,7 @@ def verify_command(
 
     Exit code 5 if something is damaged.
     """
-    place = deps_settings(store, config_path).store
+    place = deps_settings(store, load_config(config_path)).store
     found, count = wait_for_result(_verify(place, check_job(name), key, drop=drop))
     if as_json:
         rows = [{"object": one, "reason": reason} for one, reason in found]
@@ -60,7 +61,7 @@ def rm_command(
 
     What they alone named stays until `bootseer deps gc`.
     """
-    place = deps_settings(store, config_path).store
+    place = deps_settings(store, load_config(config_path)).store
     removed = wait_for_result(_remove(place, check_job(name), key, dry_run=dry_run))
     _tell([_name(one) for one in removed], 0, dry_run=dry_run, as_json=as_json)
 
@@ -88,7 +89,7 @@ def gc_command(
     as_json: bool,
 ) -> None:
     """Remove snapshots that newer ones took the place of, and packs and trees that none names."""
-    place = deps_settings(store, config_path).store
+    place = deps_settings(store, load_config(config_path)).store
     names, size = wait_for_result(_collect(place, older_than, grace, dry_run=dry_run))
     _tell(names, size, dry_run=dry_run, as_json=as_json)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from bootseer.cli.config_option import load_config
 from bootseer.cli.deps_store import about_store, deps_settings
 from bootseer.cli.text import printable, size_text
 from depsnap.snapshots.choosing import chosen
@@ -25,7 +26,9 @@ from depsnap.waiting import wait_for_result
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def ls_command(name: str, store: str | None, config_path: Path, as_json: bool) -> None:
     """List the snapshots of job NAME; of all jobs without a name."""
-    found = wait_for_result(_all(deps_settings(store, config_path).store, name and check_job(name)))
+    found = wait_for_result(
+        _all(deps_settings(store, load_config(config_path)).store, name and check_job(name))
+    )
     if as_json:
         click.echo(json.dumps([_row(one) for one in found], indent=1))
         return
@@ -48,7 +51,7 @@ def show_command(
     name: str, key: str, store: str | None, config_path: Path, files: bool, as_json: bool
 ) -> None:
     """Show the newest snapshot of job NAME; with the first characters of its KEY, that one."""
-    place = deps_settings(store, config_path).store
+    place = deps_settings(store, load_config(config_path)).store
     stored, tree = wait_for_result(_one(place, check_job(name), key))
     if as_json:
         click.echo(json.dumps(_document(stored, tree, files=files), indent=1))

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import click
 
-from bootseer.cli.config_option import config_option
+from bootseer.cli.config_option import config_option, load_config
 from bootseer.cli.deps_store import deps_settings
+from bootseer.events.surroundings import stages_of
 from depsnap.key.compose import KeyRequest
 from depsnap.runs.settings import Job
 from depsnap.snapshots.names import check_job
@@ -46,7 +47,10 @@ def about_step(command: Callable[..., Any]) -> Callable[..., Any]:
             native=native,
             extra=key_extra,
         )
-        return command(job=Job(check_job(name), step, deps_settings(store, config_path)), **others)
+        config = load_config(config_path)
+        stages = stages_of(step.environment, config.events.path, name)
+        job = Job(check_job(name), step, deps_settings(store, config), stages)
+        return command(job=job, **others)
 
     decorated: Callable[..., Any] = with_job
     for decorate in reversed(

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from bootseer.cli.config_option import config_option
-from bootseer.config import DEFAULT_PATH, Config, load
+from bootseer.config import Config
 from depsnap.pool import worker_count
 from depsnap.runs.settings import Settings
 from depsnap.snapshots.places import Place
@@ -22,10 +22,8 @@ def about_store(command: F) -> F:
     return click.option("--store", help="Store of snapshots; default: deps.store.")(command)
 
 
-def deps_settings(store: str | None, config_path: Path) -> Settings:
-    """Return the settings; the defaults if the default file does not exist."""
-    missing = config_path == DEFAULT_PATH and not config_path.exists()
-    config = Config() if missing else load(config_path)
+def deps_settings(store: str | None, config: Config) -> Settings:
+    """Return the settings."""
     return Settings(
         store=Place(store or config.deps.store, config.deps.timeout),
         wait=config.deps.wait,

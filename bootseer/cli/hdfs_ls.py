@@ -8,8 +8,7 @@ from pathlib import Path
 
 import click
 
-from bootseer.cli.about_image import load_config
-from bootseer.cli.config_option import config_option
+from bootseer.cli.config_option import config_option, load_config
 from bootseer.cli.hdfs_volume import opened_location
 from bootseer.cli.text import printable, size_text
 from bootseer.config import Hdfs

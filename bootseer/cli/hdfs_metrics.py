@@ -5,8 +5,7 @@ from pathlib import Path
 import click
 
 from bootseer import kernel
-from bootseer.cli.about_image import load_config
-from bootseer.cli.config_option import config_option
+from bootseer.cli.config_option import config_option, load_config
 from bootseer.cli.control import read_metrics
 from bootseer.errors import UsageError
 from fuse_hdfs.mount.reporting import metrics_socket

@@ -10,9 +10,8 @@ from typing import Final
 import click
 
 from bootseer import logs
-from bootseer.cli.about_image import load_config
 from bootseer.cli.background import in_background
-from bootseer.cli.config_option import config_option
+from bootseer.cli.config_option import config_option, load_config
 from bootseer.cli.hdfs_volume import volume_settings
 from bootseer.cli.mount_options import parse_options
 from bootseer.config import Hdfs

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from bootseer.cli.about_image import about_image, load_config, wanted_platform, with_client
+from bootseer.cli.about_image import about_image, wanted_platform, with_client
+from bootseer.cli.config_option import load_config
 from bootseer.cli.text import size_text
 from snapshotter.hotstore.places import open_hot_store
 from snapshotter.images.resolve import resolve

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from bootseer.cli.about_image import about_image, load_config, wanted_platform, with_client
+from bootseer.cli.about_image import about_image, wanted_platform, with_client
+from bootseer.cli.config_option import load_config
 from bootseer.cli.layer_progress import LayerProgress
 from bootseer.cli.text import size_text
 from snapshotter.hot.pack import DEFAULT_SETTINGS, PackSettings

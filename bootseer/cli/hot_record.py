@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import click
 
-from bootseer.cli.about_image import load_config
-from bootseer.cli.config_option import config_option
+from bootseer.cli.config_option import config_option, load_config
 from bootseer.cli.control import fetch_status
 from bootseer.cli.ctr import Ctr
 from bootseer.cli.text import size_text

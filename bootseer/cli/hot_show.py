@@ -9,7 +9,8 @@ import click
 from rich.console import Console
 
 from bootseer.atomic import write_atomic
-from bootseer.cli.about_image import about_image, load_config, wanted_platform, with_client
+from bootseer.cli.about_image import about_image, wanted_platform, with_client
+from bootseer.cli.config_option import load_config
 from bootseer.cli.hot_document import hot_document
 from bootseer.cli.hot_output import show_report
 from bootseer.cli.hot_page.render import render

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from bootseer.cli.about_image import about_image, load_config, wanted_platform, with_client
+from bootseer.cli.about_image import about_image, wanted_platform, with_client
+from bootseer.cli.config_option import load_config
 from bootseer.cli.image_output import (
     indexed_document,
     report_document,

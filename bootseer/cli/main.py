@@ -25,6 +25,7 @@ NOUNS: Final = {
     "completion": Place("bootseer.cli.completion:command", "Print shell completion."),
     "deps": Place("bootseer.cli.deps:group", "Install once, restore everywhere."),
     "doctor": Place("bootseer.cli.doctor:command", "Check this machine."),
+    "event": Place("bootseer.cli.event:group", "Write startup events."),
     "hdfs": Place("bootseer.cli.hdfs:group", "Mount directories with striped files."),
     "hot": Place("bootseer.cli.hot:group", "Look after what start-ups touch first."),
     "image": Place("bootseer.cli.image:group", "Index images and look into them."),

@@ -29,13 +29,16 @@ def capture_step(job: Job, composed: Composed, say: Say, lease: Lease | None) ->
         BootseerError: it did not run, or nothing of what it did is in place.
     """
     with _held(job, lease) as beat:
-        captured = capture(
-            Step(job.step.command, job.step.cwd, job.step.environment, lambda: beat(Doing.RUNNING)),
-            tuple(Path(root) for root in composed.roots),
-            left_out(job.step.environment),
-            job.settings.capture,
-            say,
-        )
+        step = job.step
+        with job.stages.stage("deps.install", name=job.name) as told:
+            captured = capture(
+                Step(step.command, step.cwd, step.environment, lambda: beat(Doing.RUNNING)),
+                tuple(Path(root) for root in composed.roots),
+                left_out(step.environment),
+                job.settings.capture,
+                say,
+            )
+            told |= {"code": captured.ran.code, "seconds": captured.ran.seconds}
         if captured.ran.code:
             return Outcome(captured.ran.code, "plain")
         try:
@@ -53,11 +56,15 @@ def _publish(job: Job, composed: Composed, captured: Captured, say: Say) -> Outc
     for remark in captured.remarks:
         say(remark)
     began = time.monotonic()
-    entries = entries_of(job, composed, captured)
+    with job.stages.stage("deps.capture", name=job.name, way=captured.method) as told:
+        entries = entries_of(job, composed, captured)
+        told["entries"] = len(entries)
     if not entries:
         say("the command changed nothing in the roots, so there is nothing to keep")
         return Outcome(0, "plain")
-    stored = publish(job, composed, captured, entries)
+    with job.stages.stage("deps.publish", name=job.name) as told:
+        stored = publish(job, composed, captured, entries)
+        told["bytes"] = stored.head.stored
     say(f"kept {stored.head.entries} entries in {time.monotonic() - began:.1f} s")
     remember(composed, stored.head.fresh_until)
     return Outcome(0, "captured")

@@ -39,7 +39,7 @@ def run(job: Job, say: Say, *, required: bool = False) -> Outcome:
         BootseerError: with `required`, that there is no snapshot, or why it is not restored.
     """
     try:
-        composed = compose(job.step)
+        composed = _composed(job)
         with locked(Path(composed.roots[0]), job.settings.wait, say):
             return _run(job, composed, say, required=required)
     except BootseerError as error:
@@ -52,7 +52,17 @@ def run(job: Job, say: Say, *, required: bool = False) -> Outcome:
         log.warning("deps.bug", exc_info=True)
         say(f"no snapshot is used; this is a bug in bootseer: {type(error).__name__}: {error}")
     step = Step(job.step.command, job.step.cwd, job.step.environment)
-    return Outcome(run_plain(step).code, "plain")
+    with job.stages.stage("deps.install", name=job.name) as found:
+        code = run_plain(step).code
+        found["code"] = code
+    return Outcome(code, "plain")
+
+
+def _composed(job: Job) -> Composed:
+    with job.stages.stage("deps.key", name=job.name) as found:
+        composed = compose(job.step)
+        found["key"] = composed.key
+        return composed
 
 
 def capture_anew(job: Job, say: Say) -> Outcome:
@@ -61,7 +71,7 @@ def capture_anew(job: Job, say: Say) -> Outcome:
     Raises:
         BootseerError: the step did not run.
     """
-    composed = compose(job.step)
+    composed = _composed(job)
     with locked(Path(composed.roots[0]), job.settings.wait, say):
         recover([Path(one) for one in composed.roots])
         return _capture(job, composed, say, None)
@@ -110,11 +120,14 @@ def _run(job: Job, composed: Composed, say: Say, *, required: bool) -> Outcome:
         return _restore(job, composed, found, say)
     lease: Lease | None = None
     try:
-        found = find(job, composed, say, repair=True)
+        with job.stages.stage("deps.find", name=job.name) as told:
+            found = find(job, composed, say, repair=True)
+            told["found"] = found is not None
         if found is None:
             explain_miss(job, composed, say)
         if found is None or found.stale:
-            waited = find_or_lead(job, composed, say, found)
+            with job.stages.stage("deps.wait", name=job.name):
+                waited = find_or_lead(job, composed, say, found)
             lease = waited.lease
             found = None if lease else waited.found or found
     except BootseerError as error:
@@ -137,7 +150,9 @@ def _restore(job: Job, composed: Composed, found: Found, say: Say) -> Outcome:
         raise CorruptError(f"the snapshot is of {', '.join(head.roots)}")
     cache = TreeCache(Path(job.settings.cache)) if job.settings.cache else None
     source = From(job.settings.store, found.stored.digest, cache)
-    done = restore(head, found.tree, source, job.settings.workers)
+    with job.stages.stage("deps.restore", name=job.name, bytes=head.size) as told:
+        done = restore(head, found.tree, source, job.settings.workers)
+        told |= {"entries": head.entries, "linked": done.linked}
     how = ", from what this node has" if done.linked else ""
     say(f"restored {head.entries} entries in {time.monotonic() - began:.1f} s{how}")
     if concern_linker(found.tree.entries) and not make_linker_cache():

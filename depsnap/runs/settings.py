@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bootseer.events.stages import SILENT, Stages
 from depsnap.key.compose import KeyRequest
 from depsnap.snapshots.places import Place
 
@@ -34,3 +35,5 @@ class Job:
     name: str
     step: KeyRequest
     settings: Settings
+    stages: Stages = SILENT
+    """Hears of what is done when."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bootseer.config import Hot
+from bootseer.events.stages import SILENT, Stages
 from snapshotter.blocks.pagecache import PageCache
 from snapshotter.hot.recorder import RecordingRules
 from snapshotter.ports import HotStore
@@ -60,6 +61,8 @@ class Around:
     files: LayerFiles
     workers: Workers
     spawn: Callable[[Coroutine[Any, Any, None]], object]
+    stages: Stages = SILENT
+    """Hears of containers' starts."""
 
 
 def _yield_to_others() -> None:
@@ -89,6 +92,7 @@ def open_starts(
         spawn=around.spawn,
         policy=rules.policy,
         rules=FeedRules(),
+        stages=around.stages,
     )
     images = HotImages(services)
     packed = packing if config.pack == "auto" else None
@@ -103,4 +107,5 @@ def open_starts(
         Usage(around.layout, blocks.areas, around.workers, config.window),
         rules,
         around.spawn,
+        around.stages,
     )

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from bootseer.errors import BootseerError, CorruptError, NotFoundError, first_error
+from bootseer.events.stages import SILENT, Stages
 from snapshotter.blocks.names import BlockName, LayerName
 from snapshotter.hot.merge import merge
 from snapshotter.hot.order import ChunkEdges, fetch_order
@@ -101,6 +102,8 @@ class HotServices:
     spawn: Callable[[Coroutine[Any, Any, None]], object]
     policy: StartPolicy
     rules: FeedRules
+    stages: Stages = SILENT
+    """Hears of prefetches."""
 
 
 class HotImages:
@@ -128,8 +131,15 @@ class HotImages:
         if hot is None or self._is_over(hot):
             self._images = {k: one for k, one in self._images.items() if not self._is_over(one)}
             hot = self._images[key] = HotImage(image, workload)
-            self._with.spawn(self._work(hot))
+            self._with.spawn(self._told_of(hot))
         return hot
+
+    async def _told_of(self, hot: HotImage) -> None:
+        about = {"image": hot.image.reference, "workload": hot.workload}
+        with self._with.stages.stage("image.prefetch", **about) as found:
+            await self._work(hot)
+            brought = hot.feed.counters.brought if hot.feed else 0
+            found |= {"source": hot.source, "failure": hot.failure, "bytes": brought}
 
     def _is_over(self, hot: HotImage) -> bool:
         """Say whether nothing is known of an image any more: time went by, or its areas went."""

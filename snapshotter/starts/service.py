@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bootseer.errors import BootseerError, UsageError
+from bootseer.events.event import Value
+from bootseer.events.stages import Stages
 from snapshotter.blocks.names import BlockName, Role
 from snapshotter.chunks.reads import ReadCounters
 from snapshotter.layers.records import BLOCK
@@ -99,8 +101,10 @@ class Starts:
         usage: Usage,
         rules: StartRules,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
+        stages: Stages,
     ) -> None:
-        """Without `packing` no packs are made of records."""
+        """Without `packing` no packs are made of records; `stages` hears of containers' starts."""
+        self._stages = stages
         self._provider = provider
         self._files = files
         self._images = images
@@ -118,7 +122,11 @@ class Starts:
         """See `LayerProvider`."""
         if request.image_ref and request.manifest_digest and self._rules.policy.prefetch:
             self._images.get(ImageKey(request.image_ref, request.manifest_digest))
-        return await self._provider.provide(request)
+        about = {"image": request.image_ref, "layer": request.layer_digest}
+        with self._stages.stage("image.layer", **about) as found:
+            mount = await self._provider.provide(request)
+            found["lazy"] = mount is not None
+            return mount
 
     def path(self, layer: str) -> Path:
         """See `LayerProvider`."""
@@ -145,6 +153,10 @@ class Starts:
 
     async def stand_ins(self, start: StartRequest) -> Mapping[str, str]:
         """See `LayerProvider`."""
+        with self._stages.stage("image.start", image=start.image_ref) as found:
+            return await self._stand_ins(start, found)
+
+    async def _stand_ins(self, start: StartRequest, found: dict[str, Value]) -> Mapping[str, str]:
         image = ImageKey(start.image_ref, start.manifest_digest)
         if not (image.reference and image.manifest_digest):
             self.counters.courses[Course.NATURAL] += 1
@@ -166,14 +178,15 @@ class Starts:
             chosen = await self._hot(hot, mounts, deadline)
         usable = await self._mounted(chosen)
         self.counters.courses[course if usable else Course.NATURAL] += 1
-        fields = {
+        fields: dict[str, Value] = {
             "image": image.reference,
             "workload": workload,
-            "course": course,
+            "course": course.value,
             "layers": len(mounts),
             "stand_ins": len(usable),
         }
         log.info("start.prepared", extra={"fields": fields})
+        found |= {name: fields[name] for name in ("workload", "course", "layers", "stand_ins")}
         return usable
 
     def _wishes(self, start: StartRequest) -> tuple[str, StartPolicy]:

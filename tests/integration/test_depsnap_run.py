@@ -1,9 +1,13 @@
 """`bootseer deps run` with real pip: the first run installs, every later one restores."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from depsnap_world import DepsWorld, make_pristine, make_wheel, make_world
+
+from bootseer.events.event import Phase
+from bootseer.events.reading import read_events
 
 
 @pytest.fixture(scope="session")
@@ -162,3 +166,21 @@ def test_a_step_that_changes_nothing_is_not_kept(world: DepsWorld) -> None:
 def test_the_commands_own_json_option_is_its_own(world: DepsWorld) -> None:
     done = world.run("--", "echo", "--json", "--name", "x")
     assert done.stdout == "--json --name x\n"
+
+
+def test_a_run_tells_of_its_stages(world: DepsWorld) -> None:
+    file = world.home / "events.jsonl"
+    told = replace(world, variables={"BOOTSEER_EVENTS": str(file), "RANK": "2"})
+    told.install()
+    world.fresh()
+    told.install()
+    events = read_events([file]).events
+    ends = [event for event in events if event.phase is Phase.END]
+    assert [event.stage for event in ends] == [
+        *("deps.key", "deps.find", "deps.wait", "deps.install", "deps.capture", "deps.publish"),
+        *("deps.key", "deps.find", "deps.restore"),
+    ]
+    assert [event.identity for event in events[::2]] == [event.identity for event in ends]
+    assert {(event.origin.job, event.origin.rank) for event in events} == {("job", 2)}
+    assert ends[3].attributes["code"] == 0
+    assert ends[-1].attributes["entries"] == ends[4].attributes["entries"]

@@ -14,6 +14,8 @@ from whole import Whole, bootseer, bootseer_daemon, wait_for, whole
 
 from benchmarks.lab.workdir import work_directory
 from bootseer.errors import HostError
+from bootseer.events.event import Phase
+from bootseer.events.reading import read_events
 
 pytestmark = pytest.mark.containers
 
@@ -22,8 +24,10 @@ CHECK_ALL = "find /data -type f | sort | xargs sha256sum"
 
 @pytest.fixture
 def node() -> Iterator[Whole]:
-    with work_directory() as directory, whole(directory) as made:
-        yield made
+    with work_directory() as directory:
+        events = directory / "events.jsonl"
+        with whole(directory, f"events: {{path: {events}}}\n") as made:
+            yield made
 
 
 @pytest.fixture
@@ -58,6 +62,14 @@ def test_a_container_starts_from_an_image_most_of_which_was_never_fetched(
     fetched = node.registry.bytes_of(image.layers[1]) - before
     assert fetched < image.sizes[1] // 10
     assert all(layer["poisoned"] == "" for layer in node.daemon.status()["layers"])
+    told = read_events([node.directory / "events.jsonl"]).events
+    asked = [one for one in told if one.stage == "image.layer" and one.phase is Phase.BEGIN]
+    assert {one.attributes["layer"] for one in asked} == set(image.layers)
+    ends = {one.identity: one for one in told if one.phase is Phase.END}
+    assert all(ends[one.identity].attributes == {"lazy": True} for one in asked)
+    (start,) = (one for one in ends.values() if one.stage == "image.start")
+    assert start.attributes["course"] == "record"
+    assert "image.prefetch" in {one.stage for one in told}
 
 
 def test_every_file_reads_as_it_was_built(node: Whole, image: SmallImage) -> None:
