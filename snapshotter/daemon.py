@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyfuse3
 import pyfuse3.asyncio
@@ -27,6 +27,7 @@ from bootseer import kernel, logs
 from bootseer.config import Config, load
 from bootseer.errors import BootseerError, HostError, first_error
 from bootseer.events.surroundings import stages_of
+from bootseer.fuse_ending import stop_answering
 from bootseer.metrics.serving import serve_metrics
 from bootseer.service_manager import notify
 from snapshotter.blocks.filesystem import BlockFiles, BlockFilesystem
@@ -224,17 +225,7 @@ async def serve_fuse(
         yield
     finally:
         closing = True
-        asyncio.get_running_loop().set_exception_handler(_at_the_end)
-        pyfuse3.terminate()
-        await asyncio.wait([task], timeout=1.0)
-
-
-def _at_the_end(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Pass over what pyfuse3 does when a request comes while it is told to end: it wakes a reader
-    that was cancelled just before.
-    """
-    if not isinstance(context.get("exception"), asyncio.InvalidStateError):
-        loop.default_exception_handler(context)
+        await stop_answering(task, seconds=1.0)
 
 
 @asynccontextmanager

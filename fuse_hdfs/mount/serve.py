@@ -15,6 +15,7 @@ import pyfuse3.asyncio
 
 from bootseer import kernel
 from bootseer.errors import HostError, RemoteError
+from bootseer.fuse_ending import stop_answering
 from bootseer.hadoop.client import HadoopClient
 from fuse_hdfs.files.volume import Settings, Volume
 from fuse_hdfs.metrics.numbers import Start
@@ -161,8 +162,7 @@ async def _connected(
         _set_read_ahead(mountpoint, settings.read_ahead_kb)
         with _announced(settings.run_dir, mountpoint):
             yield serving
-            pyfuse3.terminate()
-            await asyncio.wait((serving,), timeout=_CONNECT_S)
+            await stop_answering(serving, _CONNECT_S)
     finally:
         # A busy mount goes lazily: who has files open gets errors from now on, and does not hang.
         await asyncio.to_thread(kernel.unmount, str(mountpoint), lazy=True)
