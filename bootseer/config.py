@@ -213,6 +213,10 @@ class Deps:
     """Processes that pack and unpack; 0: one a processor, at most 8."""
     compile: bool = True
     """Compile Python sources that the step left uncompiled, once, for all who restore."""
+    restore: Literal["unpack", "mount"] = "unpack"
+    """`mount`: have the node's daemon mount what is large; what cannot be mounted is unpacked."""
+    daemon: str = ""
+    """Socket of the daemon that mounts; empty: `control.sock` in `run_dir`."""
 
 
 @dataclass(frozen=True, slots=True)

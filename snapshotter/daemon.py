@@ -36,6 +36,10 @@ from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.reader import FetchPolicy, Services
 from snapshotter.chunks.windows import new_cache
 from snapshotter.containers.lookup import connected
+from snapshotter.dependencies.grants import NODE, Grant
+from snapshotter.dependencies.packs import SnapshotOpener, opened_stores
+from snapshotter.dependencies.peers import Peer
+from snapshotter.dependencies.service import SNAPSHOT, Dependencies
 from snapshotter.erofs.probe import supports_file_backed
 from snapshotter.heap import keep_freed_memory
 from snapshotter.hotstore.places import open_hot_store
@@ -48,6 +52,7 @@ from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.configure import client_settings
 from snapshotter.registry.repository import RepositoryAccess
 from snapshotter.service.control import serve_control
+from snapshotter.service.dependencies import dependency_routes
 from snapshotter.service.server import serve
 from snapshotter.serving.files import LayerFiles
 from snapshotter.serving.fill import Fill
@@ -108,12 +113,13 @@ async def run(config: Config, handover: Handover) -> None:
             return RepositoryAccess(registry, reference)
 
         async def used() -> set[str]:
-            return await core.layers_in_use()
+            return await core.layers_in_use() | dependencies.in_use()
 
         services = Services(
             executor, tasks.spawn, Filler(config.fetch.idle, tasks.spawn), fetch_policy(config)
         )
-        files = LayerFiles(layout, blobs, services, new_cache())
+        stores = await stack.enter_async_context(opened_stores(config.deps.timeout))
+        files = LayerFiles(layout, blobs, services, new_cache(), {SNAPSHOT: SnapshotOpener(stores)})
         blocks = open_blocks(layout, files, config.hot)
         await stack.enter_async_context(serve_blocks(blocks, handover, group))
         set_fuse_read_ahead(layout, config.fuse.read_ahead_kb)
@@ -137,6 +143,7 @@ async def run(config: Config, handover: Handover) -> None:
             store,
             config.hot,
         )
+        dependencies = Dependencies(layout, provider, starts, workers, stores, config.deps.store)
         containers = await stack.enter_async_context(connected(config.containerd))
         core = await Snapshotter.open(config.root, starts, settings(config), containers)
         stack.push_async_callback(core.close)
@@ -153,17 +160,17 @@ async def run(config: Config, handover: Handover) -> None:
             config.cache.check_after,
         )
         fill = Fill(files, config.root, fill_rules(config), starts.is_prefetching)
-        counted = Counted(
-            files, starts, fill, upkeep, poisoned, blocks.page_cache, client.statistics
+        report = NodeReport(
+            Counted(files, starts, fill, upkeep, poisoned, blocks.page_cache, client.statistics),
+            used,
         )
-        report = NodeReport(counted, used)
-        for service in (upkeep, starts, fill):
+        for service in (upkeep, starts, fill, dependencies):
             tasks.spawn(service.run())
 
-        await stack.enter_async_context(serve_report(config, report))
+        await stack.enter_async_context(serve_report(config, report, dependencies))
         health = await stack.enter_async_context(serve(core, config.address))
         await core.restore()
-        await starts.restore(await core.layers_in_use())
+        await starts.restore(await used())
         health.set_ready()
         # Whoever waits for us gets a first pull that does not wait for programs to be loaded.
         await asyncio.wait([warming], timeout=_WARM_S)
@@ -229,11 +236,18 @@ async def serve_fuse(
 
 
 @asynccontextmanager
-async def serve_report(config: Config, report: NodeReport) -> AsyncIterator[None]:
-    """Tell whoever asks what the daemon does, while the context is open."""
+async def serve_report(
+    config: Config, report: NodeReport, dependencies: Dependencies
+) -> AsyncIterator[None]:
+    """Tell whoever asks what the daemon does, and mount for root, while the context is open."""
+
+    async def node(_peer: Peer) -> Grant:
+        return NODE
+
+    routes = dependency_routes(dependencies, node)
     control = config.run_dir / "control.sock"
     async with (
-        serve_control(control, report.status, report.metrics),
+        serve_control(control, report.status, report.metrics, routes),
         serve_metrics(config.metrics.address, report.metrics),
     ):
         yield

@@ -18,6 +18,7 @@ from bootseer.cli.lazy import LazyGroup, Place
         "rm": Place("bootseer.cli.deps_keep:rm_command", "Remove snapshots."),
         "run": Place("bootseer.cli.deps_run:run_command", "Restore an install step, or run it."),
         "show": Place("bootseer.cli.deps_ls:show_command", "Show a snapshot."),
+        "unmount": Place("bootseer.cli.deps_unmount:unmount_command", "Undo a restore by mount."),
         "verify": Place("bootseer.cli.deps_keep:verify_command", "Check snapshots byte by byte."),
     },
     short_help="Install once, restore everywhere.",

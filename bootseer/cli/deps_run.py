@@ -32,17 +32,42 @@ def _with_ways(job: Job, capture: str) -> Job:
     return dataclasses.replace(job, settings=settings)
 
 
+def _daemon_option(command: F) -> F:
+    return click.option(
+        "--daemon",
+        envvar="BOOTSEER_DAEMON",
+        help="Socket of the daemon that mounts; default: deps.daemon.",
+    )(command)
+
+
+def _mounting(job: Job, daemon: str | None, *, mount: bool) -> Job:
+    path = daemon or job.settings.daemon
+    settings = dataclasses.replace(job.settings, mount=mount, daemon=path)
+    return dataclasses.replace(job, settings=settings)
+
+
 @click.command("run", context_settings=AFTER_OPTIONS)
 @about_step
 @click.option("--require-snapshot", is_flag=True, help="Fail where there is none.")
+@click.option(
+    "--restore",
+    type=click.Choice(["auto", "mount", "unpack"]),
+    default="auto",
+    help="How a snapshot comes into place; auto: as deps.restore says.",
+)
+@_daemon_option
 @_capture_option
-def run_command(job: Job, require_snapshot: bool, capture: str) -> None:
+def run_command(
+    job: Job, require_snapshot: bool, restore: str, daemon: str | None, capture: str
+) -> None:
     """Restore what COMMAND changed when it ran for the first time; run it if that is not known.
 
     The exit code is the command's. Whatever goes wrong with snapshots is said in a line, and the
     command runs.
     """
-    outcome = run(_with_ways(job, capture), say, required=require_snapshot)
+    mount = job.settings.mount if restore == "auto" else restore == "mount"
+    job = _mounting(_with_ways(job, capture), daemon, mount=mount)
+    outcome = run(job, say, required=require_snapshot)
     click.get_current_context().exit(outcome.code)
 
 
@@ -57,12 +82,16 @@ def capture_command(job: Job, capture: str) -> None:
 
 @click.command("restore", context_settings=AFTER_OPTIONS)
 @about_step
+@click.option("--mount", is_flag=True, help="Have the node's daemon mount what is large.")
+@_daemon_option
 @click.option("--dry-run", is_flag=True, help="Only say what would be restored.")
 @click.option("--json", "as_json", is_flag=True, help="With --dry-run: print JSON.")
-def restore_command(job: Job, dry_run: bool, as_json: bool) -> None:
+def restore_command(
+    job: Job, mount: bool, daemon: str | None, dry_run: bool, as_json: bool
+) -> None:
     """Restore what COMMAND changed; the command itself is never run."""
     if not dry_run:
-        run(job, say, required=True)
+        run(_mounting(job, daemon, mount=mount or job.settings.mount), say, required=True)
         return
     found = would_restore(job, say)
     acts = [[step.act.value, f"/{step.path}"] for step in found.steps]

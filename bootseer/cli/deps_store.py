@@ -32,6 +32,8 @@ def deps_settings(store: str | None, config: Config) -> Settings:
         workers=config.deps.workers or worker_count(),
         cache=_cache(config.deps.cache),
         compile=config.deps.compile,
+        mount=config.deps.restore == "mount",
+        daemon=config.deps.daemon or str(config.run_dir / "control.sock"),
     )
 
 

@@ -1,9 +1,12 @@
-"""Who owns what is restored here: the same names as there, or whoever restores. Pure.
+"""Who owns what is restored here: the same names as there, or whoever restores.
 
 Only root may give files away. Anybody else owns all of it, and may not have files that run as
 somebody else, nor capabilities.
 """
 
+import grp
+import os
+import pwd
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -61,3 +64,21 @@ def _own(entries: Iterable[Entry], who: Restorer) -> tuple[list[Entry], int]:
         lost += mode != entry.mode or kept != entry.xattrs
         found.append(entry._replace(uid=who.uid, gid=who.gid, mode=mode, xattrs=kept))
     return found, lost
+
+
+def restorer() -> Restorer:
+    """Return who we are, on this machine."""
+
+    def uid_of(name: str) -> int | None:
+        try:
+            return pwd.getpwnam(name).pw_uid
+        except KeyError:
+            return None
+
+    def gid_of(name: str) -> int | None:
+        try:
+            return grp.getgrnam(name).gr_gid
+        except KeyError:
+            return None
+
+    return Restorer(os.geteuid(), os.getegid(), uid_of, gid_of)

@@ -1,15 +1,12 @@
 """A snapshot into place: unpacked beside its roots, then swapped in."""
 
-import grp
-import os
-import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
 from bootseer.errors import HostError, UsageError
 from depsnap.restore.cache import TreeCache
 from depsnap.restore.making import Destination
-from depsnap.restore.owners import Restorer, owned_here
+from depsnap.restore.owners import owned_here, restorer
 from depsnap.restore.unpack import unpack
 from depsnap.snapshots.head import Head
 from depsnap.snapshots.places import Place
@@ -46,7 +43,7 @@ def restore(head: Head, tree: Tree, source: From, workers: int) -> Restored:
         BootseerError: why it is not restored; everything is as it was.
     """
     roots = [Path(root) for root in head.roots]
-    who = _restorer()
+    who = restorer()
     entries, unprivileged = owned_here(tree.entries, head.users, head.groups, who)
     # Directories above the roots are in the tree, but not what is to be made.
     inside = _without_above(Tree(entries, tree.packs), [str(root).strip("/") for root in roots])
@@ -79,19 +76,3 @@ def _without_above(tree: Tree, roots: list[str]) -> Tree:
     if not entries:
         raise UsageError("the snapshot is empty")
     return Tree(entries, tree.packs)
-
-
-def _restorer() -> Restorer:
-    def uid_of(name: str) -> int | None:
-        try:
-            return pwd.getpwnam(name).pw_uid
-        except KeyError:
-            return None
-
-    def gid_of(name: str) -> int | None:
-        try:
-            return grp.getgrnam(name).gr_gid
-        except KeyError:
-            return None
-
-    return Restorer(os.geteuid(), os.getegid(), uid_of, gid_of)

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import accumulate
 from typing import Final
@@ -37,8 +37,20 @@ _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOL
 _PART: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
-def unpack(tree: Tree, place: Place, to: Destination, workers: int) -> None:
+Wanted = Callable[[Entry], bool]
+"""Says whether an entry is to be made."""
+
+
+def _everything(_entry: Entry) -> bool:
+    return True
+
+
+def unpack(
+    tree: Tree, place: Place, to: Destination, workers: int, wanted: Wanted = _everything
+) -> None:
     """Make everything in a tree but its deletions. What is there already is an error.
+
+    With `wanted` only some of it; directories are wanted that hold what is.
 
     Raises:
         CorruptError: a pack has other bytes than the tree says.
@@ -46,18 +58,28 @@ def unpack(tree: Tree, place: Place, to: Destination, workers: int) -> None:
         RemoteError, HostError: the store cannot be read.
         OSError: something cannot be written.
     """
+    entries = [entry for entry in tree.entries if wanted(entry)]
     with exact_modes():
-        make_directories(tree.entries, to)
-        _empty_files(tree, to)
-        shared_out(partial(_unpacking, tree, place, to), frame_of_each(tree), workers)
-        make_links(tree.entries, to)
-        _finish_large(tree, to)
-        finish_directories(tree.entries, to)
+        make_directories(entries, to)
+        _empty_files(entries, to)
+        shared_out(partial(_unpacking, tree, place, to, wanted), _frames_of(tree, wanted), workers)
+        make_links(entries, to)
+        _finish_large(tree, entries, to)
+        finish_directories(entries, to)
 
 
-def _empty_files(tree: Tree, to: Destination) -> None:
+def _frames_of(tree: Tree, wanted: Wanted) -> list[Placed]:
+    """Return the frames that hold something wanted."""
+    return [
+        placed
+        for placed in frame_of_each(tree)
+        if any(wanted(tree.entries[row]) for row in placed.files)
+    ]
+
+
+def _empty_files(entries: Iterable[Entry], to: Destination) -> None:
     """Make the files that no frame makes: those without contents."""
-    for entry in tree.entries:
+    for entry in entries:
         if entry.kind is Kind.FILE and entry.pack < 0:
             descriptor = os.open(to.place(entry.path), _WRITE, entry.mode)
             try:
@@ -67,9 +89,9 @@ def _empty_files(tree: Tree, to: Destination) -> None:
                 os.close(descriptor)
 
 
-def _finish_large(tree: Tree, to: Destination) -> None:
+def _finish_large(tree: Tree, entries: Iterable[Entry], to: Destination) -> None:
     """Set what could not be set before of files in several frames."""
-    for entry in tree.entries:
+    for entry in entries:
         if entry.pack >= 0 and tree.packs[entry.pack].single:
             descriptor = os.open(to.place(entry.path), os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
@@ -81,12 +103,14 @@ def _finish_large(tree: Tree, to: Destination) -> None:
 
 
 @contextlib.contextmanager
-def _unpacking(tree: Tree, place: Place, to: Destination) -> Iterator[Callable[[Placed], None]]:
+def _unpacking(
+    tree: Tree, place: Place, to: Destination, wanted: Wanted
+) -> Iterator[Callable[[Placed], None]]:
     """What one process needs: a store, a decompressor, and a loop to wait for the store in."""
     with asyncio.Runner() as runner:
         stack = contextlib.AsyncExitStack()
         store = runner.run(stack.enter_async_context(open_store(place)))
-        one = _Unpacker(tree, to, store, runner)
+        one = _Unpacker(tree, to, store, runner, wanted)
         try:
             yield one.frame
         finally:
@@ -98,9 +122,15 @@ class _Unpacker:
     """Unpacks frames, one after the other. It keeps the directory open that it wrote to last."""
 
     def __init__(
-        self, tree: Tree, to: Destination, store: BlobStore, runner: asyncio.Runner
+        self,
+        tree: Tree,
+        to: Destination,
+        store: BlobStore,
+        runner: asyncio.Runner,
+        wanted: Wanted,
     ) -> None:
         self._tree = tree
+        self._wanted = wanted
         self._to = to
         self._store = store
         self._runner = runner
@@ -124,12 +154,13 @@ class _Unpacker:
         content = memoryview(self._checked(name, stored, frame.digest, frame.raw))
         entries = [self._tree.entries[row] for row in placed.files]
         if pack.single:
-            for entry in entries:
+            for entry in filter(self._wanted, entries):
                 self._part(entry, placed.start, content)
             return
         ends = list(accumulate(entry.stored for entry in entries))
         for entry, end in zip(entries, ends, strict=True):
-            self._whole(entry, content[end - entry.stored : end])
+            if self._wanted(entry):
+                self._whole(entry, content[end - entry.stored : end])
 
     def _checked(self, name: str, stored: bytes, digest: str, size: int) -> bytes:
         if hashlib.sha256(stored).hexdigest() != digest:

@@ -18,7 +18,7 @@ class Outcome:
 
     code: int
     """The command's exit code; 0 where it was not run."""
-    how: Literal["present", "restored", "captured", "plain"]
+    how: Literal["present", "mounted", "restored", "captured", "plain"]
 
 
 def remember(composed: Composed, fresh_until: int | None) -> None:

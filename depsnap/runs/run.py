@@ -20,6 +20,7 @@ from depsnap.restore.cache import TreeCache
 from depsnap.restore.libraries import concern_linker, make_linker_cache
 from depsnap.restore.restore import From, restore
 from depsnap.runs.finding import Found, drop, explain_miss, find, find_or_lead
+from depsnap.runs.mounting import mount_step
 from depsnap.runs.outcome import Outcome, Say, remember
 from depsnap.runs.settings import Job
 from depsnap.snapshots.library import Stored
@@ -113,6 +114,8 @@ def _run(job: Job, composed: Composed, say: Say, *, required: bool) -> Outcome:
     if state is not None and state.holds(composed.ingredients, time.time()):
         say("already in place")
         return Outcome(0, "present")
+    if job.settings.mount and mount_step(job, composed, say):
+        return Outcome(0, "mounted")
     if required:
         found = find(job, composed, say, repair=False)
         if found is None:

@@ -26,6 +26,10 @@ class Settings:
     """Ways to capture, the first that is allowed is taken."""
     compile: bool = True
     """Compile Python sources that the step left uncompiled."""
+    mount: bool = False
+    """Have large directories mounted by the node's daemon instead of unpacking them."""
+    daemon: str = ""
+    """Its socket."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ PACKS: Final = "packs"
 TREES: Final = "trees"
 LEASES: Final = "leases"
 _NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+_KEY: Final = re.compile(r"[0-9a-f]{64}")
 _HEAD: Final = re.compile(rf"{HEADS}/([^/]+)/([0-9a-f]{{64}})/([0-9]{{6}})")
 
 
@@ -26,6 +27,13 @@ def check_job(name: str) -> str:
             hint="up to 100 letters, digits, '.', '_', '-', the first of them no '.'",
         )
     return name
+
+
+def check_key(key: str) -> str:
+    """Return a key. UsageError if it is none: 64 hexadecimal digits."""
+    if _KEY.fullmatch(key) is None:
+        raise UsageError(f"{key[:80]!a} is no key of a snapshot")
+    return key
 
 
 def pack_name(digest: str) -> str:

@@ -6,10 +6,10 @@ The index and all bytes are somebody's word; what leaves here has the chunk's di
 from hashlib import sha256
 from typing import Final
 
-import numpy as np
 import zstandard
 
 from bootseer.errors import CorruptError
+from snapshotter.layers.arrange import arrange
 from snapshotter.layers.deflate import PIECE, StreamInflater, inflate_span
 from snapshotter.layers.gzip_member import TRAILER, header_length
 from snapshotter.layers.records import BlockMap, Codec, LayerIndex
@@ -57,7 +57,8 @@ class ChunkDecoder:
                 raise CorruptError(f"{length} bytes in a chunk, not 0 to {self._limits.chunk}")
         data: bytes | memoryview = b""
         if start < end:
-            data = self._arrange(chunk, self._uncompressed(chunk, compressed, window))
+            tar = self._uncompressed(chunk, compressed, window)
+            data = arrange(self._chunks, self._extents, chunk, tar)
         if sha256(data).digest() != self._chunks.digest[chunk].tobytes():
             raise CorruptError("content has another digest than the index says")
         return data
@@ -85,36 +86,6 @@ class ChunkDecoder:
         if len(data) != length:
             raise CorruptError(f"{len(data)} bytes where the index says {length}")
         return data
-
-    def _arrange(self, chunk: int, tar: bytes | memoryview) -> bytes | memoryview:
-        """Return the part of the data area that the chunk's bytes of the tar make up."""
-        start, end = int(self._chunks.data[chunk]), int(self._chunks.data[chunk + 1])
-        origin = int(self._chunks.tar[chunk])
-        extents = self._extents
-        first = max(0, int(np.searchsorted(extents.data, np.uint64(start), side="right")) - 1)
-        last = int(np.searchsorted(extents.data, np.uint64(end)))
-        rows = zip(
-            extents.data[first:last].tolist(),
-            extents.tar[first:last].tolist(),
-            extents.length[first:last].tolist(),
-            strict=True,
-        )
-        source, filled = memoryview(tar), start
-        pieces: list[bytes | memoryview] = []
-        for data, position, length in rows:
-            low, high = max(data, start), min(data + length, end)
-            if low >= high:
-                continue
-            at = position + (low - data) - origin
-            if at < 0 or at + (high - low) > len(source) or low < filled:
-                raise CorruptError("an extent lies outside the chunk that should hold it")
-            if low > filled:
-                pieces.append(bytes(low - filled))
-            pieces.append(source[at : at + (high - low)])
-            filled = high
-        if filled < end:
-            pieces.append(bytes(end - filled))
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _inflate(payload: memoryview, bits: int, window: bytes, length: int) -> bytes:

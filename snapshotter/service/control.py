@@ -3,12 +3,13 @@
 GET /v1/status   what is served, how much of it is local, what it cost so far (JSON)
 GET /metrics     the same as numbers, for Prometheus
 GET /healthz     200 once the daemon serves
+POST /v1/deps/…  dependency snapshots (`snapshotter.service.dependencies`)
 
 `/metrics` can be had over TCP as well (`bootseer.metrics.serving`).
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ Status = Callable[[], Awaitable[dict[str, Any]]]
 
 
 @contextlib.asynccontextmanager
-async def serve_control(path: Path, status: Status, metrics: Metrics) -> AsyncIterator[None]:
+async def serve_control(
+    path: Path, status: Status, metrics: Metrics, more: Sequence[web.RouteDef] = ()
+) -> AsyncIterator[None]:
     """Serve on the socket `path` (root only) while the context is open."""
 
     async def get_status(request: web.Request) -> web.Response:
@@ -30,5 +33,5 @@ async def serve_control(path: Path, status: Status, metrics: Metrics) -> AsyncIt
         return web.json_response({"status": "serving"})
 
     routes = [web.get("/v1/status", get_status), web.get("/healthz", get_health)]
-    async with serve_socket(path, [*routes, metrics_route(metrics)]):
+    async with serve_socket(path, [*routes, metrics_route(metrics), *more]):
         yield

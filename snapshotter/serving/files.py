@@ -10,7 +10,7 @@ before the first await of its opening, so it is opened once however many ask.
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
@@ -26,7 +26,8 @@ from snapshotter.layers.chunkread import ChunkDecoder
 from snapshotter.layers.format import decode_map
 from snapshotter.layers.records import BlockMap
 from snapshotter.ports import MirroredSource
-from snapshotter.serving.layout import LayerRecord, Layout
+from snapshotter.serving.blockimage import BlockImage, ImageOpener
+from snapshotter.serving.layout import LAYER, LayerRecord, Layout
 from snapshotter.tally import Tally
 
 log = logging.getLogger(__name__)
@@ -87,12 +88,17 @@ class LayerFiles:
         blobs: Callable[[Sequence[str]], MirroredSource],
         services: Services,
         window_cache: Cache,
+        openers: Mapping[str, ImageOpener] | None = None,
     ) -> None:
-        """`blobs` returns where the blobs of any of some image references come from."""
+        """`blobs` returns where the blobs of any of some image references come from.
+
+        `openers`: how to open what is no image layer, by `LayerRecord.kind`.
+        """
         self._layout = layout
         self._blobs = blobs
         self._services = services
         self._window_cache = window_cache
+        self._openers = dict(openers or {})
         self._open: dict[LayerName, OpenLayer] = {}
         self._opening: dict[LayerName, asyncio.Task[OpenLayer]] = {}
         self.fetches = Tally(Counters)
@@ -138,33 +144,48 @@ class LayerFiles:
             self.reads.join(layer.reads)
 
     async def _load(self, name: LayerName) -> OpenLayer:
-        record, block_map, key = await asyncio.to_thread(self._read, name)
-        chunks = ChunkMap(block_map)
+        record = await asyncio.to_thread(read_record, self._layout, name)
+        image = await self._image(name, record)
         cache = CacheFile(
             self._layout.layer(name),
-            key=key,
-            chunks=len(chunks),
-            size=chunks.size,
-            keep_blob=not record.local,
+            key=image.key,
+            chunks=len(image.chunks),
+            size=image.chunks.size,
+            keep_blob=not record.local and not record.proven,
         )
         if record.local:
             cache.presence.fill()
-        source = self._blobs(record.sources)
+        windows = Windows(image.windows_digest, image.chunks, image.source, self._window_cache)
         reader = LayerReader(
             record.layer_digest,
-            chunks,
+            image.chunks,
             cache,
-            source,
-            Windows(block_map.windows_digest, chunks, source, self._window_cache),
-            ChunkDecoder(block_map),
+            image.source,
+            windows,
+            image.decode,
             self._services,
         )
         return OpenLayer(record, reader)
 
-    def _read(self, name: LayerName) -> tuple[LayerRecord, BlockMap, bytes]:
-        record = read_record(self._layout, name)
+    async def _image(self, name: LayerName, record: LayerRecord) -> BlockImage:
+        if record.kind == LAYER:
+            block_map, key = await asyncio.to_thread(self._read, name)
+            source = self._blobs(record.sources)
+            return BlockImage(
+                ChunkMap(block_map),
+                key,
+                block_map.windows_digest,
+                source,
+                ChunkDecoder(block_map),
+            )
+        opener = self._openers.get(record.kind)
+        if opener is None:
+            raise CorruptError(f"layer {name}: of a kind {record.kind!a} that is not known")
+        return await opener.open(self._layout.layer(name), record)
+
+    def _read(self, name: LayerName) -> tuple[BlockMap, bytes]:
         data = self._layout.index(name).read_bytes()
-        return record, decode_map(data), hashlib.sha256(data).digest()
+        return decode_map(data), hashlib.sha256(data).digest()
 
     async def close(self, name: LayerName) -> None:
         """Forget a layer that nobody can read any more."""

@@ -28,6 +28,7 @@ RECORD: Final = "layer.json"
 NEW: Final = "new-"
 """Prefix of a directory that is being made; it gets its name when it is complete."""
 
+LAYER: Final = "layer"
 _VERSION: Final = 1
 _SOURCES: Final = 8
 _BOTTOM: Final = ".b"
@@ -56,6 +57,14 @@ class LayerRecord:
     """Root of the data area's Merkle tree, in hex; empty where an older version wrote this."""
     index_file_digest: str = ""
     """`sha256:...` of the index file, also where that was made here."""
+    kind: str = LAYER
+    """What it is: a layer of an image, or another block image (see `blockimage`)."""
+
+    @property
+    def proven(self) -> bool:
+        """Whether its chunks are checked against what names it, so that nothing is left to check
+        once all are here. An index of a layer is somebody's word until the whole layer is."""
+        return self.kind != LAYER
 
     def with_source(self, reference: str) -> "LayerRecord":
         """Return the record with one more place to fetch from, the newest first."""
@@ -126,6 +135,11 @@ class Layout:
     def hot(self) -> Path:
         """What is known of hot blocks besides hot areas."""
         return self.root / "hot"
+
+    @property
+    def covered(self) -> Path:
+        """What dependency snapshots are mounted for (see `snapshotter.dependencies.areas`)."""
+        return self.root / "d"
 
     @property
     def blocks(self) -> Path:

@@ -193,6 +193,30 @@ class Provider:
             names = await asyncio.gather(*(one(*pair) for pair in indexes.items()))
         return {name: read_record(self._layout, name) for name in names if name}
 
+    async def obtain(
+        self,
+        name: LayerName,
+        digest: str,
+        source: str,
+        make: Callable[[Path], Awaitable[LayerRecord]],
+    ) -> LayerRecord:
+        """Return the record of a block image that is present, made if it was not.
+
+        Args:
+            digest: what is served, as its record says it.
+            source: where it can be fetched from, as its opener understands it.
+            make: writes its files into an empty directory.
+
+        Raises:
+            CorruptError: something else has this name. And what `make` raises.
+        """
+        async with self._lock(name):
+            if not self._present(name, digest, source):
+                with self._building() as directory:
+                    self._finish(directory, name, await make(directory))
+            self._touch(name)
+        return read_record(self._layout, name)
+
     async def _find_lazy(self, request: LayerRequest) -> tuple[LayerName, str] | None:
         index = await self._images.index_of(
             request.image_ref, request.manifest_digest, request.layer_digest

@@ -139,7 +139,7 @@ class Upkeep:
         self._not_before[name] = time.monotonic() + _AUDIT_AGAIN_S
         await layer.reader.fetch_all()
         await layer.reader.cache.flush()
-        verdict = await self._verdict(name, layer)
+        verdict = "" if layer.record.proven else await self._verdict(name, layer)
         if verdict:
             self._poison(name, layer, verdict)
         else:

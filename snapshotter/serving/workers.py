@@ -88,6 +88,7 @@ class Workers:
 def _ready() -> None:
     importlib.import_module("snapshotter.serving.materialise")
     importlib.import_module("snapshotter.serving.mounts")
+    importlib.import_module("snapshotter.dependencies.files")
 
 
 def _initialise(parent: int) -> None:

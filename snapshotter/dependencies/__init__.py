@@ -1,0 +1,1 @@
+"""Dependency snapshots as block images, mounted over directories of whoever asks."""

@@ -1,0 +1,263 @@
+"""Mounts dependency snapshots for who asks, and takes down what nobody uses any more.
+
+A snapshot's image is made present and mounted like a layer, its start is recorded or prefetched
+like a container's, and overlays over it are put into the asker's mount namespace.
+
+Race-free: the event loop's thread only. An area is kept before the mounts that it names are made,
+and until no overlay uses it; whatever is named by an area is in use (`in_use`), so that nothing is
+removed below a mount that is being made.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from bootseer.digests import digest_of
+from bootseer.errors import BootseerError, HostError, NotFoundError, UsageError
+from depsnap.snapshots.head import Head
+from depsnap.snapshots.library import Library, Stored
+from depsnap.snapshots.names import tree_name
+from snapshotter.blocks.names import LayerName, name_of
+from snapshotter.dependencies import helper
+from snapshotter.dependencies.areas import Covered, CoveredAreas
+from snapshotter.dependencies.files import make_files, read_parts
+from snapshotter.dependencies.grants import Grant
+from snapshotter.dependencies.packs import Stores
+from snapshotter.dependencies.peers import Peer, RefusedError, own_users
+from snapshotter.dependencies.requests import MountRequest
+from snapshotter.serving.layout import LayerRecord, Layout, MountId
+from snapshotter.serving.provider import Provider
+from snapshotter.serving.workers import Workers
+from snapshotter.snapshots.ports import StartRequest
+from snapshotter.starts.service import Starts
+
+log = logging.getLogger(__name__)
+
+SNAPSHOT: Final = "dependencies"
+"""`LayerRecord.kind` of our images."""
+REFERENCE: Final = "deps:"
+"""Prefix of what stands for an image reference where one is asked for."""
+_VERSION: Final = "bootseer dependency image 1"
+"""Part of an image's name: another way to lay it out numbers its blocks otherwise."""
+_ROUND_S: Final = 30.0
+_MOST_IN_SPACE: Final = 16
+"""Areas that one namespace of a container may have."""
+_TMPFS: Final = "mode=700,nr_inodes=1m"
+_ROOT: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    """What came of a request."""
+
+    stored: Stored
+    points: tuple[str, ...]
+    """Directories that are covered, without the slash in front."""
+    loose: int
+    """Entries of the snapshot outside of them, which are left to be unpacked."""
+
+
+class Dependencies:
+    """The dependency snapshots of a node."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        provider: Provider,
+        starts: Starts,
+        workers: Workers,
+        stores: Stores,
+        store: str,
+    ) -> None:
+        """`store`: address of the node's own store."""
+        self._layout = layout
+        self._provider = provider
+        self._starts = starts
+        self._workers = workers
+        self._stores = stores
+        self._store = store
+        self._areas = CoveredAreas(layout.covered)
+        self._busy: set[str] = set()
+        self._users = own_users()
+
+    def in_use(self) -> set[str]:
+        """Return the mounts that are below somebody's overlays (text forms of `MountId`)."""
+        return self._areas.layers()
+
+    async def mount(self, asked: MountRequest, peer: Peer, grant: Grant) -> Mounted:
+        """Mount the newest snapshot of a key over directories of whoever asks.
+
+        Raises:
+            RefusedError: he may not have it.
+            NotFoundError: there is none, or none that is fresh.
+            BootseerError: it cannot be mounted; nothing is.
+        """
+        began = time.monotonic()
+        self._check(asked, peer, grant)
+        address = asked.store if grant.any_store and asked.store else self._store
+        stored = await self._find(asked, address)
+        name = await self._present(stored.head, address)
+        parts = await asyncio.to_thread(read_parts, self._layout.layer(name))
+        if parts.points:
+            covered = Covered(asked.name, peer.space, grant.container, parts.points, (name,))
+            await self._cover(covered, stored.head, peer, grant)
+        fields = {
+            "name": asked.name,
+            "key": asked.key,
+            "container": grant.container,
+            "points": len(parts.points),
+            "loose": parts.loose,
+            "ms": round(1000 * (time.monotonic() - began)),
+        }
+        log.info("deps.mounted", extra={"fields": fields})
+        return Mounted(stored, parts.points, parts.loose)
+
+    def _check(self, asked: MountRequest, peer: Peer, grant: Grant) -> None:
+        grant.check(asked)
+        if peer.uid != _ROOT or peer.users != self._users:
+            raise RefusedError("only root of the node's own user namespace may mount")
+        if grant.container and self._areas.in_space(peer.space) >= _MOST_IN_SPACE:
+            raise RefusedError(f"{_MOST_IN_SPACE} snapshots are mounted there already")
+
+    async def _find(self, asked: MountRequest, address: str) -> Stored:
+        library = Library(await self._stores.at(address))
+        stored = await library.newest(asked.name, asked.key)
+        if stored is None:
+            raise NotFoundError(f"there is no snapshot of {asked.name} for key {asked.key[:12]}")
+        until = stored.head.fresh_until
+        if until is not None and until <= time.time() and not asked.stale:
+            raise NotFoundError(f"the snapshot of {asked.name} is not fresh any more")
+        if stored.head.roots != asked.roots:
+            raise UsageError(f"the snapshot is of {', '.join(stored.head.roots)}")
+        return stored
+
+    async def _present(self, head: Head, address: str) -> LayerName:
+        """Return the name of a snapshot's image, which is on this node."""
+        digest = f"sha256:{head.tree}"
+        index = digest_of(
+            "\0".join((_VERSION, *head.roots, digest)).encode("utf-8", "surrogatepass")
+        )
+        name = name_of(digest, index)
+
+        async def make(directory: Path) -> LayerRecord:
+            store = await self._stores.at(address)
+            tree = await store.read(tree_name(head.tree), 0, head.tree_size)
+            made = await self._workers.quick(make_files, tree, digest, head.roots, directory)
+            return LayerRecord(
+                layer_digest=digest,
+                index_digest=index,
+                sources=(address,),
+                windows_digest="",
+                size=made.size,
+                inodes=made.inodes,
+                two_faced=False,
+                index_file_digest=index,
+                kind=SNAPSHOT,
+            )
+
+        await self._provider.obtain(name, digest, address, make)
+        return name
+
+    async def _cover(self, covered: Covered, head: Head, peer: Peer, grant: Grant) -> None:
+        natural = covered.layers[0]
+        try:
+            number = self._areas.begin(covered)
+        except OSError as error:
+            raise HostError(f"{self._layout.covered}: {error.strerror}") from error
+        self._busy.add(number)
+        made: list[str] = []
+        try:
+            await self._provider.ensure(natural)
+            chosen = await self._chosen(number, natural, head)
+            made = await helper.cover(
+                peer,
+                self._provider.path(chosen),
+                helper.SOURCE + MountId.parse(natural).name,
+                covered.points,
+                self._areas.path(number),
+                _TMPFS if grant.container else "",
+            )
+        finally:
+            self._busy.discard(number)
+            if not made:
+                await self._end(number)
+
+    async def _chosen(self, number: str, natural: str, head: Head) -> str:
+        """Return the mount that the overlays are made with: recorded, with hot blocks, or as is."""
+        start = StartRequest(REFERENCE + head.name, f"sha256:{head.tree}", (natural,), {})
+        stand_ins = await self._starts.stand_ins(start)
+        chosen = stand_ins.get(natural, natural)
+        if chosen != natural:
+            self._areas.add_layers(number, chosen)
+        return chosen
+
+    async def unmount(self, roots: tuple[str, ...], peer: Peer) -> list[str]:
+        """Uncover directories of whoever asks; return those that were covered.
+
+        Raises:
+            RefusedError: he may not.
+            HostError: one is in use.
+        """
+        if peer.uid != _ROOT or peer.users != self._users:
+            raise RefusedError("only root of the node's own user namespace may unmount")
+        points = {root.strip("/") for root in roots}
+        points |= {
+            point
+            for one in self._areas.all().values()
+            if one.space == peer.space
+            for point in one.points
+            if "" in points or any(point.startswith(f"{root}/") for root in points)
+        }
+        done = await helper.uncover(peer, sorted(points - {""}))
+        if done:
+            await self.collect()
+        return done
+
+    async def run(self) -> None:
+        """Look for what nobody uses any more, until cancelled."""
+        await asyncio.to_thread(self._areas.remove_rubbish)
+        while True:
+            await self._guarded(self.collect)
+            await asyncio.sleep(_ROUND_S)
+
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except (BootseerError, OSError) as error:
+            log.warning("deps.upkeep_failed", extra={"fields": {"reason": str(error)}})
+        except Exception:
+            log.exception("deps.bug")
+
+    async def collect(self) -> None:
+        """Take down what nobody uses any more."""
+        looked = [number for number in self._areas.all() if number not in self._busy]
+        if not looked:
+            return
+        for path in await helper.unused([self._areas.path(number) for number in looked]):
+            if path.name not in self._busy and path.name in self._areas.all():
+                await self._end(path.name)
+
+    async def _end(self, number: str) -> None:
+        covered = await asyncio.to_thread(partial(self._areas.end, number))
+        fields = {"name": covered.name, "container": covered.container}
+        log.info("deps.unmounted", extra={"fields": fields})
+        for layer in covered.layers:
+            if layer not in self._areas.layers():
+                await self._starts.release(layer)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return what is mounted, for people and tools."""
+        return [
+            {
+                "name": one.name,
+                "container": one.container,
+                "points": [f"/{point}" for point in one.points],
+                "layer": one.layers[0],
+            }
+            for one in self._areas.all().values()
+        ]
