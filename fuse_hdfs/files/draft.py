@@ -12,7 +12,8 @@ it has written since, which nobody else knows.
 Concurrency: its owner (`OpenFile`) calls one method at a time. A method that fails or is cancelled
 may leave the draft without some of the bytes of that write, as write(2) may; `publish` that fails
 leaves everything to be published again, except that a stream that broke is lost: then every later
-call raises the same error, so that nobody takes a file with a gap for a good one.
+call raises the same error, so that nobody takes a file with a gap for a good one. What `publish`
+returns names stripes that may still be on their way: `stored` comes before anybody reads them.
 """
 
 import errno
@@ -62,6 +63,8 @@ class Draft:
         self._small: bytearray | None = None
         self._stream: _Stream | None = None
         self._spool: Spool | None = None
+        self._ending: SegmentWriter | None = None
+        """Of a segment in the base whose stripes are being closed."""
         self._broken: OSError | None = None
         self._own: dict[str, Segment] = {}
         self.size = version.size
@@ -138,10 +141,7 @@ class Draft:
         self.size = size
 
     async def publish(self) -> bytes | Manifest:
-        """Write what is not written yet; return what the file is to be.
-
-        All of its stripes survive a crash once this returns.
-        """
+        """Write what is not written yet; return what the file is to be, once it is `stored`."""
         self._check()
         if self._small is not None:
             if self._volume.is_plain(self._path(), self._small):
@@ -150,12 +150,22 @@ class Draft:
         await self._end_stream()
         numbers = self._to_write()
         if numbers:
+            await self.stored()
             writer = self._writer()
             await self._guarded(self._write_units(writer, numbers), writer)
             self._add(await self._guarded(writer.finish(), writer), numbers)
             self._drop_spool()
         self._base = resized(self._base, self.size)
         return self._base if self.size else b""
+
+    async def stored(self) -> None:
+        """Wait until all stripes survive a crash. OSError: they are lost, and the draft with them.
+
+        What closing them takes, a store spends waiting: there is time to write what names them.
+        """
+        writer, self._ending = self._ending, None
+        if writer is not None:
+            await self._guarded(writer.finish(), writer, lost=True)
 
     def published(self) -> list[Segment]:
         """Return what is not needed any more now that the base is published."""
@@ -166,9 +176,10 @@ class Draft:
     async def abandon(self) -> None:
         """Give up all changes, and remove what was written for them."""
         self._drop_spool()
-        if self._stream is not None:
-            await self._stream.writer.abandon()
-            self._stream = None
+        writer = self._ending if self._stream is None else self._stream.writer
+        self._stream = self._ending = None
+        if writer is not None:
+            await writer.abandon()
         await self._volume.discard(self._own.values())
 
     # States
@@ -218,9 +229,9 @@ class Draft:
             if len(stream.tail) < unit:
                 return
             full, stream.tail = bytes(stream.tail), bytearray()
-            await self._guarded(stream.writer.add(full), stream.writer)
+            await self._guarded(stream.writer.add(full), stream.writer, lost=True)
         while len(rest) >= unit:
-            await self._guarded(stream.writer.add(bytes(rest[:unit])), stream.writer)
+            await self._guarded(stream.writer.add(bytes(rest[:unit])), stream.writer, lost=True)
             rest = rest[unit:]
         stream.tail += rest
 
@@ -229,21 +240,27 @@ class Draft:
         stream = self._stream
         if stream is not None and stream.tail and self._front(stream) == self.size:
             tail, stream.tail = bytes(stream.tail), bytearray()
-            await self._guarded(stream.writer.add(tail), stream.writer)
-        await self._settle()
+            await self._guarded(stream.writer.add(tail), stream.writer, lost=True)
+        await self._leave_stream()
 
     async def _settle(self) -> None:
+        """Leave the streaming state, with all stripes stored."""
+        await self._leave_stream()
+        await self.stored()
+
+    async def _leave_stream(self) -> None:
         """Leave the streaming state: units become part of the base, the tail goes to the spool."""
         stream, self._stream = self._stream, None
         if stream is None:
             return
         writer = stream.writer
         if writer.units:
-            segment = await self._guarded(writer.finish(), writer)
-            self._add(segment, range(stream.first, stream.first + writer.units))
+            self._ending = writer
+            self._add(writer.segment(), range(stream.first, stream.first + writer.units))
         if stream.tail:
             start = (stream.first + writer.units) * self._unit
-            await self._write_spool(start, bytes(stream.tail))
+            spooling = self._write_spool(start, bytes(stream.tail))
+            await self._guarded(spooling, writer, lost=True)
 
     def _add(self, segment: Segment, numbers: "range | list[int]") -> None:
         self._own[segment.id] = segment
@@ -316,12 +333,12 @@ class Draft:
             number = self._broken.errno or errno.EIO
             raise OSError(number, os.strerror(number), self._path()) from self._broken
 
-    async def _guarded(self, work: Awaitable[T], writer: SegmentWriter) -> T:
-        """Wait for the store; when it fails, a segment is lost, and with a stream the file."""
+    async def _guarded(self, work: Awaitable[T], writer: SegmentWriter, *, lost: bool = False) -> T:
+        """Wait for the store; when it fails a segment is gone, and the file if that is `lost`."""
         try:
             return await work
         except BaseException as error:
-            if self._spool is None:
+            if lost:
                 self._broken = error if isinstance(error, OSError) else OSError(errno.EIO, "broken")
             self._stream = None
             await writer.abandon()

@@ -217,7 +217,9 @@ class OpenFile:
         content = await draft.publish()
         async with self._name:
             path = self._path()
-            version = await self._volume.publish(path, content, self._version, self._set_ns)
+            version = await self._volume.publish(
+                path, content, self._version, self._set_ns, draft.stored
+            )
         unused = draft.published()
         self._adopt(version)
         self._draft = self._set_ns = None

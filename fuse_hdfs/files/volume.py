@@ -11,7 +11,7 @@ import errno
 import logging
 import os
 import secrets
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -102,6 +102,10 @@ class Settings:
         return layout_of(path, self.rules, Layout(self.striping, self.small))
 
 
+async def _is_stored() -> None:
+    """Wait for nothing."""
+
+
 class Volume:
     """Files of a store."""
 
@@ -173,21 +177,26 @@ class Volume:
         content: bytes | Manifest,
         version: Version,
         modified_ns: int | None = None,
+        stored: Callable[[], Awaitable[None]] = _is_stored,
     ) -> Version:
         """Replace the file at `path`, of which we know `version`, in one step; return the new one.
 
         Mode, owner and extended attributes stay as they are there now; so the file must be there.
-        `modified_ns`: its time, if that was set. Readers that open it see the old contents or the
-        new ones. It survives a crash once this returns.
+        `modified_ns`: its time, if that was set. `stored` returns once all stripes of `content`
+        survive a crash, and is waited for in any case. Readers that open the file see the old
+        contents or the new ones. It survives a crash once this returns.
         """
         visible(path)
-        like = await self.store.stat(path)
-        if like.directory:
-            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-        fresh = version.fresh and like.identity == version.entry.status.identity
-        xattrs = {} if fresh else await self._xattrs(path)
-        owner = (like.uid, like.gid)
-        return await self._put(path, content, _Beside(like.mode, owner, xattrs, modified_ns))
+
+        async def beside() -> _Beside:
+            like = await self.store.stat(path)
+            if like.directory:
+                raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+            fresh = version.fresh and like.identity == version.entry.status.identity
+            xattrs = {} if fresh else await self._xattrs(path)
+            return _Beside(like.mode, (like.uid, like.gid), xattrs, modified_ns)
+
+        return await self._put(path, content, version.entry.status.mode, beside, stored)
 
     async def put(
         self,
@@ -198,8 +207,11 @@ class Volume:
     ) -> Version:
         """Write a file in one step, over what may be there; `owner`: or who we are."""
         visible(path)
-        xattrs = await self._xattrs(path)
-        return await self._put(path, content, _Beside(mode, owner, xattrs, None))
+
+        async def beside() -> _Beside:
+            return _Beside(mode, owner, await self._xattrs(path), None)
+
+        return await self._put(path, content, mode, beside, _is_stored)
 
     async def make_directory(self, path: str, mode: int) -> None:
         """Make a directory; EEXIST, ENOENT as mkdir(2)."""
@@ -335,24 +347,58 @@ class Volume:
             raise damaged(path, error) from error
         return Version(Entry(status, manifest.size, striped=True), manifest)
 
-    async def _put(self, path: str, content: bytes | Manifest, beside: "_Beside") -> Version:
-        """Write a file elsewhere, with all that belongs to it, and move it to its place."""
-        if isinstance(content, Manifest) and (stripe := await self._alone(path, content)):
-            return await self._put_stripe(path, stripe, beside)
+    async def _put(
+        self,
+        path: str,
+        content: bytes | Manifest,
+        mode: int,
+        beside: Callable[[], Awaitable["_Beside"]],
+        stored: Callable[[], Awaitable[None]],
+    ) -> Version:
+        """Write a file elsewhere, with all that belongs to it, and move it to its place.
+
+        What takes a store long is done at the same time: stripes are being stored, their manifest
+        is written, with the `mode` that we expect, and what is there already is looked at.
+        """
+        if isinstance(content, Manifest) and self.settings.layout(path).striping.stripes == 1:
+            await stored()
+            stored = _is_stored
+            if stripe := await self._alone(content):
+                return await self._put_stripe(path, stripe, await beside())
         unfinished = f"{UNFINISHED}/{secrets.token_hex(16)}"
         manifest = content if isinstance(content, Manifest) else None
         data = encode(content) if isinstance(content, Manifest) else content
         label = label_of(Kind(None if manifest is None else manifest.size), len(data))
         try:
-            await self.store.write(unfinished, data, mode=beside.mode)
-            await self._move(unfinished, path, beside, label)
+            wanted = await self._prepared(unfinished, data, mode, beside, stored)
+            status = await self._move(unfinished, path, wanted, label)
         except BaseException:
             await _try_to(self.store.remove(unfinished))
             raise
-        status = await self.store.stat(path)
+        self._sizes[status.identity] = None if manifest is None else manifest.size
         if manifest is not None:
             return Version(Entry(status, manifest.size, striped=True), manifest)
         return Version(Entry(status, len(data)), None, self._holdings.hold(data))
+
+    async def _prepared(
+        self,
+        unfinished: str,
+        data: bytes,
+        mode: int,
+        beside: Callable[[], Awaitable["_Beside"]],
+        stored: Callable[[], Awaitable[None]],
+    ) -> "_Beside":
+        """Write a file elsewhere; return what is to belong to it. Nothing is under way after."""
+        writing = asyncio.ensure_future(self.store.write(unfinished, data, mode=mode))
+        looking, storing = asyncio.ensure_future(beside()), asyncio.ensure_future(stored())
+        try:
+            await asyncio.gather(writing, looking, storing)
+        finally:
+            # Stripes are stored or lost, also where something else fails: their draft knows.
+            for one in (writing, looking):
+                one.cancel()
+            await asyncio.gather(writing, looking, storing, return_exceptions=True)
+        return looking.result()
 
     async def _put_stripe(self, path: str, stripe: Stripe, beside: "_Beside") -> Version:
         """Let a stripe be the file."""
@@ -360,13 +406,14 @@ class Volume:
         await self.store.remove_tree(stripe.path.rpartition("/")[0])
         return await self.load(path)
 
-    async def _move(self, hidden: str, path: str, beside: "_Beside", label: int) -> None:
+    async def _move(self, hidden: str, path: str, beside: "_Beside", label: int) -> Status:
         """Move a whole file of the store to its place, with all that is kept beside its contents.
 
         If that fails it stays where it is.
         """
         made = await self.store.stat(hidden)
-        if made.mode != beside.mode:
+        changed = made.mode != beside.mode
+        if changed:
             await self.store.set_mode(hidden, beside.mode)
         for name, value in beside.xattrs.items():
             await self.store.set_xattr(hidden, name, value)
@@ -375,14 +422,14 @@ class Volume:
         if beside.owner is not None and beside.owner != (made.uid, made.gid):
             with contextlib.suppress(PermissionError):  # then it is ours, as its writer's
                 await self.store.set_owner(hidden, *beside.owner)
+                changed = True
         if beside.modified_ns is not None:
             await self.store.set_modified(hidden, beside.modified_ns)
-        await self.store.rename(hidden, path, replace=True)
+            changed = True
+        return await self.store.put_in_place(hidden, path, None if changed else made)
 
-    async def _alone(self, path: str, manifest: Manifest) -> Stripe | None:
-        """Return the stripe that is all of a file whose layout has one stripe: a plain file."""
-        if self.settings.layout(path).striping.stripes > 1:
-            return None
+    async def _alone(self, manifest: Manifest) -> Stripe | None:
+        """Return the stripe that is all of a file and can be that, as a plain one."""
         found = runs(manifest)
         if isinstance(found, str) or len(found) > 1:
             return None

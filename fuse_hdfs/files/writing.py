@@ -126,6 +126,11 @@ class SegmentWriter:
         self._last = len(unit)
         self.units += 1
 
+    def segment(self) -> Segment:
+        """Return what was added, as the segment that it is once `finish` returns."""
+        checksums = bytes(self._checksums)
+        return Segment(self.id, len(self._stripes), self.units, self._last, checksums)
+
     async def finish(self) -> Segment:
         """Close all stripes, at the same time; they survive a crash from now on."""
         results = await asyncio.gather(
@@ -134,8 +139,7 @@ class SegmentWriter:
         for result in results:
             if result is not None:
                 raise result
-        checksums = bytes(self._checksums)
-        return Segment(self.id, len(self._stripes), self.units, self._last, checksums)
+        return self.segment()
 
     async def abandon(self) -> None:
         """Stop, and remove what was written."""

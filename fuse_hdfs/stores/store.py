@@ -143,6 +143,13 @@ class Store(Protocol):
         """
         ...
 
+    async def put_in_place(self, hidden: str, path: str, made: Status | None) -> Status:
+        """Move a file that we made over what may be at a path, in one step; return what is there.
+
+        `made`: what it is, if nothing was changed of it since that was asked.
+        """
+        ...
+
     async def concat(self, path: str, others: Sequence[str]) -> None:
         """Append other files of a directory to one of them in one step, without moving a byte.
 

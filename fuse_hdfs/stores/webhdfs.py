@@ -13,6 +13,7 @@ remembers. HDFS renames in one step.
 
 import asyncio
 import contextlib
+import dataclasses
 import errno
 import logging
 import os
@@ -102,7 +103,7 @@ class WebHdfsStore:
     async def stat(self, path: str) -> Status:
         """See `Store.stat`."""
         data = await self._asking.small("GET", path, "GETFILESTATUS")
-        return self._status(answers.parse_status(data), path.rpartition("/")[2])
+        return self._status(answers.parse_status(data), _name(path))
 
     async def list(self, path: str) -> list[Status]:
         """See `Store.list`."""
@@ -242,6 +243,13 @@ class WebHdfsStore:
         except OSError as error:
             raise await self._why_not(error, old, new) from error
         self._nodes.forget(old, new)
+
+    async def put_in_place(self, hidden: str, path: str, made: Status | None) -> Status:
+        """See `Store.put_in_place`: HDFS changes nothing of a file that it moves."""
+        await self.rename(hidden, path, replace=True)
+        if made is None:
+            return await self.stat(path)
+        return dataclasses.replace(made, name=_name(path))
 
     async def concat(self, path: str, others: Sequence[str]) -> None:
         """See `Store.concat`. HDFS moves blocks between files of like block size."""
@@ -472,6 +480,10 @@ async def _at_most(response: aiohttp.ClientResponse, length: int) -> bytes:
         return await response.content.readexactly(length)
     except asyncio.IncompleteReadError as error:
         return error.partial
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _number(of: Status) -> int:

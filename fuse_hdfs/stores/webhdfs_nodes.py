@@ -48,6 +48,7 @@ class DataNodes:
         self._served_by: LRUCache[str, URL] = LRUCache(_SERVED_BY)
         self._nodes: tuple[answers.DataNode, ...] = ()
         self._nodes_known = float("-inf")
+        self._looking = asyncio.Lock()
         self._failed: TTLCache[str, None] = TTLCache(1_000, _FAILED_S)
         self._sending: TTLCache[str, URL] = TTLCache(1, _SENDING_S)
 
@@ -62,9 +63,10 @@ class DataNodes:
 
     async def known(self) -> tuple[answers.DataNode, ...]:
         """Return those that the NameNode has, as of a few seconds ago."""
-        if time.monotonic() - self._nodes_known > _NODES_S:
-            self._nodes = await self._asking.again(self._data_nodes)
-            self._nodes_known = time.monotonic()
+        async with self._looking:  # who comes meanwhile is answered by the same look
+            if time.monotonic() - self._nodes_known > _NODES_S:
+                self._nodes = await self._asking.again(self._data_nodes)
+                self._nodes_known = time.monotonic()
         return self._nodes
 
     async def places(self) -> tuple[str, ...]:

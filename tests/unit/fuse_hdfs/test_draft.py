@@ -1,5 +1,6 @@
 """Drafts: what a publication writes, and what a store that fails does to one."""
 
+import asyncio
 import os
 import random
 from collections.abc import AsyncIterable
@@ -18,7 +19,34 @@ UNIT = 4096
 DATA = random.Random(4).randbytes(40 * UNIT)
 
 
-class FullStore(DirectoryStore):
+class SlowStore(DirectoryStore):
+    """A directory where stripes are closed when that is allowed, and may be lost then."""
+
+    __slots__ = ()
+    closes = asyncio.Event()
+    fails = False
+    written = asyncio.Event()
+    """A manifest or plain file was written."""
+
+    async def write(
+        self,
+        path: str,
+        content: AsyncIterable[bytes] | bytes,
+        *,
+        mode: int = 0o644,
+        parents: bool = True,
+        place: str | None = None,
+    ) -> None:
+        await super().write(path, content, mode=mode, parents=parents, place=place)
+        if isinstance(content, bytes):
+            SlowStore.written.set()
+            return
+        await SlowStore.closes.wait()
+        if SlowStore.fails:
+            raise OSError(5, "lost", path)
+
+
+class FullStore(SlowStore):
     """A directory on a disk that is full after so many stripes."""
 
     __slots__ = ()
@@ -44,6 +72,9 @@ class Opened:
 
     def __init__(self, root: Path) -> None:
         FullStore.left = 1_000_000
+        SlowStore.closes, SlowStore.written = asyncio.Event(), asyncio.Event()
+        SlowStore.closes.set()
+        SlowStore.fails = False
         (root / "store").mkdir()
         self.root = root / "store"
         self.volume = Volume(FullStore(self.root), Settings(Striping(UNIT, 3), small=1000))
@@ -108,6 +139,46 @@ async def test_a_stream_that_broke_never_becomes_a_file(tmp_path: Path) -> None:
     await opened.tree.release(handle)
     assert await opened.content() == DATA
     assert opened.segments() == 1
+
+
+async def test_a_manifest_waits_for_the_stripes_that_are_being_closed(tmp_path: Path) -> None:
+    opened = Opened(tmp_path)
+    handle = await opened.open()
+    await opened.tree.write(handle, 0, DATA)
+    await opened.tree.flush(handle)
+    await opened.tree.write(handle, 0, DATA[::-1])
+    SlowStore.closes.clear()
+    SlowStore.written.clear()
+    publishing = asyncio.create_task(opened.tree.flush(handle))
+    await SlowStore.written.wait()
+    manifests = list((opened.root / ".bootseer/new").iterdir())
+    assert len(manifests) == 1
+    assert await opened.content() == DATA
+    SlowStore.closes.set()
+    await publishing
+    assert await opened.content() == DATA[::-1]
+
+
+async def test_a_stripe_that_cannot_be_closed_leaves_the_old_file(tmp_path: Path) -> None:
+    opened = Opened(tmp_path)
+    handle = await opened.open()
+    await opened.tree.write(handle, 0, DATA)
+    await opened.tree.flush(handle)
+    await opened.tree.write(handle, 0, DATA[::-1])
+    SlowStore.closes.clear()
+    SlowStore.written.clear()
+    SlowStore.fails = True
+    publishing = asyncio.create_task(opened.tree.flush(handle))
+    await SlowStore.written.wait()
+    SlowStore.closes.set()
+    with pytest.raises(OSError, match="lost"):
+        await publishing
+    with pytest.raises(OSError, match="Input/output"):
+        await opened.tree.flush(handle)
+    await opened.tree.release(handle)
+    assert await opened.content() == DATA
+    assert opened.segments() == 1
+    assert not list((opened.root / ".bootseer/new").iterdir())
 
 
 async def test_what_could_not_be_published_is_published_later(tmp_path: Path) -> None:
