@@ -1,0 +1,1 @@
+"""Adversarial alignment: features that a discriminator cannot tell apart."""

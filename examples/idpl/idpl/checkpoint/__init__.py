@@ -1,0 +1,1 @@
+"""Checkpoints: a directory each, which exists only when it is whole."""

@@ -1,0 +1,1 @@
+"""Pictures with their labels, and the batches drawn from them."""

@@ -1,0 +1,1 @@
+"""Segmentation networks: a picture in, class scores and features out."""

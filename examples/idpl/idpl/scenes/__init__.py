@@ -1,0 +1,1 @@
+"""Street scenes that the example renders itself: two domains with a gap between them."""

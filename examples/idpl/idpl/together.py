@@ -1,0 +1,72 @@
+"""Several processes that train as one: what they must agree on, and nothing else."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+from idpl.data.batches import Share
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """All processes of the training; alone, every question is answered at once."""
+
+    share: Share = Share()
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that writes and speaks."""
+        return self.share.rank == 0
+
+    def summed(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return the sum of every process's tensor."""
+        if self.share.world == 1:
+            return tensor
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
+
+    def all_of(self, answer: bool) -> bool:
+        """Return whether the answer is yes everywhere."""
+        noes = self.summed(torch.tensor(0.0 if answer else 1.0))
+        return float(noes) == 0
+
+    def average_gradients(self, parameters: list[torch.Tensor]) -> None:
+        """Give every process the mean of all gradients."""
+        if self.share.world == 1:
+            return
+        wanted = [parameter for parameter in parameters if parameter.requires_grad]
+        flat = torch.cat(
+            [
+                (torch.zeros_like(one) if one.grad is None else one.grad).reshape(-1)
+                for one in wanted
+            ]
+        )
+        dist.all_reduce(flat)
+        flat /= self.share.world
+        parts = flat.split([one.numel() for one in wanted])
+        for one, part in zip(wanted, parts, strict=True):
+            one.grad = part.reshape(one.shape).clone()
+
+    def wait(self) -> None:
+        """Wait until all are here."""
+        if self.share.world > 1:
+            dist.barrier()
+
+    def leave(self) -> None:
+        """Part: nothing may be asked of the others any more."""
+        if self.share.world > 1:
+            dist.destroy_process_group()
+
+
+def join(device: str) -> Together:
+    """Return the processes that torchrun started, or this one alone."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return Together()
+    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    return Together(Share(dist.get_rank(), world))

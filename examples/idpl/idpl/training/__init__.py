@@ -1,0 +1,1 @@
+"""The training: its state, its steps, its loop."""
