@@ -17,6 +17,7 @@ from typing import Final
 from tooling.progress import doing
 from tooling.running import SetupError, run_logged
 
+_DEBIAN_PYTHON: Final = Path("/usr/lib/python3/dist-packages")
 _SBIN: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
@@ -91,6 +92,10 @@ PACKAGES: Final = (
     Package("rsync", _program("rsync"), _TEST),
     Package("npm", _program("npm"), _TEST),
     Package("fio", _program("fio"), _TEST),
+    # For Debian's own Python, which runs the tests of examples/idpl.
+    Package("python3-torch", _file(_DEBIAN_PYTHON / "torch"), _TEST),
+    Package("python3-yaml", _file(_DEBIAN_PYTHON / "yaml"), _TEST),
+    Package("python3-pil", _file(_DEBIAN_PYTHON / "PIL"), _TEST),
     Package("debootstrap", _program("debootstrap"), _IMAGES | _TEST),
     Package(
         "debian-archive-keyring",

@@ -48,14 +48,17 @@ class NetworkConfig:
 class TrainingConfig:
     """How long, how fast. `warmup` is how many of the steps see the source only."""
 
-    steps: int = 1000
-    warmup: int = 600
+    steps: int = 1200
+    warmup: int = 800
     batch: int = 4
-    learning_rate: float = 0.02
-    method_learning_rate: float = 0.01
+    learning_rate: float = 0.004
+    method_learning_rate: float = 0.002
     momentum: float = 0.9
-    weight_decay: float = 5e-4
+    """AdamW's first beta."""
+    weight_decay: float = 0.01
     power: float = 0.9
+    rare_power: float = 0.5
+    """How much rare classes count in the source's loss: a class's frequency to minus this."""
     clip: float = 5.0
     """Longest gradient (Euclidean norm)."""
     ema: float = 0.98

@@ -2,18 +2,21 @@
 
 import os
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 import torch.distributed as dist
 
 from idpl.data.batches import Share
 
+_ALONE: Final = Share()
+
 
 @dataclass(frozen=True, slots=True)
 class Together:
     """All processes of the training; alone, every question is answered at once."""
 
-    share: Share = Share()
+    share: Share = _ALONE
 
     @property
     def leads(self) -> bool:

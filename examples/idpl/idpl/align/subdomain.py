@@ -53,6 +53,8 @@ class SubdomainAlignment(nn.Module):
 def class_weights(found: ClassFeatures, *, entropy_weights: bool) -> torch.Tensor:
     """Return how much each class of each picture counts [B, C]: the more, the less sure."""
     weights = found.present.to(found.values.dtype)
-    return weights * (1 + found.entropy / found.entropy.mean().clamp(min=1e-6)) / 2 if (
-        entropy_weights
-    ) else weights
+    return (
+        weights * (1 + found.entropy / found.entropy.mean().clamp(min=1e-6)) / 2
+        if (entropy_weights)
+        else weights
+    )

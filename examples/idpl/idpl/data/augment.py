@@ -1,8 +1,11 @@
 """Changes to a picture that do not change what is in it; all chance comes from the generator."""
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
+_Kind = TypeVar("_Kind", bound=np.generic)
 Floats = NDArray[np.float32]
 
 
@@ -23,6 +26,6 @@ def jittered(picture: Floats, random: np.random.Generator, strength: float) -> F
     return np.asarray(np.clip(light + shift + noise, -1.5, 1.5), dtype=np.float32)
 
 
-def flipped(array: NDArray[np.generic]) -> NDArray[np.generic]:
+def flipped(array: NDArray[_Kind]) -> NDArray[_Kind]:
     """Return an array [..., W] mirrored left to right."""
     return np.ascontiguousarray(array[..., ::-1])

@@ -85,7 +85,7 @@ def _key(domain: str, count: int, seed: int, size: tuple[int, int]) -> str:
 
 def _read(kept: Path, count: int) -> _Arrays | None:
     try:
-        with np.load(kept) as file:
+        with kept.open("rb") as opened, np.load(opened) as file:
             found = file["pictures"], file["labels"], file["weather"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None  # not there, or damaged: it is rendered again

@@ -20,7 +20,7 @@ class Labeller(nn.Module):
         super().__init__()
         self.register_buffer("value", torch.full((classes,), threshold))
 
-    def label(self, probabilities: torch.Tensor, together: Together) -> PseudoLabels:  # noqa: ARG002
+    def label(self, probabilities: torch.Tensor, together: Together) -> PseudoLabels:
         """Label pictures [B, C, H, W]."""
         return label_above(probabilities, self.value.expand(len(probabilities), -1))
 

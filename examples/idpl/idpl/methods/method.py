@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import nn
@@ -10,7 +11,7 @@ from idpl.data.batches import SourceBatch, TargetBatch, target_indexes
 from idpl.network.output import Output
 from idpl.together import Together
 
-Probabilities = torch.Tensor
+Probabilities: TypeAlias = torch.Tensor
 
 
 @dataclass(frozen=True, slots=True)

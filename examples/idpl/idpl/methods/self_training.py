@@ -9,12 +9,17 @@ from idpl.methods.method import Method, Survey, View
 from idpl.together import Together
 
 
-def label_loss(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def label_loss(
+    scores: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None = None
+) -> torch.Tensor:
     """Return the cross entropy over all pixels, of which those without label count as 0.
 
-    Over all: a picture with few labels must not weigh as much as one with many.
+    Over all: a picture with few labels must not weigh as much as one with many. `weights` [C] say
+    how much a pixel of a class counts.
     """
-    losses = functional.cross_entropy(scores, labels, ignore_index=IGNORE, reduction="sum")
+    losses = functional.cross_entropy(
+        scores, labels, weight=weights, ignore_index=IGNORE, reduction="sum"
+    )
     return losses / labels.numel()
 
 

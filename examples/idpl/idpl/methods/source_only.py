@@ -10,6 +10,6 @@ class SourceOnly(Method):
 
     uses_target = False
 
-    def losses(self, view: View) -> dict[str, torch.Tensor]:  # noqa: ARG002 - nothing is asked
+    def losses(self, view: View) -> dict[str, torch.Tensor]:
         """Return none."""
         return {}

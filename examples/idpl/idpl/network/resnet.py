@@ -35,7 +35,9 @@ class ResNetNetwork(nn.Module):
         stem = body.maxpool(body.relu(body.bn1(body.conv1(pictures))))
         detail = body.layer1(stem)
         deep = body.layer4(body.layer3(body.layer2(detail)))
-        return self.decoder(self.pyramid(deep), detail, (pictures.shape[2], pictures.shape[3]))
+        size = (pictures.shape[2], pictures.shape[3])
+        found: Output = self.decoder(self.pyramid(deep), detail, size)
+        return found
 
 
 def _width_of(layer: Any) -> int:

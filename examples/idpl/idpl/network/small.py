@@ -63,9 +63,7 @@ class Decoder(nn.Module):
         self.dropout = nn.Dropout2d(dropout)
         self.scores = nn.Conv2d(width, classes, 1)
 
-    def forward(
-        self, coarse: torch.Tensor, detail: torch.Tensor, size: tuple[int, int]
-    ) -> Output:
+    def forward(self, coarse: torch.Tensor, detail: torch.Tensor, size: tuple[int, int]) -> Output:
         """Return scores at `size`, features at the details' resolution."""
         larger = _resized(coarse, (detail.shape[2], detail.shape[3]))
         features = self.join(torch.cat([larger, self.detail(detail)], dim=1))
@@ -94,4 +92,5 @@ class SmallNetwork(nn.Module):
         """Map pictures [B, 3, H, W] to an `Output`."""
         detail = self.stem(pictures)
         coarse = self.pyramid(self.blocks(self.down(detail)))
-        return self.decoder(coarse, detail, (pictures.shape[2], pictures.shape[3]))
+        found: Output = self.decoder(coarse, detail, (pictures.shape[2], pictures.shape[3]))
+        return found

@@ -30,6 +30,16 @@ class Camera:
         rows = (np.arange(self.height * self.samples, dtype=np.float32) + 0.5) * step
         return columns[None, :], rows[:, None]
 
+    def distances(self, rows: Floats) -> Floats:
+        """Return how far away the ground is in these rows, all below the horizon."""
+        below = rows - np.float32(self.horizon)
+        return np.asarray(np.float32(self.focal * self.above_ground) / below, dtype=np.float32)
+
+    def right(self, columns: Floats, z: Floats) -> Floats:
+        """Return how far to the right of the camera these columns are at distances `z`."""
+        beside = columns - np.float32(self.centre)
+        return np.asarray(beside * z / np.float32(self.focal), dtype=np.float32)
+
     def scale(self, z: float) -> float:
         """Return how many pixels a metre is at distance `z`."""
         return self.focal / z

@@ -50,9 +50,7 @@ class Canvas:
         v = (bottom - self.rows[rows]) / max(bottom - top, 1e-6)
         return Patch(rows, columns, u.astype(np.float32), v.astype(np.float32))
 
-    def fill(
-        self, patch: Patch, mask: Mask, colour: Floats, label: int, distance: Floats
-    ) -> None:
+    def fill(self, patch: Patch, mask: Mask, colour: Floats, label: int, distance: Floats) -> None:
         """Paint a surface where `mask` says; `colour` [H, W, 3] and `distance` are the patch's."""
         self.colour[patch.rows, patch.columns][mask] = colour[mask]
         self.label[patch.rows, patch.columns][mask] = label

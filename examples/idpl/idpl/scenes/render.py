@@ -71,27 +71,28 @@ def _seen(
     colour = canvas.colour * clear + np.asarray(air.haze_colour, dtype=np.float32) * (1 - clear)
     small = _averaged(colour, canvas.camera)
     grey = small.mean(axis=2, keepdims=True)
-    small = grey + (small - grey) * _between(air.saturation, weather)
-    small = small * _between(air.gain, weather) * np.asarray(air.cast, dtype=np.float32)
-    small = np.clip(small, 0, None) ** _between(air.gamma, weather)
+    small = grey + (small - grey) * np.float32(_between(air.saturation, weather))
+    light = np.float32(_between(air.gain, weather)) * np.asarray(air.cast, dtype=np.float32)
+    small = small * light
+    small = np.clip(small, 0, None) ** np.float32(_between(air.gamma, weather))
     small = small * _vignette(canvas.camera, air.vignette)
     small = _blurred(small, _between(air.blur, weather))
-    small = small + random.normal(0, _between(air.noise, weather), small.shape)
-    return (np.clip(small, 0, 1) * 255 + 0.5).astype(np.uint8)
+    noise = random.normal(0, _between(air.noise, weather), small.shape)
+    return (np.clip(small + noise, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def _averaged(colour: Floats, camera: Camera) -> Floats:
     split = colour.reshape(camera.height, camera.samples, camera.width, camera.samples, 3)
-    return split.mean(axis=(1, 3))
+    return np.asarray(split.mean(axis=(1, 3)), dtype=np.float32)
 
 
 def _vignette(camera: Camera, strength: float) -> Floats:
     rows = np.linspace(-1, 1, camera.height, dtype=np.float32)[:, None, None]
     columns = np.linspace(-1, 1, camera.width, dtype=np.float32)[None, :, None]
-    return 1 - strength * (rows**2 + columns**2) / 2
+    return np.float32(1) - np.float32(strength / 2) * (rows**2 + columns**2)
 
 
 def _blurred(colour: Floats, weight: float) -> Floats:
     around = np.pad(colour, ((1, 1), (1, 1), (0, 0)), mode="edge")
     neighbours = around[:-2, 1:-1] + around[2:, 1:-1] + around[1:-1, :-2] + around[1:-1, 2:]
-    return colour * (1 - 4 * weight) + neighbours * weight
+    return colour * np.float32(1 - 4 * weight) + neighbours * np.float32(weight)

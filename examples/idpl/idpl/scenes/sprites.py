@@ -113,8 +113,8 @@ def _rider(canvas: Canvas, patch: Patch, thing: Thing) -> None:
         canvas.stamp(patch, mask, colour, _NUMBER["rider"], thing.z)
 
     for wheel in (-0.58, 0.58):
-        ring = _ellipse(patch, wheel, 0.20, 0.40, 0.20) & ~_ellipse(patch, wheel, 0.20, 0.27, 0.135)
-        stamp(ring, _DARK)
+        stamp(_ellipse(patch, wheel, 0.20, 0.40, 0.20), _DARK)
+        stamp(_ellipse(patch, wheel, 0.20, 0.24, 0.12), (0.42, 0.42, 0.42))
     turn = thing.facing
     frame = (0.7, 0.2, 0.15)
     stamp(_bar(patch, (-0.58 * turn, 0.2), (-0.2 * turn, 0.46), 0.07), frame)
@@ -140,7 +140,7 @@ def _tree(canvas: Canvas, patch: Patch, thing: Thing) -> None:
         (0.48, 0.60, 0.5, 0.2),
         (0.1, 0.85, 0.5, 0.15),
     ):
-        crown |= _ellipse(patch, u, v, wide, high + 0 * lumps)
+        crown |= _ellipse(patch, u, v, wide, high)
     stamp(crown, thing.colour)
     stamp(crown & (lumps > 0.3), _shade(thing.colour, 1.2))
     stamp(crown & ((lumps < -0.4) | (patch.v + patch.u * 0.2 < 0.55)), _shade(thing.colour, 0.72))
@@ -165,7 +165,7 @@ def _light(canvas: Canvas, patch: Patch, thing: Thing) -> None:
 
 
 def _sign(canvas: Canvas, patch: Patch, thing: Thing) -> None:
-    _pole(canvas, patch, thing, 0.78, 0.13)
+    _pole(canvas, patch, thing, 0.78, 0.17)
     number = _NUMBER["sign"]
     if thing.facing > 0:
         disc, inner = _ellipse(patch, 0, 0.85, 0.95, 0.15), _ellipse(patch, 0, 0.85, 0.6, 0.095)
@@ -178,9 +178,9 @@ def _sign(canvas: Canvas, patch: Patch, thing: Thing) -> None:
 
 def _lamp(canvas: Canvas, patch: Patch, thing: Thing) -> None:
     number = _NUMBER["pole"]
-    post = _box(patch, -0.12, 0.12, 0, 0.98)
+    post = _box(patch, -0.14, 0.14, 0, 0.98)
     canvas.stamp(patch, post, thing.colour, number, thing.z)
-    arm = (patch.u * thing.facing >= -0.12) & (patch.v >= 0.955) & (patch.v < 0.99)
+    arm = (patch.u * thing.facing >= -0.14) & (patch.v >= 0.955) & (patch.v < 0.99)
     canvas.stamp(patch, arm, thing.colour, number, thing.z)
     head = (patch.u * thing.facing >= 0.45) & (patch.v >= 0.93) & (patch.v < 0.96)
     canvas.stamp(patch, head, (0.95, 0.93, 0.8), number, thing.z)
@@ -191,11 +191,11 @@ _Painter = Callable[[Canvas, Patch, Thing], None]
 _KINDS: Final[dict[str, tuple[float, float, _Painter]]] = {
     "car": (1.9, 1.5, _car),
     "car_side": (4.2, 1.5, _car_side),
-    "person": (0.62, 1.75, _person),
-    "rider": (1.75, 1.8, _rider),
+    "person": (0.75, 1.8, _person),
+    "rider": (1.85, 1.9, _rider),
     "tree": (3.6, 6.0, _tree),
-    "light": (0.62, 4.0, _light),
-    "sign": (0.95, 3.1, _sign),
-    "lamp": (1.5, 6.5, _lamp),
+    "light": (0.95, 4.0, _light),
+    "sign": (1.25, 3.3, _sign),
+    "lamp": (1.8, 6.5, _lamp),
 }
 """Width and height in metres, and who paints it."""

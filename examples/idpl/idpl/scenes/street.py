@@ -128,11 +128,11 @@ def _things(
         crossing = random.uniform() < 0.25
         reach = random.uniform(0, road_half) if crossing else road_half + random.uniform(0.3, 2.2)
         size = random.uniform(0.85, 1.1)
-        add("person", side() * reach, _distance(random, near, 30), paints.clothes, size)
+        add("person", side() * reach, _distance(random, near, 22), paints.clothes, size)
     for _ in range(_count(random, layout.riders)):
         reach = road_half * random.uniform(0.2, 0.9)
         size = random.uniform(0.95, 1.1)
-        add("rider", side() * reach, _distance(random, near, 24), paints.clothes, size)
+        add("rider", side() * reach, _distance(random, near, 18), paints.clothes, size)
     for _ in range(_count(random, layout.trees)):
         reach = road_half + sidewalk * random.uniform(0.6, 1.0)
         size = random.uniform(0.8, 1.4)
@@ -142,5 +142,5 @@ def _things(
         reach = road_half + random.uniform(0.25, 0.7)
         colours = paints.sign if kind == "sign" else paints.metal
         size = random.uniform(0.9, 1.15)
-        add(kind, side() * reach, _distance(random, near, 32), colours, size)
+        add(kind, side() * reach, _distance(random, near, 24), colours, size)
     return sorted(made, key=lambda thing: -thing.z)

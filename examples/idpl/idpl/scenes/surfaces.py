@@ -35,8 +35,8 @@ def paint_ground(canvas: Canvas, street: Street, texture: float) -> None:
     patch = canvas.patch(0, camera.horizon + 0.5, camera.width, camera.height)
     if patch is None:
         return
-    z = camera.focal * camera.above_ground / (canvas.rows[patch.rows] - camera.horizon)
-    x = (canvas.columns - camera.centre) * z / camera.focal
+    z = camera.distances(canvas.rows[patch.rows])
+    x = camera.right(canvas.columns, z)
     beside = np.abs(x)
     salt = street.sidewalk * 100
     rough = grain(x * 6, z * 4, salt)[..., None] * np.float32(0.08 * texture)
@@ -83,7 +83,7 @@ def _paint_front(canvas: Canvas, house: Building, wall: float, texture: float) -
     up = camera.above_ground - (canvas.rows - camera.horizon) * z / camera.focal
     hit = (up >= 0) & (up < house.height) & (z < house.far)
     distance = np.broadcast_to(z, hit.shape)
-    colour = _facade(house, distance - house.near, up, texture)
+    colour = _facade(house, distance - np.float32(house.near), up, texture)
     canvas.fill(patch, hit, colour, _BUILDING, distance)
 
 

@@ -10,6 +10,7 @@ import torch
 from idpl.accuracy import Accuracy, evaluate
 from idpl.checkpoint import store
 from idpl.config import Config, as_document
+from idpl.frequencies import frequencies, weights
 from idpl.methods.build import build_method
 from idpl.network.build import build_network
 from idpl.teacher import make_teacher
@@ -46,7 +47,10 @@ def make_state(config: Config, sets: Sets) -> State:
     teacher = make_teacher(network)
     network.train()
     optimizer = make_optimizer(network, method, config.training)
-    return State(network, teacher, method, optimizer, make_scaler(config.training.device))
+    scaler = make_scaler(config.training.device)
+    common = frequencies(sets.source, len(sets.classes))
+    class_weights = weights(common, config.training.rare_power).to(config.training.device)
+    return State(network, teacher, method, optimizer, scaler, class_weights)
 
 
 def train(config: Config, sets: Sets, out: Path, around: Surroundings) -> Accuracy:
@@ -55,9 +59,9 @@ def train(config: Config, sets: Sets, out: Path, around: Surroundings) -> Accura
     A run that was interrupted goes on from its last whole checkpoint in `out`. Raises
     `CheckpointError`, `DivergedError`, `DataError`.
     """
-    with around.stage("model built"):
+    with around.stage("model"):
         state = make_state(config, sets)
-    with around.stage("checkpoint loaded"):
+    with around.stage("checkpoint"):
         _begin(state, config, out / CHECKPOINTS, around)
     together = around.together
     if together.leads:
@@ -95,7 +99,7 @@ def _steps(
     first = state.step
     while state.step < training.steps:
         if state.step == first:
-            with around.stage("first step done"):
+            with around.stage("first step"):
                 values = train_step(state, config, sets, around.together)
         else:
             values = train_step(state, config, sets, around.together)

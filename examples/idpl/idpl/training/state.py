@@ -21,9 +21,11 @@ class State:
     network: nn.Module
     teacher: nn.Module
     method: Method
-    optimizer: torch.optim.SGD
+    optimizer: torch.optim.AdamW
     scaler: Any
     """Scales losses for half precision on a GPU; None on a processor."""
+    class_weights: torch.Tensor
+    """Of the source's loss [C]; it follows from the source, and is not saved."""
     step: int = 0
 
     def modules(self) -> tuple[tuple[str, nn.Module], ...]:
@@ -39,20 +41,20 @@ class State:
 
 def make_optimizer(
     network: nn.Module, method: nn.Module, training: TrainingConfig
-) -> torch.optim.SGD:
+) -> torch.optim.AdamW:
     """Return the optimizer: the network's group first, then the method's if it trains anything."""
     groups = [{"params": list(network.parameters()), "lr": training.learning_rate}]
     if own := list(method.parameters()):
         groups.append({"params": own, "lr": training.method_learning_rate})
-    return torch.optim.SGD(
+    return torch.optim.AdamW(
         groups,
         lr=training.learning_rate,
-        momentum=training.momentum,
+        betas=(training.momentum, 0.99),
         weight_decay=training.weight_decay,
     )
 
 
-def set_rates(optimizer: torch.optim.SGD, training: TrainingConfig, step: int) -> float:
+def set_rates(optimizer: torch.optim.AdamW, training: TrainingConfig, step: int) -> float:
     """Set the learning rates of a step; return the network's."""
     factor = poly(step, training.steps, training.power)
     rates = (training.learning_rate, training.method_learning_rate)
@@ -69,9 +71,8 @@ def to_snapshot(state: State, config: Mapping[str, Any]) -> Snapshot:
         for name, tensor in module.state_dict().items()
     }
     for name, parameter in state.trained():
-        momentum = state.optimizer.state.get(parameter, {}).get("momentum_buffer")
-        if momentum is not None:
-            tensors[f"momentum/{name}"] = momentum
+        for key, value in state.optimizer.state.get(parameter, {}).items():
+            tensors[f"optimizer/{key}/{name}"] = value
     if state.scaler is not None:
         for name, value in state.scaler.state_dict().items():
             tensors[f"scaler/{name}"] = torch.tensor(float(value), dtype=torch.float64)
@@ -81,8 +82,8 @@ def to_snapshot(state: State, config: Mapping[str, Any]) -> Snapshot:
 def restore(state: State, snapshot: Snapshot) -> None:
     """Become what the snapshot was. Raises `CheckpointError` where its tensors do not fit."""
     for part, module in state.modules():
-        _load(module, snapshot.part(part), part)
-    _restore_momentum(state, snapshot)
+        load_tensors(module, snapshot.part(part), part)
+    _restore_optimizer(state, snapshot)
     scales = snapshot.part("scaler")
     if state.scaler is not None and scales:
         values = {name: float(value) for name, value in scales.items()}
@@ -97,20 +98,24 @@ def fork(state: State, snapshot: Snapshot) -> None:
     Raises `CheckpointError` where the networks differ.
     """
     for part, module in state.modules()[:2]:
-        _load(module, snapshot.part(part), part)
-    _restore_momentum(state, snapshot)
+        load_tensors(module, snapshot.part(part), part)
+    _restore_optimizer(state, snapshot)
     state.step = snapshot.step
 
 
-def _restore_momentum(state: State, snapshot: Snapshot) -> None:
-    momenta = snapshot.part("momentum")
+def _restore_optimizer(state: State, snapshot: Snapshot) -> None:
+    kept = {key: snapshot.part(f"optimizer/{key}") for key in ("step", "exp_avg", "exp_avg_sq")}
     for name, parameter in state.trained():
-        if name in momenta:
-            buffer = momenta[name].to(parameter.device).clone()
-            state.optimizer.state[parameter] = {"momentum_buffer": buffer}
+        if name in kept["step"]:
+            # The count of steps stays where the optimizer keeps it, on the processor.
+            state.optimizer.state[parameter] = {
+                key: tensors[name].to("cpu" if key == "step" else parameter.device).clone()
+                for key, tensors in kept.items()
+            }
 
 
-def _load(module: nn.Module, tensors: dict[str, torch.Tensor], part: str) -> None:
+def load_tensors(module: nn.Module, tensors: dict[str, torch.Tensor], part: str) -> None:
+    """Put tensors into a module called `part`. Raises `CheckpointError` where they do not fit."""
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:

@@ -49,12 +49,10 @@ def train_step(state: State, config: Config, sets: Sets, together: Together) -> 
     with autocast(training.device):
         source = _source(config, sets, step, together.share, device)
         output = state.network(source.pictures)
-        losses = {"source": label_loss(output.scores.float(), source.labels)}
+        losses = {"source": label_loss(output.scores.float(), source.labels, state.class_weights)}
         if adapts:
             target = _target(state, config, sets, together.share, device)
-            losses |= state.method.losses(
-                _view(state, source, output, target, config, together)
-            )
+            losses |= state.method.losses(_view(state, source, output, target, config, together))
     total = torch.stack(list(losses.values())).sum()
     values = {name: float(loss.detach()) for name, loss in losses.items()}
     _must_be_numbers(values, step, together)
