@@ -217,6 +217,8 @@ class Deps:
     """`mount`: have the node's daemon mount what is large; what cannot be mounted is unpacked."""
     daemon: str = ""
     """Socket of the daemon that mounts; empty: `control.sock` in `run_dir`."""
+    pods: str = ""
+    """Socket at which the daemon mounts snapshots for pods that may have them; empty: nowhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,10 +35,9 @@ from snapshotter.blocks.takeover import Handover
 from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.reader import FetchPolicy, Services
 from snapshotter.chunks.windows import new_cache
-from snapshotter.containers.lookup import connected
-from snapshotter.dependencies.grants import NODE, Grant
+from snapshotter.containers.lookup import ContainerLookup, connected
+from snapshotter.dependencies.containers import node_grant
 from snapshotter.dependencies.packs import SnapshotOpener, opened_stores
-from snapshotter.dependencies.peers import Peer
 from snapshotter.dependencies.service import SNAPSHOT, Dependencies
 from snapshotter.erofs.probe import supports_file_backed
 from snapshotter.heap import keep_freed_memory
@@ -52,7 +51,7 @@ from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.configure import client_settings
 from snapshotter.registry.repository import RepositoryAccess
 from snapshotter.service.control import serve_control
-from snapshotter.service.dependencies import dependency_routes
+from snapshotter.service.dependencies import dependency_routes, serve_pods
 from snapshotter.service.server import serve
 from snapshotter.serving.files import LayerFiles
 from snapshotter.serving.fill import Fill
@@ -167,7 +166,7 @@ async def run(config: Config, handover: Handover) -> None:
         for service in (upkeep, starts, fill, dependencies):
             tasks.spawn(service.run())
 
-        await stack.enter_async_context(serve_report(config, report, dependencies))
+        await stack.enter_async_context(serve_report(config, report, dependencies, containers))
         health = await stack.enter_async_context(serve(core, config.address))
         await core.restore()
         await starts.restore(await used())
@@ -237,17 +236,18 @@ async def serve_fuse(
 
 @asynccontextmanager
 async def serve_report(
-    config: Config, report: NodeReport, dependencies: Dependencies
+    config: Config,
+    report: NodeReport,
+    dependencies: Dependencies,
+    containers: ContainerLookup | None,
 ) -> AsyncIterator[None]:
     """Tell whoever asks what the daemon does, and mount for root, while the context is open."""
 
-    async def node(_peer: Peer) -> Grant:
-        return NODE
-
-    routes = dependency_routes(dependencies, node)
+    routes = dependency_routes(dependencies, node_grant)
     control = config.run_dir / "control.sock"
     async with (
         serve_control(control, report.status, report.metrics, routes),
+        serve_pods(config.deps.pods, dependencies, containers),
         serve_metrics(config.metrics.address, report.metrics),
     ):
         yield

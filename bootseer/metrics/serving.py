@@ -20,15 +20,20 @@ Metrics: TypeAlias = Callable[[], Awaitable[str]]
 
 
 @contextlib.asynccontextmanager
-async def serve_socket(path: Path, routes: Sequence[web.RouteDef]) -> AsyncIterator[None]:
-    """Serve on the unix socket `path`, root only, while the context is open. OSError."""
+async def serve_socket(
+    path: Path, routes: Sequence[web.RouteDef], mode: int = 0o600
+) -> AsyncIterator[None]:
+    """Serve on the unix socket `path`, by default for root only, while the context is open.
+
+    OSError if it cannot be made.
+    """
     async with _running(routes) as runner:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             if stat.S_ISSOCK(path.lstat().st_mode):
                 path.unlink()
         await web.UnixSite(runner, str(path)).start()
-        path.chmod(0o600)
+        path.chmod(mode)
         yield
 
 

@@ -15,7 +15,8 @@ from typing import Final, TypeAlias
 
 from grpc import StatusCode, aio
 
-from snapshotter.containers.metadata import Described, described
+from bootseer.errors import NotFoundError, RemoteError
+from snapshotter.containers.metadata import Described, described, runtime_annotations
 from snapshotter.containers.protos.containers_pb2 import Container, GetContainerRequest
 from snapshotter.containers.protos.containers_pb2_grpc import ContainersStub
 from snapshotter.containers.protos.sandbox_pb2 import Sandbox, StoreGetRequest
@@ -66,6 +67,29 @@ class ContainerLookup:
         }
         log.warning("container.not_asked", extra={"fields": fields})
         return {}
+
+    async def annotations(self, namespace: str, name: str) -> Mapping[str, str]:
+        """Return the annotations of a container and its pod; what both have is the pod's.
+
+        Not its labels: containerd takes those from the image as well, so that whoever made the
+        image would speak here.
+
+        Raises:
+            NotFoundError: there is no such container.
+            RemoteError: containerd does not say.
+        """
+        header = (("containerd-namespace", namespace),)
+        try:
+            container = await self._container(name, header)
+            sandbox = container.sandbox or _described(container).sandbox
+            pod = await self._pod(sandbox, header) if sandbox else Described()
+        except aio.AioRpcError as error:
+            if error.code() is StatusCode.NOT_FOUND:
+                raise NotFoundError(f"there is no container {name} in {namespace}") from error
+            raise RemoteError(f"containerd: {error.details()}", temporary=True) from error
+        except TimeoutError as error:
+            raise RemoteError(f"containerd: no answer within {_ANSWER_S:g} s") from error
+        return {**runtime_annotations(container.spec.value), **pod.annotations}
 
     async def _ask(self, namespace: str, name: str) -> dict[str, str]:
         header = (("containerd-namespace", namespace),)

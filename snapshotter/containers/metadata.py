@@ -38,6 +38,12 @@ def described(extensions: Iterable[bytes], limits: Limits = DEFAULT) -> Describe
     return Described()
 
 
+def runtime_annotations(spec: bytes, limits: Limits = DEFAULT) -> Mapping[str, str]:
+    """Return the annotations in a container's runtime specification. An image cannot set them."""
+    found = _object(_parsed(spec, limits), "annotations")
+    return {key: value for key, value in found.items() if isinstance(value, str)}
+
+
 def _parsed(text: bytes, limits: Limits) -> Any:
     if len(text) > limits.container_metadata:
         return None

@@ -72,5 +72,5 @@ def _paths(node: Node) -> tuple[str, ...]:
 def _is_plain(path: str) -> bool:
     """Say whether it is an absolute path without empty, `.` or `..` parts."""
     parts = path.split("/")
-    plain = path == "/" or (parts[0] == "" and not {"", ".", ".."} & set(parts[1:]))
-    return plain and "\0" not in path
+    below = parts[0] == "" and len(parts) > 1 and not {"", ".", ".."} & set(parts[1:])
+    return (below or path == "/") and "\0" not in path

@@ -44,7 +44,7 @@ REFERENCE: Final = "deps:"
 """Prefix of what stands for an image reference where one is asked for."""
 _VERSION: Final = "bootseer dependency image 1"
 """Part of an image's name: another way to lay it out numbers its blocks otherwise."""
-_ROUND_S: Final = 30.0
+_ROUND_S: Final = 10.0
 _MOST_IN_SPACE: Final = 16
 """Areas that one namespace of a container may have."""
 _TMPFS: Final = "mode=700,nr_inodes=1m"

@@ -4,14 +4,20 @@ POST /v1/deps/mount     {"name", "key", "roots", "store"?, "stale"?}
 POST /v1/deps/unmount   {"roots"}
 """
 
+import asyncio
+import contextlib
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from aiohttp import web
 
 from bootseer.errors import BootseerError, NotFoundError, UsageError
+from bootseer.metrics.serving import serve_socket
+from snapshotter.containers.lookup import ContainerLookup
+from snapshotter.dependencies.containers import ContainerGrants
 from snapshotter.dependencies.grants import Grant
 from snapshotter.dependencies.peers import Peer, RefusedError, peer_of
 from snapshotter.dependencies.requests import MOST, parse_mount, parse_unmount
@@ -27,6 +33,7 @@ _STATUS: Final[tuple[tuple[type[BootseerError], int], ...]] = (
     (UsageError, 400),
 )
 _FAILED: Final = 503
+_BODY_S: Final = 10.0
 
 
 def dependency_routes(dependencies: Dependencies, grant_of: GrantOf) -> list[web.RouteDef]:
@@ -78,10 +85,37 @@ def _guarded(
     return handler
 
 
+@contextlib.asynccontextmanager
+async def serve_pods(
+    path: str, dependencies: Dependencies, containers: ContainerLookup | None
+) -> AsyncIterator[None]:
+    """Serve pods at a socket that everybody may connect to, while the context is open.
+
+    With an empty path nothing is served. A socket that cannot be made is a line in the log.
+    """
+    if not path:
+        yield
+        return
+    grants = ContainerGrants(containers)
+    async with contextlib.AsyncExitStack() as stack:
+        routes = dependency_routes(dependencies, grants.of)
+        try:
+            await stack.enter_async_context(serve_socket(Path(path), routes, 0o666))
+        except OSError as error:
+            log.error(
+                "deps.pods_not_served", extra={"fields": {"path": path, "reason": str(error)}}
+            )
+        yield
+
+
 async def _body(request: web.Request) -> bytes:
     if request.content_length is None or request.content_length > MOST:
         raise UsageError(f"a question has at most {MOST} bytes")
-    return await request.read()
+    try:
+        async with asyncio.timeout(_BODY_S):
+            return await request.read()
+    except TimeoutError as error:
+        raise UsageError(f"the question took longer than {_BODY_S:.0f} s") from error
 
 
 def _connection(request: web.Request) -> socket.socket:

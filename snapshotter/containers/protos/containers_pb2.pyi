@@ -107,6 +107,7 @@ class Container(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    SPEC_FIELD_NUMBER: _builtins.int
     EXTENSIONS_FIELD_NUMBER: _builtins.int
     SANDBOX_FIELD_NUMBER: _builtins.int
     id: _builtins.str
@@ -114,6 +115,10 @@ class Container(_message.Message):
     """Of containerd 2.x: the sandbox (pod) that it is in."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def spec(self) -> _any_pb2.Any:
+        """How it runs: the specification of the runtime as JSON."""
+
     @_builtins.property
     def extensions(self) -> _containers.MessageMap[_builtins.str, _any_pb2.Any]:
         """What clients keep with it; the CRI: its metadata as JSON."""
@@ -123,12 +128,13 @@ class Container(_message.Message):
         *,
         id: _builtins.str = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        spec: _any_pb2.Any | None = ...,
         extensions: _abc.Mapping[_builtins.str, _any_pb2.Any] | None = ...,
         sandbox: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["extensions", b"extensions", "id", b"id", "labels", b"labels", "sandbox", b"sandbox"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["extensions", b"extensions", "id", b"id", "labels", b"labels", "sandbox", b"sandbox", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
