@@ -37,6 +37,7 @@ from snapshotter.chunks.reader import FetchPolicy, Services
 from snapshotter.chunks.windows import new_cache
 from snapshotter.containers.lookup import ContainerLookup, connected
 from snapshotter.dependencies.containers import node_grant
+from snapshotter.dependencies.hot import HotOfAll, Present
 from snapshotter.dependencies.packs import SnapshotOpener, opened_stores
 from snapshotter.dependencies.service import SNAPSHOT, Dependencies
 from snapshotter.erofs.probe import supports_file_backed
@@ -139,7 +140,8 @@ async def run(config: Config, handover: Handover) -> None:
             Around(layout, files, workers, tasks.spawn, stages_of(os.environ, config.events.path)),
             blocks,
             provider,
-            store,
+            Present(provider, layout),
+            HotOfAll(store, stores),
             config.hot,
         )
         dependencies = Dependencies(layout, provider, starts, workers, stores, config.deps.store)

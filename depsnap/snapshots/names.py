@@ -14,6 +14,8 @@ HEADS: Final = "snapshots"
 PACKS: Final = "packs"
 TREES: Final = "trees"
 LEASES: Final = "leases"
+HOT: Final = "hot"
+"""What starts on mounted snapshots read first."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _KEY: Final = re.compile(r"[0-9a-f]{64}")
 _HEAD: Final = re.compile(rf"{HEADS}/([^/]+)/([0-9a-f]{{64}})/([0-9]{{6}})")

@@ -61,7 +61,7 @@ class Image:
 
 
 def image_of(tree: Tree, digest: str, limits: Limits = DEFAULT) -> Image:
-    """Return the image of a tree that was checked; `digest`: of its file, `sha256:...`.
+    """Return the image of a tree that was checked; `digest`: `sha256:...`, that it is known by.
 
     Raises:
         CorruptError: it cannot be expressed: large holes, times before 1970, files that share

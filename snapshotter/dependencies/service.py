@@ -9,6 +9,7 @@ removed below a mount that is being made.
 """
 
 import asyncio
+import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bootseer.digests import digest_of
-from bootseer.errors import BootseerError, HostError, NotFoundError, UsageError
+from bootseer.errors import BootseerError, CorruptError, HostError, NotFoundError, UsageError
 from depsnap.snapshots.head import Head
 from depsnap.snapshots.library import Library, Stored
 from depsnap.snapshots.names import tree_name
@@ -27,9 +28,11 @@ from snapshotter.dependencies import helper
 from snapshotter.dependencies.areas import Covered, CoveredAreas
 from snapshotter.dependencies.files import make_files, read_parts
 from snapshotter.dependencies.grants import Grant
+from snapshotter.dependencies.hot import reference_of
 from snapshotter.dependencies.packs import Stores
 from snapshotter.dependencies.peers import Peer, RefusedError, own_users
 from snapshotter.dependencies.requests import MountRequest
+from snapshotter.ports import ImageKey
 from snapshotter.serving.layout import LayerRecord, Layout, MountId
 from snapshotter.serving.provider import Provider
 from snapshotter.serving.workers import Workers
@@ -40,8 +43,6 @@ log = logging.getLogger(__name__)
 
 SNAPSHOT: Final = "dependencies"
 """`LayerRecord.kind` of our images."""
-REFERENCE: Final = "deps:"
-"""Prefix of what stands for an image reference where one is asked for."""
 _VERSION: Final = "bootseer dependency image 1"
 """Part of an image's name: another way to lay it out numbers its blocks otherwise."""
 _ROUND_S: Final = 10.0
@@ -105,7 +106,8 @@ class Dependencies:
         parts = await asyncio.to_thread(read_parts, self._layout.layer(name))
         if parts.points:
             covered = Covered(asked.name, peer.space, grant.container, parts.points, (name,))
-            await self._cover(covered, stored.head, peer, grant)
+            image = ImageKey(reference_of(address, asked.name), self._digest(stored.head))
+            await self._cover(covered, image, peer, grant)
         fields = {
             "name": asked.name,
             "key": asked.key,
@@ -138,32 +140,37 @@ class Dependencies:
 
     async def _present(self, head: Head, address: str) -> LayerName:
         """Return the name of a snapshot's image, which is on this node."""
-        digest = f"sha256:{head.tree}"
-        index = digest_of(
-            "\0".join((_VERSION, *head.roots, digest)).encode("utf-8", "surrogatepass")
-        )
-        name = name_of(digest, index)
+        digest = self._digest(head)
+        name = name_of(digest, digest)
 
         async def make(directory: Path) -> LayerRecord:
             store = await self._stores.at(address)
             tree = await store.read(tree_name(head.tree), 0, head.tree_size)
+            if hashlib.sha256(tree).hexdigest() != head.tree:
+                raise CorruptError(f"tree {head.tree} has other bytes than its name says")
             made = await self._workers.quick(make_files, tree, digest, head.roots, directory)
             return LayerRecord(
                 layer_digest=digest,
-                index_digest=index,
+                index_digest=digest,
                 sources=(address,),
                 windows_digest="",
                 size=made.size,
                 inodes=made.inodes,
                 two_faced=False,
-                index_file_digest=index,
+                index_file_digest=digest,
                 kind=SNAPSHOT,
             )
 
         await self._provider.obtain(name, digest, address, make)
         return name
 
-    async def _cover(self, covered: Covered, head: Head, peer: Peer, grant: Grant) -> None:
+    @staticmethod
+    def _digest(head: Head) -> str:
+        """Return the digest of a snapshot's image: what it is made of, and how."""
+        words = "\0".join((_VERSION, *head.roots, head.tree))
+        return digest_of(words.encode("utf-8", "surrogatepass"))
+
+    async def _cover(self, covered: Covered, image: ImageKey, peer: Peer, grant: Grant) -> None:
         natural = covered.layers[0]
         try:
             number = self._areas.begin(covered)
@@ -173,7 +180,7 @@ class Dependencies:
         made: list[str] = []
         try:
             await self._provider.ensure(natural)
-            chosen = await self._chosen(number, natural, head)
+            chosen = await self._chosen(number, natural, image)
             made = await helper.cover(
                 peer,
                 self._provider.path(chosen),
@@ -187,9 +194,9 @@ class Dependencies:
             if not made:
                 await self._end(number)
 
-    async def _chosen(self, number: str, natural: str, head: Head) -> str:
+    async def _chosen(self, number: str, natural: str, image: ImageKey) -> str:
         """Return the mount that the overlays are made with: recorded, with hot blocks, or as is."""
-        start = StartRequest(REFERENCE + head.name, f"sha256:{head.tree}", (natural,), {})
+        start = StartRequest(image.reference, image.manifest_digest, (natural,), {})
         stand_ins = await self._starts.stand_ins(start)
         chosen = stand_ins.get(natural, natural)
         if chosen != natural:

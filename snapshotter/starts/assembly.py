@@ -21,7 +21,7 @@ from snapshotter.starts.blockfiles import NodeBlocks
 from snapshotter.starts.course import StartPolicy
 from snapshotter.starts.feed import FeedRules
 from snapshotter.starts.finishing import Finishing
-from snapshotter.starts.hotimages import HotImages, HotServices
+from snapshotter.starts.hotimages import HotImages, HotServices, PresentLayers
 from snapshotter.starts.numbers import Numbers, numbers_on_disk
 from snapshotter.starts.ownstore import open_own_store
 from snapshotter.starts.packing import Packing
@@ -71,7 +71,12 @@ def _yield_to_others() -> None:
 
 
 def open_starts(
-    around: Around, blocks: Blocks, provider: Provider, shared: HotStore, config: Hot
+    around: Around,
+    blocks: Blocks,
+    provider: Provider,
+    present: PresentLayers,
+    shared: HotStore,
+    config: Hot,
 ) -> Starts:
     """Return the layer provider that makes starts fast; `shared`: the store of all nodes."""
     own = open_own_store(around.layout.hot / "store")
@@ -83,7 +88,7 @@ def open_starts(
     )
     services = HotServices(
         layout=around.layout,
-        layers=provider,
+        layers=present,
         files=around.files,
         areas=blocks.areas,
         stores=(own, shared),

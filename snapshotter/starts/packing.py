@@ -107,7 +107,9 @@ class Packing:
         return {
             row: self._area(*records[digest])
             for row, digest in chosen_layers(merged, published).items()
-            if digest in records and records[digest][1].size == merged.layers[row].data_size
+            if digest in records
+            and records[digest][1].merkle_root  # without it nothing proves a block of a pack
+            and records[digest][1].size == merged.layers[row].data_size
         }
 
     def _area(self, name: LayerName, record: LayerRecord) -> LocalArea:

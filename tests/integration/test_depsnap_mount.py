@@ -1,13 +1,14 @@
 """Snapshots that are mounted instead of unpacked: real overlays over real EROFS images."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from depsnap_world import DepsWorld, make_pristine, make_wheel, make_world
-from whole import Bootseer, bootseer_daemon
+from whole import Bootseer, bootseer_daemon, wait_for
 
 from benchmarks.lab.workdir import work_directory
 from bootseer import kernel
@@ -133,3 +134,37 @@ def test_a_killed_server_is_not_noticed_below_a_mount(world: DepsWorld, daemon: 
     assert head + rest == installed.read_bytes()
     assert world.python("import gamma; print(gamma.VALUE)") == "7"
     assert world.deps_unmount(str(control(daemon)), str(world.venv)).returncode == 0
+
+
+def test_what_the_first_start_reads_is_brought_before_the_next_asks(
+    world: DepsWorld, daemon: Bootseer
+) -> None:
+    """Another snapshot than the other tests have: what is recorded is recorded once."""
+    options = ("--key-extra", "hot")
+    world.install(*options)
+    world.fresh()
+    large = world.site / "gamma/large.bin"
+    mounted(world, daemon, *options)
+    with large.open("rb") as file:
+        first = file.read(5 << 20)
+    assert courses(daemon)[-1] == "record"
+    unmount(world, daemon)
+    wait_for(lambda: "outcome=published" in daemon.log(), "the record")
+    assert list(world.store.glob("hot/*/records/*/*"))
+    world.fresh()
+    mounted(world, daemon, *options)
+    assert courses(daemon)[-1] in ("records", "ready")
+    assert any(".h" in str(point) or "/h" in point for point in daemon.mounts())
+    with large.open("rb") as file:
+        assert file.read(5 << 20) == first
+    unmount(world, daemon)
+
+
+def courses(daemon: Bootseer) -> list[str]:
+    """Return how starts went so far."""
+    return re.findall(r"start\.prepared .*course=(\w+)", daemon.log())
+
+
+def unmount(world: DepsWorld, daemon: Bootseer) -> None:
+    done = world.deps_unmount(str(control(daemon)), str(world.venv))
+    assert done.returncode == 0, done.stderr
