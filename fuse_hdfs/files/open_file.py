@@ -40,6 +40,8 @@ class OpenFile:
         self._lock = asyncio.Lock()
         self._name = asyncio.Lock()
         self._removed = False
+        self._forsaken = False
+        """Changes are given up with the last close, unless somebody publishes them before."""
         self._modified_ns: int | None = None
         self._set_ns: int | None = None
         """The time of modification that somebody has set since the last write."""
@@ -153,6 +155,11 @@ class OpenFile:
             if self._draft is not None and not self._removed:
                 await self._publish(self._draft)
 
+    def forsake(self) -> None:
+        """Take note that who made the changes died before he had made all of them."""
+        self._forsaken = True
+        log.warning("file.forsaken", extra={"fields": {"path": self._path()}})
+
     @contextlib.asynccontextmanager
     async def leaving(self, *, keep: bool = True) -> AsyncIterator[None]:
         """Hold the file; inside, its name is taken away. If that fails it stays as it was.
@@ -177,7 +184,7 @@ class OpenFile:
         Says whether the file is now what its readers here saw last: no changes were lost.
         """
         async with self._lock:
-            if self._draft is not None and not self._removed:
+            if self._draft is not None and not self._removed and not self._forsaken:
                 await self._publish_at_last(self._draft)
             draft, self._draft = self._draft, None
             if draft is not None:
@@ -223,6 +230,7 @@ class OpenFile:
         unused = draft.published()
         self._adopt(version)
         self._draft = self._set_ns = None
+        self._forsaken = False
         await self._volume.discard(unused)
 
     @property

@@ -10,6 +10,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 import pyfuse3
 
 from bootseer.errors import BootseerError
+from fuse_hdfs.mount.openers import Close, Openers
 from fuse_hdfs.vfs.tree import LONGEST_NAME, Attributes, Change, Entry, Opened, Tree
 
 log = logging.getLogger(__name__)
@@ -52,10 +53,11 @@ def _guarded(
 class MountOperations(pyfuse3.Operations):
     """Translates FUSE requests into calls on a `Tree`."""
 
-    def __init__(self, tree: Tree, ready: Callable[[], None]) -> None:
+    def __init__(self, tree: Tree, openers: Openers, ready: Callable[[], None]) -> None:
         """`ready` is called once, when the kernel is connected."""
         super().__init__()
         self._tree = tree
+        self._openers = openers
         self._ready = ready
         self._lists: dict[int, tuple[int, Sequence[Entry]]] = {}
         self._next_list = 1
@@ -194,12 +196,15 @@ class MountOperations(pyfuse3.Operations):
         opened, attributes = await self._tree.create(
             parent_inode, os.fsdecode(name), wanted, owner, flags
         )
+        await self._openers.opened(opened.handle, flags, ctx.pid)
         return _info(opened), _entry(attributes)
 
     @_guarded
     async def open(self, inode: int, flags: int, ctx: pyfuse3.RequestContext) -> pyfuse3.FileInfo:
         """Open a file; O_TRUNC comes with it, O_APPEND is the kernel's work."""
-        return _info(await self._tree.open(inode, flags))
+        opened = await self._tree.open(inode, flags)
+        await self._openers.opened(opened.handle, flags, ctx.pid)
+        return _info(opened)
 
     @_guarded
     async def read(self, fh: int, off: int, size: int) -> bytes:
@@ -214,8 +219,13 @@ class MountOperations(pyfuse3.Operations):
 
     @_guarded
     async def flush(self, fh: int) -> None:
-        """Publish at close(2), whose error this is."""
-        await self._tree.flush(fh)
+        """Publish at close(2), whose error this is, unless the file is not written yet."""
+        inode = self._tree.changed(fh)
+        close = Close.LAST if inode is None else await self._openers.close(fh, inode)
+        if close is Close.LAST:
+            await self._tree.flush(fh)
+        elif close is Close.DEATH:
+            self._tree.forsake(fh)
 
     @_guarded
     async def fsync(self, fh: int, datasync: bool) -> None:
@@ -225,6 +235,7 @@ class MountOperations(pyfuse3.Operations):
     @_guarded
     async def release(self, fh: int) -> None:
         """Close a handle."""
+        self._openers.released(fh)
         await self._tree.release(fh)
 
     @_guarded

@@ -19,6 +19,7 @@ from bootseer.fuse_ending import stop_answering
 from bootseer.hadoop.client import HadoopClient
 from fuse_hdfs.files.volume import Settings, Volume
 from fuse_hdfs.metrics.numbers import Start
+from fuse_hdfs.mount.openers import Openers
 from fuse_hdfs.mount.operations import MountOperations
 from fuse_hdfs.mount.presence import announced
 from fuse_hdfs.mount.reporting import metrics_socket, reported
@@ -143,14 +144,14 @@ async def _connected(
     tree: Tree, address: str, mountpoint: Path, settings: MountSettings
 ) -> AsyncIterator["asyncio.Task[None]"]:
     """Mount, and unmount at the end; yields the task that answers the kernel."""
-    connected = asyncio.Event()
+    connected, openers = asyncio.Event(), Openers()
     options = {*pyfuse3.default_options, "allow_other", f"subtype={SUBTYPE}"}
     if settings.read_only:
         options.add("ro")
     options.add(f"fsname={address.replace(',', '%2c')}")
     pyfuse3.asyncio.enable()
     try:
-        pyfuse3.init(MountOperations(tree, connected.set), str(mountpoint), options)
+        pyfuse3.init(MountOperations(tree, openers, connected.set), str(mountpoint), options)
     except RuntimeError as error:
         raise HostError(
             f"cannot mount on {mountpoint}", hint="is it an empty directory?"
@@ -159,6 +160,7 @@ async def _connected(
         serving = asyncio.create_task(pyfuse3.main())
         async with asyncio.timeout(_CONNECT_S):
             await connected.wait()
+        openers.device = f"0:{kernel.connection_directory(mountpoint).name}"
         _set_read_ahead(mountpoint, settings.read_ahead_kb)
         with _announced(settings.run_dir, mountpoint):
             yield serving

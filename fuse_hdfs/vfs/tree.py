@@ -278,6 +278,15 @@ class Tree:
         opened.node.seen = ""  # the kernel has pages now that are no version's
         await opened.file.write(offset, data)
 
+    def changed(self, handle: int) -> int | None:
+        """Return the number of an open file that has changes nobody has published; else None."""
+        opened = self._handle(handle)
+        return opened.node.inode if opened.file.changed else None
+
+    def forsake(self, handle: int) -> None:
+        """Take note that who wrote a file will not go on: what he changed is not all of it."""
+        self._handle(handle).file.forsake()
+
     async def flush(self, handle: int) -> None:
         """Publish what was changed; the last chance to say what failed."""
         opened = self._handle(handle)
