@@ -63,15 +63,14 @@ def fresh_node(bench: Bench) -> list[Figure]:
         with doing(f"fresh node, run {run + 1} of {bench.runs}"):
             bench.packages.forget()
             costs["restore"].append(bench.timed(bench.packages.deps(bench.store)))
-            shutil.rmtree(target, ignore_errors=True)
+            bench.packages.put_away(target)
             target.mkdir()
             unpack = ("tar", "-C", str(target), "--zstd", "-xf", str(archive))
             costs["tar"].append(bench.timed(unpack, fresh=False))
-            shutil.rmtree(cache, ignore_errors=True)
+            bench.packages.put_away(cache)
             uv = bench.packages.uv(cache, "--compile-bytecode")
             costs["uv"].append(bench.timed(uv))
             costs["pip"].append(bench.timed(bench.packages.pip()))
-    shutil.rmtree(target, ignore_errors=True)
     titles = {
         "restore": "fresh node, restore",
         "tar": "tar --zstd -x",
@@ -206,6 +205,7 @@ def main(json_file: Path | None, runs: int, only: tuple[str, ...], quick: bool) 
             bench = Bench(package_set(names, directory), runs)
             for part in only or _PARTS:
                 figures += measured(part, partial(_MEASURES[part], bench))
+                bench.packages.clear()
     except BootseerError as error:
         say(f"error: {error}")
         sys.exit(error.exit_code)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
 
 from bootseer.errors import UsageError
-from bootseer.records_from_yaml import Bytes, Loopback, Range, parse
+from bootseer.setting_types import Bytes, Loopback, Range
 
 DEFAULT_PATH: Final = Path("/etc/bootseer/bootseer.yaml")
 
@@ -264,6 +264,8 @@ def load(path: Path) -> Config:
     Raises `UsageError` where the file cannot be read or says something that makes no sense, with
     key and line.
     """
+    from bootseer.records_from_yaml import parse  # noqa: PLC0415 (without a file it is not needed)
+
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

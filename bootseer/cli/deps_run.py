@@ -1,6 +1,7 @@
 """`bootseer deps run`, `capture` and `restore`: what is put in front of an install step."""
 
 import dataclasses
+import gc
 import json
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -65,6 +66,8 @@ def run_command(
     The exit code is the command's. Whatever goes wrong with snapshots is said in a line, and the
     command runs.
     """
+    # There is much and all of it is used until the end, which is soon: nothing to look for.
+    gc.disable()
     mount = job.settings.mount if restore == "auto" else restore == "mount"
     job = _mounting(_with_ways(job, capture), daemon, mount=mount)
     outcome = run(job, say, required=require_snapshot)

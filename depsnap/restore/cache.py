@@ -21,8 +21,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
+from bootseer.errors import BootseerError
 from depsnap.pool import shared_out
 from depsnap.restore.making import (
     Destination,
@@ -34,12 +35,18 @@ from depsnap.restore.making import (
 )
 from depsnap.tree.entries import DIRECTORIES, Entry, Kind, Tree, parent
 
-_LINKED: Final = re.compile(
-    r"/(?:(?:site|dist)-packages|node_modules)/.*\.(?:py|pyc|pyi|pyx|pxd|so(?:\.[0-9.]+)?|a|h|hpp|cuh|js"
-    r"|mjs|cjs|ts|map|css|html|png|svg|gif|jpg|ttf|npy|npz|bin|dat|csv|gz|xz|mat|parquet|f|f90|c|cc)$"
-)
-"""What no tool rewrites in place once it is installed."""
-_REWRITTEN: Final = re.compile(r"\.(?:dist|egg)-info/|/bin/|\.pth$|easy-install|/etc/")
+_INSTALLED: Final = re.compile(r"/(?:(?:site|dist)-packages|node_modules)/")
+_REWRITTEN: Final = re.compile(r"\.(?:dist|egg)-info/|/bin/|/etc/|easy-install")
+"""Directories where no tool rewrites what it has installed, and such in them where some do."""
+_SUFFIXES: Final = """
+    py pyc pyi pyx pxd so a h hpp cuh c cc f f90 js mjs cjs ts map css html png svg gif jpg ttf
+    npy npz bin dat csv gz xz mat parquet
+"""
+_LINKED: Final = frozenset(_SUFFIXES.split())
+"""Suffixes of what no tool rewrites in place once it is installed."""
+_LIBRARY: Final = re.compile(r"\.so\.[0-9.]+$")
+_PATH: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _SHARE: Final = 2_000
 """Files that one process makes before it takes more."""
 _KEPT: Final = 4
@@ -58,14 +65,10 @@ class TreeCache:
         What is half made then is the caller's to remove.
         """
         kept = self.directory / digest
-        with contextlib.suppress(OSError), _shared(kept):
-            if not _intact(tree, kept):
-                return False
+        with contextlib.suppress(OSError, _EditedError), _shared(kept):
             with exact_modes():
                 make_directories(tree.entries, to)
-                files = [entry for entry in tree.entries if entry.kind is Kind.FILE]
-                shares = [files[at : at + _SHARE] for at in range(0, len(files), _SHARE)]
-                shared_out(partial(_taking, kept, to), shares, workers)
+                shared_out(partial(_taking, str(kept), to), _shares(tree), workers)
                 make_links(tree.entries, to)
                 finish_directories(tree.entries, to)
             os.utime(kept)
@@ -82,8 +85,10 @@ class TreeCache:
             for entry in tree.entries:
                 if entry.kind in DIRECTORIES:
                     Path(new, entry.path).mkdir(mode=0o700, parents=True, exist_ok=True)
-                elif entry.kind is Kind.FILE:
-                    os.link(made.place(entry.path), f"{new}/{entry.path}", follow_symlinks=False)
+            for directory, files in _by_directory(tree).items():
+                with _both(made.place(directory), f"{new}/{directory}") as (source, target):
+                    for entry in files:
+                        _link(entry.path[len(directory) + 1 :], source, target)
             new.rename(self.directory / digest)
         except OSError:  # on another file system, or there is no room for names
             shutil.rmtree(new, ignore_errors=True)
@@ -112,22 +117,80 @@ class TreeCache:
             self.drop(name)
 
 
-def _intact(tree: Tree, kept: Path) -> bool:
-    """Say whether all files are as the snapshot says."""
+class _EditedError(BootseerError):
+    """Somebody changed a file of a kept tree."""
+
+
+def _by_directory(tree: Tree) -> dict[str, list[Entry]]:
+    """Return the files in each directory."""
+    found: dict[str, list[Entry]] = {}
     for entry in tree.entries:
         if entry.kind is Kind.FILE:
-            found = os.lstat(f"{kept}/{entry.path}")
-            if (
-                (found.st_size, found.st_mtime_ns) != (entry.size, entry.mtime_ns)
-                or found.st_mode != stat.S_IFREG | entry.mode
-                or (found.st_uid, found.st_gid) != (entry.uid, entry.gid)
-            ):
-                return False
-    return True
+            found.setdefault(parent(entry.path), []).append(entry)
+    return found
+
+
+_Share: TypeAlias = list[tuple[str, list[Entry]]]
+"""Directories, each with its files."""
+
+
+def _shares(tree: Tree) -> list[_Share]:
+    """Return all directories with files, in shares of about equal work."""
+    shares: list[_Share] = [[]]
+    count = 0
+    for directory, files in _by_directory(tree).items():
+        shares[-1].append((directory, files))
+        count += len(files)
+        if count >= _SHARE:
+            shares.append([])
+            count = 0
+    return shares
 
 
 @contextlib.contextmanager
-def _taking(kept: Path, to: Destination) -> Iterator["_Take"]:
+def _both(source: str, target: str) -> Iterator[tuple[int, int]]:
+    """Open two directories: what is in them is then found without walking along their paths."""
+    first = os.open(source, _PATH)
+    try:
+        second = os.open(target, _PATH)
+        try:
+            yield first, second
+        finally:
+            os.close(second)
+    finally:
+        os.close(first)
+
+
+def _link(name: str, source: int, target: int) -> None:
+    os.link(name, name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
+
+
+def _as_said(found: os.stat_result, entry: Entry) -> bool:
+    """Say whether a file is as the snapshot says."""
+    return (
+        found.st_mtime_ns == entry.mtime_ns
+        and found.st_size == entry.size
+        and found.st_mode == stat.S_IFREG | entry.mode
+        and found.st_uid == entry.uid
+        and found.st_gid == entry.gid
+    )
+
+
+def _has_links(directory: str) -> bool:
+    """Say whether any files in a directory are linked rather than copied."""
+    whole = f"/{directory}/"
+    return _INSTALLED.search(whole) is not None and _REWRITTEN.search(whole) is None
+
+
+def _is_linked(name: str) -> bool:
+    """Say whether a file is linked, if any in its directory are."""
+    if "easy-install" in name:
+        return False
+    return name.rpartition(".")[2] in _LINKED or _LIBRARY.search(name) is not None
+
+
+@contextlib.contextmanager
+def _taking(kept: str, to: Destination) -> Iterator["_Take"]:
     yield _Take(kept, to)
 
 
@@ -135,27 +198,28 @@ def _taking(kept: Path, to: Destination) -> Iterator["_Take"]:
 class _Take:
     """Makes files from a kept tree, directory by directory."""
 
-    kept: Path
+    kept: str
     to: Destination
 
-    def __call__(self, entries: list[Entry]) -> None:
-        directory, target = None, ""
-        for entry in entries:
-            above = parent(entry.path)
-            if above != directory:
-                directory, target = above, self.to.place(above)
-            name = entry.path[len(above) :]
-            source = f"{self.kept}/{entry.path}"
-            if _LINKED.search(f"/{entry.path}") and not _REWRITTEN.search(f"/{entry.path}"):
-                os.link(source, f"{target}/{name}", follow_symlinks=False)
-            else:
-                self._copy(source, f"{target}/{name}", entry)
+    def __call__(self, share: _Share) -> None:
+        for directory, files in share:
+            has_links = _has_links(directory)
+            skip = len(directory) + 1
+            with _both(f"{self.kept}/{directory}", self.to.place(directory)) as (source, target):
+                for entry in files:
+                    name = entry.path[skip:]
+                    if not _as_said(os.stat(name, dir_fd=source, follow_symlinks=False), entry):
+                        raise _EditedError(f"{self.kept}/{entry.path} was edited")
+                    if has_links and _is_linked(name):
+                        _link(name, source, target)
+                    else:
+                        self._copy(name, source, target, entry)
 
-    def _copy(self, source: str, target: str, entry: Entry) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        read = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    def _copy(self, name: str, source: int, target: int, entry: Entry) -> None:
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+        read = os.open(name, flags, dir_fd=source)
         try:
-            written = os.open(target, flags, entry.mode)
+            written = os.open(name, _NEW, entry.mode, dir_fd=target)
             try:
                 for offset, length in entry.extents or ((0, entry.size),):
                     _copy_span(read, written, offset, length)

@@ -12,14 +12,15 @@ _CACHED: Final = re.compile(
     r"(?:usr/)?(?:local/)?lib(?:32|64)?/(?:[^/]+/)?[^/]+\.so(?:\.[0-9.]+)?|etc/ld\.so\.conf(?:\.d/.*)?"
 )
 """What the cache is made from: libraries in the linker's own directories, and its configuration."""
+_BEGINNINGS: Final = ("lib", "usr/", "etc/ld.so.conf")
 _PATIENCE_S: Final = 120.0
 
 
 def concern_linker(entries: Iterable[Entry]) -> bool:
     """Say whether the linker's cache is out of date after these changes."""
+    near = [entry for entry in entries if entry.path.startswith(_BEGINNINGS)]
     return any(
-        entry.kind not in (Kind.KEPT, Kind.NEW) and _CACHED.fullmatch(entry.path)
-        for entry in entries
+        entry.kind not in (Kind.KEPT, Kind.NEW) and _CACHED.fullmatch(entry.path) for entry in near
     )
 
 

@@ -12,7 +12,7 @@ from depsnap.snapshots.head import Head
 from depsnap.snapshots.places import Place
 from depsnap.swap.swap import swap
 from depsnap.swap.workplace import fresh_workplace
-from depsnap.tree.entries import Tree, lies_in
+from depsnap.tree.entries import Tree, lie_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,7 @@ def restore(head: Head, tree: Tree, source: From, workers: int) -> Restored:
 
 
 def _without_above(tree: Tree, roots: list[str]) -> Tree:
-    entries = tuple(
-        entry for entry in tree.entries if any(lies_in(entry.path, root) for root in roots)
-    )
+    entries = lie_in(tree.entries, roots)
     if not entries:
         raise UsageError("the snapshot is empty")
     return Tree(entries, tree.packs)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from bootseer.errors import HostError
-from depsnap.tree.entries import DIRECTORIES, Entry, Kind, lies_in, parent
+from depsnap.tree.entries import DIRECTORIES, Entry, Kind, parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +75,20 @@ def plan(entries: Iterable[Entry], look: Look) -> list[Step]:
         HostError: something else is where a directory has to be.
     """
     entries = list(entries)
-    children = _children(entries)
     new: list[Step] = []
     over: list[Step] = []
     modes: list[Step] = []
     gone: list[Step] = []
-    whole: str | None = None
+    whole = "/"  # no path begins so
     for entry in entries:
-        if whole is not None and lies_in(entry.path, whole):
+        if entry.path.startswith(whole):
             continue
         there = look.at(entry.path)
         if entry.kind in DIRECTORIES:
             if there is not None and there.directory:
                 modes += _mode(entry, there)
                 if entry.kind is Kind.REPLACED:
-                    keep = children.get(entry.path, set())
+                    keep = _children(entries, entry.path)
                     gone += [
                         Step(Act.REMOVE, f"{entry.path}/{name}")
                         for name in look.names(entry.path)
@@ -98,7 +97,7 @@ def plan(entries: Iterable[Entry], look: Look) -> list[Step]:
                 continue
             if there is not None and entry.kind in (Kind.KEPT, Kind.CHANGED):
                 raise HostError(f"/{entry.path} is no directory here")
-            whole = entry.path
+            whole = f"{entry.path}/"
         if entry.kind is Kind.DELETED:
             gone += [Step(Act.REMOVE, entry.path)] if there else []
         else:
@@ -113,9 +112,10 @@ def _mode(entry: Entry, there: Found) -> list[Step]:
     return [Step(Act.MODE, entry.path, before, after)] if changes else []
 
 
-def _children(entries: Sequence[Entry]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for entry in entries:
-        if entry.kind is not Kind.DELETED:
-            found.setdefault(parent(entry.path), set()).add(entry.path.rpartition("/")[2])
-    return found
+def _children(entries: Sequence[Entry], directory: str) -> set[str]:
+    """Return the names that a directory will have. Rarely asked for."""
+    return {
+        entry.path.rpartition("/")[2]
+        for entry in entries
+        if entry.kind is not Kind.DELETED and parent(entry.path) == directory
+    }

@@ -9,7 +9,7 @@ from typing import Final
 
 from bootseer.errors import CorruptError
 from depsnap.limits import DEFAULT, Limits
-from depsnap.tree.entries import DIRECTORIES, Entry, Kind, Pack, Tree, lies_in, parent, sort_key
+from depsnap.tree.entries import DIRECTORIES, Entry, Kind, Pack, Tree, lie_in, sort_key
 from depsnap.tree.placement import frame_of_each
 
 _MOST_ID: Final = (1 << 32) - 2
@@ -35,22 +35,29 @@ def check_tree(tree: Tree, limits: Limits = DEFAULT) -> None:
     for pack in tree.packs:
         _check_pack(pack, limits)
     _check_order(tree)
+    _check_numbers(tree, limits)
     kinds = {entry.path: entry.kind for entry in tree.entries}
+    checked = ""  # the directory that was looked at last: what is in one comes together
     for entry in tree.entries:
-        _check_path(entry.path, limits)
-        above = parent(entry.path)
-        if above and kinds.get(above) not in DIRECTORIES:
+        above, _, name = entry.path.rpartition("/")
+        if above not in ("", checked) and kinds.get(above) not in DIRECTORIES:
             raise refuse(entry.path, "what it is in is no directory of the snapshot")
-        _check_numbers(entry, limits)
+        checked = above
+        _check_path(entry.path, name, limits)
         _check_kind(entry, kinds, len(tree.packs), limits)
-        _check_rare(entry, limits)
+        if entry.xattrs or entry.extents is not None:
+            _check_rare(entry, limits)
     frame_of_each(tree)
 
 
 def check_inside(tree: Tree, roots: tuple[str, ...]) -> None:
     """Raise `CorruptError` if anything is changed outside of the roots."""
+    inside = lie_in(tree.entries, roots)
+    if len(inside) == len(tree.entries):
+        return
+    known = {entry.path for entry in inside}
     for entry in tree.entries:
-        if entry.kind is not Kind.KEPT and not any(lies_in(entry.path, root) for root in roots):
+        if entry.kind is not Kind.KEPT and entry.path not in known:
             raise refuse(entry.path, "lies outside of the snapshot's roots")
 
 
@@ -67,28 +74,35 @@ def _check_order(tree: Tree) -> None:
             raise refuse(after.replace("\0", "/"), "there twice, or not in order")
 
 
-def _check_path(path: str, limits: Limits) -> None:
-    try:
-        raw = path.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError as error:
-        raise refuse(path, "no path") from error
-    if len(raw) > limits.path or "\0" in path:
+def _check_path(path: str, name: str, limits: Limits) -> None:
+    """Check a path by its last name. Those in front are entries, and checked, themselves."""
+    if path.isascii():
+        length, last = len(path), len(name)
+    else:
+        try:
+            length = len(path.encode("utf-8", "surrogateescape"))
+            last = len(name.encode("utf-8", "surrogateescape"))
+        except UnicodeEncodeError as error:
+            raise refuse(path, "no path") from error
+    if length > limits.path or "\0" in path:
         raise refuse(path, "no path")
-    # The names in front are those of directories that are entries, and checked, themselves.
-    name = raw.rpartition(b"/")[2]
-    if name in (b"", b".", b"..") or len(name) > limits.name:
+    if name in ("", ".", "..") or last > limits.name:
         raise refuse(path, "no path below the root")
 
 
-def _check_numbers(entry: Entry, limits: Limits) -> None:
-    if not 0 <= entry.mode <= 0o7777:
-        raise refuse(entry.path, "no mode")
-    if not (0 <= entry.uid <= _MOST_ID and 0 <= entry.gid <= _MOST_ID):
-        raise refuse(entry.path, "no owner")
-    if not -_MOST_TIME <= entry.mtime_ns < _MOST_TIME:
-        raise refuse(entry.path, "no time")
-    if not 0 <= entry.size <= limits.file:
-        raise refuse(entry.path, "no size")
+def _check_numbers(tree: Tree, limits: Limits) -> None:
+    """Check columns as a whole: there are too many entries to look at each."""
+    entries = tree.entries
+    for what, values, low, high in (
+        ("mode", [entry.mode for entry in entries], 0, 0o7777),
+        ("owner", [entry.uid for entry in entries], 0, _MOST_ID),
+        ("owner", [entry.gid for entry in entries], 0, _MOST_ID),
+        ("time", [entry.mtime_ns for entry in entries], -_MOST_TIME, _MOST_TIME - 1),
+        ("size", [entry.size for entry in entries], 0, limits.file),
+    ):
+        if values and not low <= min(values) <= max(values) <= high:
+            row = next(row for row, value in enumerate(values) if not low <= value <= high)
+            raise refuse(entries[row].path, f"no {what}")
 
 
 def _check_kind(entry: Entry, kinds: dict[str, Kind], packs: int, limits: Limits) -> None:

@@ -5,7 +5,7 @@ Paths are absolute without the slash in front, as the file system's own bytes
 """
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -119,3 +119,12 @@ def parent(path: str) -> str:
 def lies_in(path: str, root: str) -> bool:
     """Say whether a path is a root or below it; the empty root holds everything."""
     return not root or path == root or path.startswith(f"{root}/")
+
+
+def lie_in(entries: Iterable[Entry], roots: Iterable[str]) -> list[Entry]:
+    """Return the entries that are a root or below one; there are too many to ask of each."""
+    exact = frozenset(roots)
+    below = tuple(f"{root}/" for root in exact)
+    if "" in exact:
+        return list(entries)
+    return [one for one in entries if one.path.startswith(below) or one.path in exact]
