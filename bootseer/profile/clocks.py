@@ -39,7 +39,8 @@ def align(start: Start, stage: str = "") -> tuple[Start, Alignment]:
     if not moments:
         return start, Alignment()
     name, ends = moments
-    middle = statistics.median_low(ends.values())  # an integer: floats are too coarse
+    first = min(ends.values())  # a float of the whole time is too coarse
+    middle = first + int(statistics.median(end - first for end in ends.values()))
     offsets = {node: end - middle for node, end in ends.items()}
     spans = tuple(
         replace(span, begin_ns=span.begin_ns - offset)
