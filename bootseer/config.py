@@ -195,8 +195,8 @@ class Deps:
     """Dependency snapshots (`bootseer deps`)."""
 
     store: str = "file:///var/lib/bootseer/depsnap"
-    """Where snapshots are kept: `file:///directory`, `hdfs://nameservice/directory` or
-    `webhdfs://[user@]namenode:9870/directory`."""
+    """Where snapshots are kept: `file:///directory`, `hdfs://nameservice/directory`,
+    `webhdfs://[user@]namenode:9870/directory` or `oci://host/repository`."""
     timeout: Seconds = 60.0
     """Seconds that the store may take for one access, besides the time for its data."""
     wait: Seconds = 600.0
