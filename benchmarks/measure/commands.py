@@ -27,6 +27,13 @@ def cost_of(
     Raises:
         HostError: it failed.
     """
+    return said_by(command, environment, cold=cold)[0]
+
+
+def said_by(
+    command: Sequence[str | Path], environment: Mapping[str, str], *, cold: bool = False
+) -> tuple[Cost, str]:
+    """Do what `cost_of` does; return as well what the command printed."""
     if cold:
         os.sync()
         Path("/proc/sys/vm/drop_caches").write_text("3")
@@ -46,4 +53,6 @@ def cost_of(
             output.seek(0)
             said = output.read().decode(errors="replace").strip().splitlines()
             raise HostError(f"{command[0]} failed: {said[-1] if said else process.returncode}")
-    return Cost(used.ru_utime + used.ru_stime, wall)
+        output.seek(0)
+        printed = output.read().decode(errors="replace")
+    return Cost(used.ru_utime + used.ru_stime, wall), printed

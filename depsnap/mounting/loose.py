@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from bootseer.errors import HostError
-from depsnap.mounting.points import is_loose
+from depsnap.mounting.points import is_loose, prefixes
 from depsnap.restore.making import Destination
 from depsnap.restore.owners import owned_here, restorer
 from depsnap.restore.unpack import unpack
@@ -14,7 +14,7 @@ from depsnap.snapshots.head import Head
 from depsnap.snapshots.places import Place
 from depsnap.swap.swap import swap
 from depsnap.swap.workplace import fresh_workplace
-from depsnap.tree.entries import DIRECTORIES, Entry, Tree, lies_in
+from depsnap.tree.entries import Entry, Kind, Tree, lies_in
 
 
 def restore_loose(
@@ -30,7 +30,8 @@ def restore_loose(
     entries, _ = owned_here(tree.entries, head.users, head.groups, who)
     whole = Tree(entries, tree.packs)
     inside = [str(root).strip("/") for root in roots]
-    chosen = [entry for entry in entries if _is_wanted(entry, inside, points)]
+    covered = prefixes(points)
+    chosen = [entry for entry in entries if _is_wanted(entry, inside, covered)]
     work = fresh_workplace(roots)
     try:
         work.make()
@@ -46,13 +47,13 @@ def restore_loose(
     swap(work, chosen)
 
 
-def _is_wanted(entry: Entry, inside: Sequence[str], points: Sequence[str]) -> bool:
+def _is_wanted(entry: Entry, inside: Sequence[str], covered: tuple[str, ...]) -> bool:
     """Say whether something is done for an entry, or for one that is in it."""
     if not any(lies_in(entry.path, root) for root in inside):
         return False
-    if entry.kind in DIRECTORIES:
-        return not any(lies_in(entry.path, point) for point in points)
-    return is_loose(entry, points)
+    if entry.kind is Kind.KEPT:
+        return not f"{entry.path}/".startswith(covered)
+    return is_loose(entry, covered)
 
 
 def _is_in(wanted: set[str], entry: Entry) -> bool:

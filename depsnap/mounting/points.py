@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from depsnap.tree.entries import DIRECTORIES, Entry, Kind, Tree, lies_in
+from depsnap.tree.entries import DIRECTORIES, Entry, Kind, Tree
 
 _ENTRIES: Final = 64
 """Names from which on a tree is worth a mount."""
@@ -18,6 +18,9 @@ _NEVER: Final = ("etc", "dev", "proc", "sys")
 """Directories at the top that are never covered, nor anything in them."""
 _MIXED: Final = (*_NEVER, "var", "tmp", "run", "boot")
 """Likewise, if the root directory itself is what the snapshot is of."""
+
+
+_THERE: Final = DIRECTORIES - {Kind.NEW, Kind.REPLACED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +44,33 @@ def parted(tree: Tree, roots: Sequence[str]) -> Parted:
     if tops == [""]:
         tops = [entry.path for entry in tree.entries if "/" not in entry.path]
         left_out = _MIXED
-    there = {entry.path for entry in tree.entries if _can_be_covered(entry)}
     points = tuple(
         top
         for top in tops
-        if top in there and top.partition("/")[0] not in left_out and _is_large(tree, top)
+        if top.partition("/")[0] not in left_out and _is_worth_it(tree.entries, top)
     )
-    return Parted(points, sum(1 for entry in tree.entries if is_loose(entry, points)))
+    covered = prefixes(points)
+    return Parted(points, sum(is_loose(entry, covered) for entry in tree.entries))
 
 
-def is_loose(entry: Entry, points: Sequence[str]) -> bool:
-    """Say whether something is to be done for an entry besides the mounts."""
-    return entry.kind is not Kind.KEPT and not any(lies_in(entry.path, point) for point in points)
+def prefixes(points: Sequence[str]) -> tuple[str, ...]:
+    """Return what paths at or below these directories begin with, with a slash behind them."""
+    return tuple(f"{point}/" for point in points)
 
 
-def _can_be_covered(entry: Entry) -> bool:
-    """Say whether it is a directory that is there already: something to mount on."""
-    return entry.kind in DIRECTORIES - {Kind.NEW, Kind.REPLACED}
+def is_loose(entry: Entry, covered: tuple[str, ...]) -> bool:
+    """Say whether something is to be done for an entry besides the mounts; see `prefixes`."""
+    return entry.kind is not Kind.KEPT and not f"{entry.path}/".startswith(covered)
 
 
-def _is_large(tree: Tree, top: str) -> bool:
-    inside = [entry for entry in tree.entries if lies_in(entry.path, top)]
-    return len(inside) >= _ENTRIES or sum(entry.size for entry in inside) >= _BYTES
+def _is_worth_it(entries: Sequence[Entry], top: str) -> bool:
+    """Say whether a directory is there already, as something to mount on, and its tree large."""
+    count = size = 0
+    for entry in entries:
+        if f"{entry.path}/".startswith(f"{top}/"):
+            if not count and entry.kind not in _THERE:
+                return False
+            count, size = count + 1, size + entry.size
+            if count >= _ENTRIES or size >= _BYTES:
+                return True
+    return False

@@ -6,7 +6,6 @@ in the order of the packs. What a layer index cannot say are the times in compil
 packs do not hold (`Stamps`), and that a chunk's digest is that of the frame as it is stored.
 """
 
-import stat
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,30 +15,23 @@ from typing import Final
 import numpy as np
 
 from bootseer.errors import CorruptError
-from depsnap.tree.entries import DIRECTORIES, Entry, Kind, Tree, parent
+from depsnap.tree.entries import Entry, Kind, Tree
 from depsnap.tree.placement import Placed, frame_of_each
+from snapshotter.dependencies.layer_tree import layer_tree
 from snapshotter.layers.records import (
     BLOCK,
     I64,
     U32,
+    U64,
     ChunkTable,
     Codec,
     Extents,
-    InodeFlag,
     LayerIndex,
 )
-from snapshotter.layers.records import Tree as LayerTree
-from snapshotter.layers.tar.flatten import flatten
-from snapshotter.layers.tar.nodes import ROOT, Nodes
-from snapshotter.layers.validate import check_index
-from snapshotter.limits import DEFAULT, Limits
 
 _STAMP_AT: Final = 8
 """Where in compiled Python the time of its source is (PEP 552)."""
 _HINT: Final = "it can be unpacked"
-_TYPES: Final = {Kind.FILE: stat.S_IFREG, Kind.SYMLINK: stat.S_IFLNK} | dict.fromkeys(
-    DIRECTORIES, stat.S_IFDIR
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,12 +52,14 @@ class Image:
     stamps: Stamps
 
 
-def image_of(tree: Tree, digest: str, limits: Limits = DEFAULT) -> Image:
+def image_of(tree: Tree, digest: str) -> Image:
     """Return the image of a tree that was checked; `digest`: `sha256:...`, that it is known by.
 
+    Its index is not checked yet (`layers.format.encode` does that): times before 1970 or large
+    holes cannot be expressed in one.
+
     Raises:
-        CorruptError: it cannot be expressed: large holes, times before 1970, files that share
-            contents and differ.
+        CorruptError: files that share contents and differ, or no contents at all.
     """
     area = _Area(tree)
     for placed in frame_of_each(tree):
@@ -77,11 +71,10 @@ def image_of(tree: Tree, digest: str, limits: Limits = DEFAULT) -> Image:
         diff_id=digest,
         merkle_root=bytes(32),
         windows_digest="",
-        tree=_layer_tree(tree, area.place, limits),
+        tree=layer_tree(tree.entries, area.places()),
         extents=area.extents(),
         chunks=area.chunks(),
     )
-    check_index(index, limits)
     return Image(index, area.stamps())
 
 
@@ -156,6 +149,12 @@ class _Area:
             raise CorruptError("the snapshot has no contents", hint=_HINT)
         self.data.append(self.size)
 
+    def places(self) -> U64:
+        """Return where the contents of every entry start; 0 where there are none."""
+        found = np.zeros(len(self.tree.entries), dtype=np.uint64)
+        found[list(self.place)] = list(self.place.values())
+        return found
+
     def extents(self) -> Extents:
         """Return where contents lie."""
         table = np.array(self.runs, dtype=np.uint64).reshape(-1, 3)
@@ -188,51 +187,6 @@ def _offset(entry: Entry, stored: int) -> int:
     before = [0, *accumulate(length for _, length in entry.extents)]
     row = bisect_right(before, stored) - 1
     return entry.extents[row][0] + stored - before[row]
-
-
-def _layer_tree(tree: Tree, place: dict[int, int], limits: Limits) -> LayerTree:
-    nodes = Nodes(limits)
-    numbers = {"": ROOT}
-    links: list[Entry] = []
-    for row, entry in enumerate(tree.entries):
-        if entry.kind is Kind.HARDLINK:
-            links.append(entry)
-            continue
-        name = _name(entry.path)
-        node = numbers[entry.path] = nodes.make(numbers[parent(entry.path)], name, *_shape(entry))
-        _fill(nodes, node, entry, place.get(row, 0))
-    for entry in links:
-        nodes.link(numbers[entry.target], numbers[parent(entry.path)], _name(entry.path))
-    return flatten(nodes)
-
-
-def _name(path: str) -> bytes:
-    return path.rpartition("/")[2].encode("utf-8", "surrogateescape")
-
-
-def _shape(entry: Entry) -> tuple[int, int]:
-    """Return mode and flags of an entry's inode."""
-    if entry.kind is Kind.DELETED:
-        return stat.S_IFCHR, InodeFlag.WHITEOUT
-    opaque = InodeFlag.OPAQUE if entry.kind is Kind.REPLACED else 0
-    mode = 0o777 if entry.kind is Kind.SYMLINK else entry.mode
-    return _TYPES[entry.kind] | mode, opaque
-
-
-def _fill(nodes: Nodes, node: int, entry: Entry, data: int) -> None:
-    if entry.kind is Kind.DELETED:
-        nodes.gid[node] = 0
-        nodes.xattrs.pop(node, None)
-        return
-    nodes.uid[node], nodes.gid[node] = entry.uid, entry.gid
-    nodes.mtime_s[node], nodes.mtime_ns[node] = divmod(entry.mtime_ns, 10**9)
-    nodes.size[node], nodes.data[node] = entry.size, data
-    nodes.xattrs.pop(node, None)  # what it would inherit
-    if entry.kind is Kind.SYMLINK:
-        target = entry.target.encode("utf-8", "surrogateescape")
-        nodes.targets[node], nodes.size[node] = target, len(target)
-    if entry.xattrs:
-        nodes.xattrs[node] = {name.encode(): value for name, value in entry.xattrs}
 
 
 def pack_sizes(tree: Tree) -> Sequence[tuple[str, int]]:

@@ -1,9 +1,11 @@
 """Snapshots that are mounted instead of unpacked: real overlays over real EROFS images."""
 
+import errno
 import os
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -168,3 +170,141 @@ def courses(daemon: Bootseer) -> list[str]:
 def unmount(world: DepsWorld, daemon: Bootseer) -> None:
     done = world.deps_unmount(str(control(daemon)), str(world.venv))
     assert done.returncode == 0, done.stderr
+
+
+def of_its_own(world: DepsWorld, daemon: Bootseer, extra: str) -> Path:
+    """Mount a snapshot that no other test has read from; return a large file of it."""
+    large = {f"{extra}/large.bin": os.urandom(12 << 20), f"{extra}/__init__.py": b"VALUE = 5\n"}
+    wheel = make_wheel(world.home / extra, extra, "1.0", large)
+    step = ("--", "pip", "install", "--no-index", str(wheel))
+    done = world.run("--key-extra", extra, *step)
+    assert "kept" in done.stderr, done.stderr
+    (world.home / "expected").write_bytes(large[f"{extra}/large.bin"])
+    world.fresh()
+    said = world.run(
+        *("--key-extra", extra, "--daemon", str(control(daemon)), "--restore", "mount"), *step
+    )
+    assert "mounted" in said.stderr, said.stderr
+    return world.site / extra / "large.bin"
+
+
+def test_a_pack_that_lies_is_an_error_and_never_other_bytes(
+    world: DepsWorld, daemon: Bootseer
+) -> None:
+    large = of_its_own(world, daemon, "liar")
+    expected = (world.home / "expected").read_bytes()
+    for pack in world.packs():
+        content = bytearray(pack.read_bytes())
+        content[len(content) // 2] ^= 1
+        pack.chmod(0o600)
+        pack.write_bytes(content)
+    good = bad = 0
+    with large.open("rb", buffering=0) as file:
+        for offset in range(0, len(expected), 1 << 20):
+            try:
+                assert os.pread(file.fileno(), 4096, offset) == expected[offset : offset + 4096]
+                good += 1
+            except OSError as error:
+                assert error.errno == errno.EIO
+                bad += 1
+    assert bad
+    assert good
+    assert "the store has other bytes than the snapshot says" in daemon.log()
+    for pack in world.packs():
+        content = bytearray(pack.read_bytes())
+        content[len(content) // 2] ^= 1
+        pack.write_bytes(content)
+    unmount(world, daemon)
+
+
+def test_what_is_local_is_read_while_the_store_is_away_and_all_of_it_afterwards(
+    world: DepsWorld, daemon: Bootseer
+) -> None:
+    large = of_its_own(world, daemon, "away")
+    expected = (world.home / "expected").read_bytes()
+    with large.open("rb", buffering=0) as file:
+        assert os.pread(file.fileno(), 4096, 0) == expected[:4096]
+        away = world.store.rename(world.home / "elsewhere")
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        assert os.pread(file.fileno(), 4096, 0) == expected[:4096]
+        with pytest.raises(OSError, match="Input/output error"):
+            os.pread(file.fileno(), 4096, 11 << 20)
+        away.rename(world.store)
+
+        def reads() -> bool:
+            with suppress(OSError):
+                return os.pread(file.fileno(), 4096, 11 << 20) == expected[11 << 20 :][:4096]
+            return False
+
+        wait_for(reads, "the store to be asked again")
+    unmount(world, daemon)
+
+
+def test_a_store_that_is_away_from_the_start_mounts_nothing_and_the_step_runs(
+    world: DepsWorld, daemon: Bootseer
+) -> None:
+    away = world.store.rename(world.home / "elsewhere")
+    world.store.write_text("no directory")
+    try:
+        done = world.install("--daemon", str(control(daemon)), "--restore", "mount")
+    finally:
+        world.store.unlink()
+        away.rename(world.store)
+    assert done.returncode == 0
+    assert "Successfully installed" in done.stdout
+    assert kernel.find_mount(world.venv) is None
+
+
+def test_without_a_daemon_it_is_unpacked_and_a_line_says_so(world: DepsWorld) -> None:
+    done = world.install("--daemon", str(world.home / "none"), "--restore", "mount")
+    assert "not mounted, but unpacked: the node's daemon does not answer" in done.stderr
+    assert "restored" in done.stderr
+    assert world.python("import gamma; print(gamma.VALUE)") == "7"
+
+
+def test_what_is_small_or_apart_is_unpacked_beside_a_mount(
+    world: DepsWorld, daemon: Bootseer
+) -> None:
+    """Two roots, one of them with a single file."""
+    apart = world.home / "apart"
+    script = (
+        f"mkdir -p {world.venv}/pkg; for n in $(seq 90); do echo $n > {world.venv}/pkg/$n; done;"
+        f" echo conf > {apart}/conf; mkdir {apart}/new; echo x > {apart}/new/x; rm {apart}/old"
+    )
+    options = ("--root", str(world.venv), "--root", str(apart))
+    step = ("--", "sh", "-c", script)
+
+    def prepare() -> None:
+        shutil.rmtree(apart, ignore_errors=True)
+        apart.mkdir()
+        (apart / "old").write_text("old")
+
+    prepare()
+    assert "kept" in world.run(*options, *step).stderr
+    world.fresh()
+    prepare()
+    where = ("--daemon", str(control(daemon)), "--restore", "mount")
+    done = world.run(*options, *where, *step)
+    assert "mounted" in done.stderr, done.stderr
+    assert (world.venv / "pkg/90").read_text() == "90\n"
+    assert kernel.find_mount(world.venv) is not None
+    assert kernel.find_mount(apart) is None
+    assert sorted(path.name for path in apart.iterdir() if path.name[0] != ".") == ["conf", "new"]
+    assert (apart / "new/x").read_text() == "x\n"
+    unmount(world, daemon)
+
+
+def test_packages_that_a_snapshot_took_away_are_gone_below_its_mount(
+    world: DepsWorld, daemon: Bootseer
+) -> None:
+    script = f"rm -r {world.site}/pip; rm -r {world.site}/setuptools; mkdir {world.site}/setuptools"
+    script += f"; for n in $(seq 90); do echo $n > {world.site}/setuptools/$n; done"
+    step = ("--", "sh", "-c", script)
+    assert "kept" in world.run(*step).stderr
+    world.fresh()
+    where = ("--daemon", str(control(daemon)), "--restore", "mount")
+    assert "mounted" in world.run(*where, *step).stderr
+    assert not (world.site / "pip").exists()
+    assert len(list((world.site / "setuptools").iterdir())) == 90
+    unmount(world, daemon)
+    assert (world.site / "pip").is_dir()

@@ -1,1 +1,0 @@
-"""The page that shows where the time of starts goes: one HTML file that needs nothing else."""

@@ -1,1 +1,0 @@
-"""Startup events analysed: where the time of starts goes, by stage, node and attempt."""

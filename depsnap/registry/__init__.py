@@ -1,1 +1,0 @@
-"""Snapshots in an OCI registry."""
