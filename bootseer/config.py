@@ -180,6 +180,8 @@ class Hdfs:
     """Most bytes that are read ahead of one sequential reader; at most half of the cache."""
     spool: Path = Path("/var/lib/bootseer/spool")
     """Directory on a local disk for writes in any order, until they are published."""
+    keep: Annotated[Bytes, Range(0, 1 << 50)] = Bytes(1 << 30)
+    """Most bytes there of stripes that may have to be sent again, of all files together."""
     read_ahead_kb: KiB = 4096
     """Read-ahead of the kernel, in KiB."""
     metrics_address: Loopback = Loopback("")
@@ -195,8 +197,8 @@ class Deps:
     """Dependency snapshots (`bootseer deps`)."""
 
     store: str = "file:///var/lib/bootseer/depsnap"
-    """Where snapshots are kept: `file:///directory`, `hdfs://nameservice/directory` or
-    `webhdfs://[user@]namenode:9870/directory`."""
+    """Where snapshots are kept: `file:///directory`, `hdfs://nameservice/directory`,
+    `webhdfs://[user@]namenode:9870/directory` or `oci://host/repository`."""
     timeout: Seconds = 60.0
     """Seconds that the store may take for one access, besides the time for its data."""
     wait: Seconds = 600.0

@@ -1,4 +1,4 @@
-"""For every test: interrupts, how Hypothesis behaves on busy machines, and one HDFS for all.
+"""For every test: interrupts, Hypothesis on busy machines, what stays together, one HDFS for all.
 
 The fixtures with an HDFS are here and nowhere else: one that a module imports is a fixture of its
 own to pytest, which would start a cluster for each module.
@@ -23,6 +23,20 @@ settings.register_profile("here", deadline=None)
 # On the integration machine a failure must be the change's, not a new random example's.
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together, where tests run side by side, those that share what is dear to start."""
+    for item in items:
+        fixtures = {*getattr(item, "fixturenames", ()), *_ids(item)}
+        shared = next((name for name in ("hdfs_lab", "hdfs") if name in fixtures), None)
+        item.add_marker(pytest.mark.xdist_group(shared or item.location[0]))
+
+
+def _ids(item: pytest.Item) -> list[str]:
+    """Return the parameters' names: some are fixtures, to be asked for by name."""
+    return item.callspec.id.split("-") if hasattr(item, "callspec") else []
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,6 @@ from bootseer.cli.lazy import LazyGroup, Place
 def group() -> None:
     """Keep what an install step changed, and restore it on the next start.
 
-    A store is `file:///directory`, `hdfs://nameservice/directory` or
-    `webhdfs://[user@]namenode:9870/directory`.
+    A store is `file:///directory`, `hdfs://nameservice/directory`,
+    `webhdfs://[user@]namenode:9870/directory` or `oci://host/repository`.
     """

@@ -25,7 +25,7 @@ def about_store(command: F) -> F:
 def deps_settings(store: str | None, config: Config) -> Settings:
     """Return the settings."""
     return Settings(
-        store=Place(store or config.deps.store, config.deps.timeout),
+        store=Place(store or config.deps.store, config.deps.timeout, config.registry),
         wait=config.deps.wait,
         silence=config.deps.silence,
         fresh=config.deps.fresh,

@@ -1,4 +1,4 @@
-"""`bootseer event begin` and `end`: startup events of jobs that are shell scripts."""
+"""`bootseer event`: startup events of jobs that are shell scripts, or that only write logs."""
 
 import os
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from bootseer.cli.config_option import config_option, load_config
+from bootseer.cli.event_derive import command as derive_command
 from bootseer.errors import UsageError
 from bootseer.events.event import Value
 from bootseer.events.stages import Begun, Stages
@@ -23,6 +24,9 @@ def group() -> None:
     Job, attempt, node and rank are taken from the environment: BOOTSEER_JOB, BOOTSEER_ATTEMPT,
     BOOTSEER_NODE, BOOTSEER_RANK, or what common launchers set.
     """
+
+
+group.add_command(derive_command)
 
 
 def _about(command: F) -> F:

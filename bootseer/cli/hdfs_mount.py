@@ -139,6 +139,7 @@ def mount_settings(hdfs: Hdfs) -> MountSettings:
     """Return what the configuration asks for. UsageError if it makes no sense."""
     return MountSettings(
         hdfs.spool.absolute(),
+        hdfs.keep,
         volume_settings(hdfs),
         hdfs.read_ahead_kb,
         hdfs.timeout,

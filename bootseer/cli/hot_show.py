@@ -8,14 +8,14 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bootseer.atomic import write_atomic
 from bootseer.cli.about_image import about_image, wanted_platform, with_client
 from bootseer.cli.config_option import load_config
 from bootseer.cli.hot_document import hot_document
 from bootseer.cli.hot_output import show_report
 from bootseer.cli.hot_page.render import render
+from bootseer.cli.output_file import write_output
 from bootseer.config import Config
-from bootseer.errors import CorruptError, HostError, NotFoundError, UsageError
+from bootseer.errors import CorruptError, NotFoundError, UsageError
 from snapshotter.hot.record import Record
 from snapshotter.hot.record_format import decode
 from snapshotter.hot.report import HotReport, ImageLayer, make_report
@@ -78,7 +78,7 @@ def command(
     report = with_client(config, reference, plain_http, work)
     document = hot_document(report, reference)
     if html_path:
-        _write(html_path, render(document))
+        write_output(html_path, render(document), "page")
     if as_json:
         click.echo(json.dumps(document))  # no indent: most of it are long lists of numbers
     else:
@@ -132,10 +132,3 @@ def _check_image(records: Sequence[Record], image: ImageReport, workload: str) -
 
 def _layers(image: ImageReport) -> list[ImageLayer]:
     return [ImageLayer(layer.digest, layer.index_digest, layer.index) for layer in image.layers]
-
-
-def _write(path: Path, page: str) -> None:
-    try:
-        write_atomic(path, page.encode(), mode=0o644, durable=False)
-    except OSError as error:
-        raise HostError(f"the page cannot be written: {error}") from error

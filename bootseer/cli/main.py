@@ -29,6 +29,7 @@ NOUNS: Final = {
     "hdfs": Place("bootseer.cli.hdfs:group", "Mount directories with striped files."),
     "hot": Place("bootseer.cli.hot:group", "Look after what start-ups touch first."),
     "image": Place("bootseer.cli.image:group", "Index images and look into them."),
+    "profile": Place("bootseer.cli.profile:group", "Look at where the time of starts goes."),
     "snapshotter": Place("bootseer.cli.snapshotter:group", "Run the snapshotter, or ask it."),
     "status": Place("bootseer.cli.status:command", "Show what the daemon does."),
 }

@@ -3,11 +3,12 @@
 import contextlib
 import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bootseer.blobs.addresses import directory_at
 from bootseer.blobs.directory import DirectoryBlobs
 from bootseer.blobs.store import BlobStore
+from bootseer.config import Registry
 from bootseer.errors import UsageError
 
 
@@ -16,9 +17,13 @@ class Place:
     """Where a store is, and how long it is waited for."""
 
     address: str
-    """`file:///directory`, `hdfs://nameservice/directory` or `webhdfs://namenode:9870/directory`."""
+    """`file:///directory`, `hdfs://nameservice/directory`, `webhdfs://namenode:9870/directory` or
+    `oci://host/repository`."""
     patience: float = 60.0
-    """Seconds that one access may take, besides the time for its data."""
+    """Seconds that one access may take, besides the time for its data. For a registry what its own
+    settings say counts."""
+    registry: Registry = field(default_factory=Registry)
+    """How registries are reached."""
 
 
 @contextlib.asynccontextmanager
@@ -44,8 +49,14 @@ async def open_store(place: Place) -> AsyncIterator[BlobStore]:
         where = parse_address(address, client.user, client.site)
         async with open_webhdfs(where, patience) as store:
             yield store
+    elif address.startswith("oci:"):
+        from depsnap.registry.store import open_registry  # noqa: PLC0415 (likewise)
+
+        async with open_registry(address, place.registry) as store:
+            yield store
     else:
         raise UsageError(
             f"{address!a} is no store of snapshots",
-            hint="file:///directory, hdfs://nameservice/directory or webhdfs://namenode:9870/directory",
+            hint="file:///directory, hdfs://nameservice/directory, "
+            "webhdfs://namenode:9870/directory or oci://host/repository",
         )

@@ -24,6 +24,7 @@ from fuse_hdfs.checksums import crc32c
 from fuse_hdfs.files.copies import Copies
 from fuse_hdfs.files.hedging import Hedging
 from fuse_hdfs.files.held import Held, Holdings
+from fuse_hdfs.files.kept import Keep
 from fuse_hdfs.files.labels import Kind, kind_in, label_of
 from fuse_hdfs.files.names import HIDDEN, UNFINISHED, segment_directory, stripe_path
 from fuse_hdfs.files.room import Room
@@ -31,7 +32,7 @@ from fuse_hdfs.files.rules import Layout, Rule, layout_of
 from fuse_hdfs.files.runs import Stripe, runs
 from fuse_hdfs.files.stripes import Stripes
 from fuse_hdfs.files.units import Key, UnitCache
-from fuse_hdfs.files.writing import SegmentWriter, Striping
+from fuse_hdfs.files.writing import SegmentWriter, Shared, Striping
 from fuse_hdfs.stores.store import Status, Store
 from fuse_hdfs.stores.traffic import Direction, Traffic
 from fuse_hdfs.striping.layout import Manifest, Place, Segment
@@ -51,7 +52,7 @@ _REPLACED: Final = 5
 _DOUBTFUL: Final = frozenset({errno.ETIMEDOUT, errno.EIO})
 """Errors of calls that may have been heard all the same."""
 _ATTEMPTS: Final = 2
-"""Times that a unit with a wrong checksum is read."""
+"""Times that a unit with a wrong checksum is read, and that a small file is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,8 @@ async def _is_stored() -> None:
 class Volume:
     """Files of a store."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings, keep: Keep | None = None) -> None:
+        """`keep`: where stripes are kept until they are stored, to be sent again."""
         self.store = store
         self.settings = settings
         held, written = settings.cache // _HELD, settings.cache // _WRITTEN
@@ -117,7 +119,7 @@ class Volume:
         self.stripes = Traffic()
         """By the stripes' numbers."""
         self._holdings = Holdings(held)
-        self._room = Room(written)
+        self._shared = Shared(store, self.stripes, Room(written), keep)
         self._copies = Copies(store)
         self._stripes = Stripes(store, self._copies)
         self._sizes: LRUCache[str, int | None] = LRUCache(_FRONTS)
@@ -229,7 +231,7 @@ class Volume:
         """
         striping = self.settings.layout(path).striping
         striping = replace(striping, unit=unit or striping.unit)
-        return SegmentWriter(self.store, striping, self.stripes, self._room)
+        return SegmentWriter(self._shared, striping)
 
     @property
     def hedging(self) -> Hedging:
@@ -365,12 +367,11 @@ class Volume:
             stored = _is_stored
             if stripe := await self._alone(content):
                 return await self._put_stripe(path, stripe, await beside())
-        unfinished = f"{UNFINISHED}/{secrets.token_hex(16)}"
         manifest = content if isinstance(content, Manifest) else None
         data = encode(content) if isinstance(content, Manifest) else content
         label = label_of(Kind(None if manifest is None else manifest.size), len(data))
+        unfinished, wanted = await self._prepared(data, mode, beside, stored)
         try:
-            wanted = await self._prepared(unfinished, data, mode, beside, stored)
             status = await self._move(unfinished, path, wanted, label)
         except BaseException:
             await _try_to(self.store.remove(unfinished))
@@ -382,23 +383,39 @@ class Volume:
 
     async def _prepared(
         self,
-        unfinished: str,
         data: bytes,
         mode: int,
         beside: Callable[[], Awaitable["_Beside"]],
         stored: Callable[[], Awaitable[None]],
-    ) -> "_Beside":
-        """Write a file elsewhere; return what is to belong to it. Nothing is under way after."""
-        writing = asyncio.ensure_future(self.store.write(unfinished, data, mode=mode))
+    ) -> tuple[str, "_Beside"]:
+        """Write a file elsewhere; return where, and what is to belong to it."""
+        writing = asyncio.ensure_future(self._write_unfinished(data, mode))
         looking, storing = asyncio.ensure_future(beside()), asyncio.ensure_future(stored())
         try:
             await asyncio.gather(writing, looking, storing)
-        finally:
+        except BaseException:
             # Stripes are stored or lost, also where something else fails: their draft knows.
-            for one in (writing, looking):
-                one.cancel()
+            looking.cancel()
             await asyncio.gather(writing, looking, storing, return_exceptions=True)
-        return looking.result()
+            if not writing.cancelled() and writing.exception() is None:
+                await _try_to(self.store.remove(writing.result()))
+            raise
+        return writing.result(), looking.result()
+
+    async def _write_unfinished(self, data: bytes, mode: int) -> str:
+        """Write a file elsewhere, once more where the machine that it goes to is lost."""
+        for attempt in range(_ATTEMPTS):
+            unfinished = f"{UNFINISHED}/{secrets.token_hex(16)}"
+            try:
+                await self.store.write(unfinished, data, mode=mode)
+            except BaseException as error:
+                await _try_to(self.store.remove(unfinished))
+                lost = isinstance(error, OSError) and error.errno in _DOUBTFUL
+                if not lost or attempt + 1 == _ATTEMPTS:
+                    raise
+            else:
+                return unfinished
+        raise AssertionError("unreachable")
 
     async def _put_stripe(self, path: str, stripe: Stripe, beside: "_Beside") -> Version:
         """Let a stripe be the file."""

@@ -1,7 +1,8 @@
 """Writing one segment: one writer a stripe, all at once, each with a short queue.
 
 What waits in the queues of all writers together is bounded: a unit takes room before it is queued,
-and gives it back when the store has it, or when its writer is abandoned.
+and gives it back when the store has it, or when its writer is abandoned. A stripe whose machine is
+lost is sent again, as a whole, to another one, as far as it is kept (`kept`).
 
 Race-free: one task calls `add` and `finish`, in turn; each stripe's queue has one writer and one
 reader; what a stripe's task raises is taken up by the next call. Whoever waits for room holds none
@@ -9,18 +10,30 @@ but that of units which the store takes, or fails to take, without it.
 """
 
 import asyncio
+import contextlib
+import errno
+import logging
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from fuse_hdfs.checksums import crc32c
+from fuse_hdfs.files.kept import Keep, Kept
 from fuse_hdfs.files.names import segment_directory, stripe_path
 from fuse_hdfs.files.room import Room
 from fuse_hdfs.stores.store import Store
 from fuse_hdfs.stores.traffic import Call, Direction, Traffic
 from fuse_hdfs.striping.layout import Segment, SegmentId
+
+log = logging.getLogger(__name__)
+
+_LOST: Final = frozenset({errno.EIO, errno.ETIMEDOUT})
+"""Errors after which another machine may do better."""
+_PLACES: Final = 3
+"""Machines that a stripe is sent to, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +47,41 @@ class Striping:
     """Units that may wait for a stripe's writer, which is what a slow one can lag behind."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all writers of a volume share."""
+
+    store: Store
+    traffic: Traffic
+    """What counts, by the stripes' numbers."""
+    room: Room
+    """For units that are on their way."""
+    keep: Keep | None
+    """For what may have to be sent again; None: nothing is."""
+
+
 class _Stripe:
     """One stripe being written."""
 
-    def __init__(
-        self,
-        store: Store,
-        path: str,
-        place: str | None,
-        queue: int,
-        traffic: Traffic,
-        room: Room,
-    ) -> None:
-        self._room = room
+    def __init__(self, shared: Shared, striping: Striping, path: str, place: str | None) -> None:
+        self._shared = shared
+        self._path = path
         self._held = 0
         """Bytes of room that its units have."""
-        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(queue)
-        self._task = asyncio.create_task(self._write(store, path, place, traffic))
+        self._sending = 0
+        """Of these, those of the unit that the store takes now."""
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(striping.queue)
+        self._taken: bytes | None = None
+        """What was taken from the queue and is not kept yet."""
+        self._ended = False
+        kept = shared.keep if place is not None else None
+        self._kept = None if kept is None else Kept(kept, striping.unit)
+        self._task = asyncio.create_task(self._write(place))
 
     async def put(self, unit: bytes | None) -> None:
         """Queue a unit, or None for the end. Raises what the writer raised."""
         if unit is not None:
-            await self._room.take(len(unit))
+            await self._shared.room.take(len(unit))
             self._held += len(unit)
         if not self._queue.full() and not self._task.done():
             self._queue.put_nowait(unit)
@@ -79,33 +105,92 @@ class _Stripe:
 
     def _give(self, size: int) -> None:
         self._held -= size
-        self._room.give(size)
+        self._shared.room.give(size)
 
-    async def _write(self, store: Store, path: str, place: str | None, traffic: Traffic) -> None:
-        with traffic.call(path.rpartition("/")[2], Direction.WRITE) as call:
-            await store.write(path, self._units(call), parents=False, place=place)
+    async def _write(self, place: str | None) -> None:
+        """Send the stripe to a place; again, to another one, when that is lost."""
+        tried: list[str | None] = []
+        try:
+            while True:
+                try:
+                    await self._send(place)
+                except OSError as error:
+                    tried.append(place)
+                    place = await self._elsewhere(error, tried)
+                    if place is None:
+                        raise
+                    fields = {"stripe": self._path, "reason": str(error), "instead": place}
+                    log.warning("stripe.again", extra={"fields": fields})
+                    self._shared.store.traffic.retries += 1
+                else:
+                    return
+        finally:
+            if self._kept is not None:
+                await self._kept.close()
+
+    async def _send(self, place: str | None) -> None:
+        store = self._shared.store
+        name = self._path.rpartition("/")[2]
+        with self._shared.traffic.call(name, Direction.WRITE) as call:
+            await store.write(self._path, self._units(call), parents=False, place=place)
+
+    async def _elsewhere(self, error: OSError, tried: Sequence[str | None]) -> str | None:
+        """Return where to send the stripe instead, with nothing of it there; None: nowhere."""
+        kept = self._kept is not None and self._kept.whole
+        if not kept or error.errno not in _LOST or len(tried) >= _PLACES:
+            return None
+        store = self._shared.store
+        try:
+            others = [one for one in await store.places() if one not in tried]
+            with contextlib.suppress(FileNotFoundError):
+                await store.remove(self._path)
+        except OSError:
+            return None
+        return random.choice(others) if others else None  # noqa: S311  (not a secret)
 
     async def _units(self, call: Call) -> AsyncIterator[bytes]:
+        """Yield the units: those that were sent already, and those that come."""
+        self._sent()
+        if self._kept is not None:
+            async for unit in self._kept.units():
+                call.bytes += len(unit)
+                yield unit
         since = time.monotonic()
-        while (unit := await self._queue.get()) is not None:
+        while (fresh := await self._next()) is not None:
             call.idle += time.monotonic() - since
-            call.bytes += len(unit)
-            yield unit
-            self._give(len(unit))
+            call.bytes += len(fresh)
+            self._sending = len(fresh)
+            yield fresh
+            self._sent()
             since = time.monotonic()
         call.idle += time.monotonic() - since
+
+    async def _next(self) -> bytes | None:
+        """Return the next unit of the queue, when it is kept; None at the end.
+
+        A call that is cancelled loses none.
+        """
+        if self._taken is None and not self._ended:
+            self._taken = await self._queue.get()
+            self._ended = self._taken is None
+        if self._taken is not None and self._kept is not None:
+            await self._kept.add(self._taken)
+        unit, self._taken = self._taken, None
+        return unit
+
+    def _sent(self) -> None:
+        """Give back the room of the unit that the store had, if it had one."""
+        size, self._sending = self._sending, 0
+        self._give(size)
 
 
 class SegmentWriter:
     """Takes the units of a new segment, in order."""
 
-    def __init__(self, store: Store, striping: Striping, traffic: Traffic, room: Room) -> None:
-        """`traffic`: what counts, by the stripes' numbers; `room`: of all writers together."""
+    def __init__(self, shared: Shared, striping: Striping) -> None:
         self.id = SegmentId(secrets.token_hex(16))
-        self._store = store
+        self._shared = shared
         self._striping = striping
-        self._traffic = traffic
-        self._room = room
         self._stripes: list[_Stripe] = []
         self._places: list[str] | None = None
         self._checksums = bytearray()
@@ -144,16 +229,15 @@ class SegmentWriter:
     async def abandon(self) -> None:
         """Stop, and remove what was written."""
         await asyncio.gather(*(stripe.abandon() for stripe in self._stripes))
-        await self._store.remove_tree(segment_directory(self.id))
+        await self._shared.store.remove_tree(segment_directory(self.id))
 
     async def _begin(self, number: int) -> _Stripe:
         if self._places is None:
-            self._places = list(await self._store.places())
+            self._places = list(await self._shared.store.places())
             # Made before its stripes, which do not make it: a store that hears of one only after
             # `abandon` would bring the directory back.
-            await self._store.make_directories(segment_directory(self.id))
+            await self._shared.store.make_directories(segment_directory(self.id))
             random.shuffle(self._places)
         place = self._places[number % len(self._places)] if self._places else None
         path = stripe_path(self.id, number)
-        queue = self._striping.queue
-        return _Stripe(self._store, path, place, queue, self._traffic, self._room)
+        return _Stripe(self._shared, self._striping, path, place)

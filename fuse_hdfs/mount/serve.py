@@ -17,6 +17,7 @@ from bootseer import kernel
 from bootseer.errors import HostError, RemoteError
 from bootseer.fuse_ending import stop_answering
 from bootseer.hadoop.client import HadoopClient
+from fuse_hdfs.files.kept import Keep
 from fuse_hdfs.files.volume import Settings, Volume
 from fuse_hdfs.metrics.numbers import Start
 from fuse_hdfs.mount.openers import Openers
@@ -43,7 +44,9 @@ class MountSettings:
     """How a mount behaves."""
 
     spool: Path
-    """Directory of this machine for writes in any order until they are published."""
+    """Directory of this machine for what is not published yet."""
+    keep: int = 1 << 30
+    """Most bytes there of stripes that may have to be sent again, of all files together."""
     volume: Settings = field(default_factory=Settings)
     read_ahead_kb: int = 4096
     """Read-ahead of the kernel; it also makes its requests larger."""
@@ -118,7 +121,7 @@ async def _serve(
     opening_s: float,
 ) -> None:
     begun = time.monotonic()
-    volume = Volume(store, settings.volume)
+    volume = Volume(store, settings.volume, Keep(settings.spool, settings.keep))
     tree = Tree(volume, settings.spool)
     async with _connected(tree, address, mountpoint, settings) as ended:
         start = Start(opening_s, time.monotonic() - begun)

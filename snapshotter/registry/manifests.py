@@ -131,6 +131,30 @@ class Manifests:
         answer = await self._transport.small(endpoint, request, self._limits.error_body)
         return Pushed(digest_of(data), answer.headers.get("OCI-Subject", ""))
 
+    async def delete(self, reference: Reference, digest: str) -> bool:
+        """Remove a manifest; say whether there was one.
+
+        Raises:
+            RemoteError: the registry refuses, as many are set up to.
+        """
+
+        async def operation(endpoint: Endpoint) -> None:
+            request = Request(
+                what=f"manifest {digest} of {reference.name}",
+                kind="upload",
+                url=endpoint_url(endpoint, f"{reference.path}/manifests/{check_digest(digest)}"),
+                scope=Scope(reference.path, "delete"),
+                method="DELETE",
+                answers=frozenset({200, 202, 204}),
+            )
+            await self._transport.small(endpoint, request, self._limits.error_body)
+
+        try:
+            await self._calls.run(reference, PUSH, operation)
+        except NotFoundError:
+            return False
+        return True
+
     def _request(
         self, endpoint: Endpoint, reference: Reference, target: str, method: str = "GET"
     ) -> Request:

@@ -5,6 +5,7 @@ changing them. One task receives, one takes; what goes wrong is kept behind what
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -40,6 +41,8 @@ class ReceivedAhead:
 
     def __init__(self, pieces: AsyncGenerator[bytes], room: AheadRoom) -> None:
         """Begin to receive `pieces`, which are closed with this."""
+        self.received_at = time.monotonic()
+        """When something came last."""
         self._room = room
         self._borrowed = 0
         self._pieces: deque[bytes] = deque()
@@ -52,6 +55,7 @@ class ReceivedAhead:
         try:
             async with aclosing(pieces):
                 async for piece in pieces:
+                    self.received_at = time.monotonic()
                     while not self._has_place():
                         await self._change()
                     self._pieces.append(piece)

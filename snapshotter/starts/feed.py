@@ -17,7 +17,7 @@ Concurrency
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from bootseer.errors import BootseerError, RemoteError, first_error
 from snapshotter.hot.unpack import HotBlocks, OpenedPack, PackStream
 from snapshotter.layers.records import I64
 from snapshotter.ports import BlobSource
-from snapshotter.starts.ahead import ReceivedAhead
+from snapshotter.starts.ahead import AheadRoom, ReceivedAhead
 from snapshotter.starts.area import FeedCounters, HotArea
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Download:
     """A download of a pack that is under way."""
 
     stream: PackStream
-    pieces: AsyncGenerator[bytes] | ReceivedAhead
+    pieces: ReceivedAhead
     began: float
     """When it was asked for (`time.monotonic`)."""
 
@@ -134,8 +134,9 @@ class PackFeed:
         self._task = asyncio.current_task()
         download = begun
         try:
-            self.counters.bytes += begun.stream.received if begun else 0
-            self.counters.received_seconds = time.monotonic() - self._began
+            if begun:
+                self.counters.bytes += begun.stream.received
+                self.counters.received_seconds = begun.pieces.received_at - self._began
             self._skip_what_is_there()
             while (frame := self._landed.find(0)) >= 0:
                 download = download or self._resume(frame)
@@ -157,7 +158,8 @@ class PackFeed:
 
     def _resume(self, frame: int) -> "Download":
         pieces = self._source.stream(self._digest, self._opened.place(frame)[0])
-        return Download(PackStream.resume(self._opened, frame), pieces, time.monotonic())
+        ahead = ReceivedAhead(pieces, AheadRoom(0))
+        return Download(PackStream.resume(self._opened, frame), ahead, time.monotonic())
 
     def _skip_what_is_there(self) -> None:
         """Note frames all of whose blocks are in the areas: a server before us brought them."""
@@ -190,7 +192,7 @@ class PackFeed:
                     return True
                 stream.receive(piece)
                 self.counters.bytes += len(piece)
-                self.counters.received_seconds = time.monotonic() - self._began
+                self.counters.received_seconds = pieces.received_at - self._began
                 self._at = stream.resume_at
                 self._rate = max(self._at - start, 1) / max(time.monotonic() - began, 1e-3)
 

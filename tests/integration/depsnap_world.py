@@ -104,23 +104,8 @@ class DepsWorld:
         self, before: Sequence[str], *arguments: str, variables: Mapping[str, str] | None = None
     ) -> "subprocess.CompletedProcess[str]":
         """Run `bootseer deps` by a program that these words start."""
-        verb, *rest = arguments
-        words = (*before, *self._program(verb), "--store", f"file://{self.store}", *rest)
-        return self._start(*words, variables=variables)
-
-    def deps_unmount(self, daemon: str, *directories: str) -> "subprocess.CompletedProcess[str]":
-        """Undo restores by mount."""
-        return self._start(*self._program("unmount"), "--daemon", daemon, *directories)
-
-    def _program(self, verb: str) -> tuple[str, ...]:
-        code = f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); {_START}"
-        return (sys.executable, "-c", code, "deps", verb)
-
-    def _start(
-        self, *words: str, variables: Mapping[str, str] | None = None
-    ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            words,
+            [*before, *self.command(*arguments)],
             cwd=self.home,
             env=self.environment() | dict(variables or {}),
             stdin=subprocess.DEVNULL,
@@ -129,6 +114,12 @@ class DepsWorld:
             timeout=300,
             check=False,
         )
+
+    def command(self, verb: str, *rest: str) -> list[str]:
+        """Return the words that start `bootseer deps` with the store."""
+        code = f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); {_START}"
+        own = ["deps", verb, "--store", f"file://{self.store}"]
+        return [sys.executable, "-c", code, *own, *rest]
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run an install step of job `job`; options first, then `--` and the command."""

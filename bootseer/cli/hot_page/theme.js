@@ -1,6 +1,4 @@
-// Colours as the style sheet has them, for what is drawn by hand.
-
-const variable = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+// The colours of heat maps.
 
 /** The colours of the current theme. `ramp(0..1)` is the colour of a moment, early to late. */
 function readTheme() {
@@ -16,10 +14,6 @@ function readTheme() {
     },
   };
 }
-
-/** Calls back when the reader's theme changes. */
-const onThemeChange = (callback) =>
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", callback);
 
 const LAYER_COLOURS = 6;
 

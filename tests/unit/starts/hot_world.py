@@ -20,6 +20,7 @@ from snapshotter.hot.ranges import make_ranges
 from snapshotter.hot.record import Ended, HotLayer, Record
 from snapshotter.hot.unpack import Expected, OpenedPack, PackStream
 from snapshotter.layers.records import BLOCK
+from snapshotter.starts.ahead import AheadRoom, ReceivedAhead
 from snapshotter.starts.area import HotArea
 from snapshotter.starts.feed import Download, FeedRules, PackFeed
 
@@ -130,7 +131,8 @@ class HotWorld:
         size = self.opened.directory.head.frames_at
         stream.receive(self.source.pack[:size])
         assert stream.open() is not None
-        return Download(stream, self.source.stream(PACK, size), time.monotonic())
+        pieces = ReceivedAhead(self.source.stream(PACK, size), AheadRoom(0))
+        return Download(stream, pieces, time.monotonic())
 
     @property
     def expected(self) -> Expected:

@@ -1,0 +1,14 @@
+"""A report's JSON object, and what it draws -> one self-contained HTML page."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from bootseer.pages.assemble import assemble
+
+_SCRIPTS: Final = ("format.js", "colours.js", "rows.js", "gantt.js", "spread.js", "page.js")
+
+
+def render(report: Mapping[str, Any], picture: Mapping[str, Any]) -> str:
+    """Return the page for what `report_document` and `picture_document` returned."""
+    document = {"report": report, "picture": picture}
+    return assemble(__package__, _SCRIPTS, "Where starts spend their time", document)

@@ -1,0 +1,1 @@
+"""Snapshots in an OCI registry."""

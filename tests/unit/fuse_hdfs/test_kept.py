@@ -1,0 +1,123 @@
+"""Stripes whose machine is lost on the way: sent again from what is kept, as far as it is."""
+
+import random
+from collections.abc import AsyncIterable
+from pathlib import Path
+
+import pytest
+
+from fuse_hdfs.files.kept import Keep, Kept
+from fuse_hdfs.files.reading import reader_of
+from fuse_hdfs.files.volume import Settings, Version, Volume
+from fuse_hdfs.files.writing import Striping
+from fuse_hdfs.stores.directory import DirectoryStore
+from fuse_hdfs.striping.layout import Manifest, spliced
+
+UNIT = 4096
+DATA = random.Random(5).randbytes(40 * UNIT + 17)
+
+
+class Machines(DirectoryStore):
+    """A directory that is said to be three machines; two take so many bytes and are lost then."""
+
+    __slots__ = ()
+    loses = True
+    calls: list[tuple[str, str]] = []  # noqa: RUF012  (cleared by each test)
+
+    async def places(self) -> tuple[str, ...]:
+        return ("a", "b", "c")
+
+    async def write(
+        self,
+        path: str,
+        content: AsyncIterable[bytes] | bytes,
+        *,
+        mode: int = 0o644,
+        parents: bool = True,
+        place: str | None = None,
+    ) -> None:
+        if isinstance(content, bytes):
+            await super().write(path, content, mode=mode, parents=parents, place=place)
+            return
+        again = any(path == one for one, _ in Machines.calls)
+        Machines.calls.append((path, place or ""))
+
+        async def some() -> "AsyncIterable[bytes]":
+            taken = 0
+            async for piece in content:
+                taken += 1
+                if Machines.loses and not again and place in ("a", "b") and taken == 3:
+                    raise OSError(5, f"{place} is lost", path)
+                yield piece
+
+        await super().write(path, some(), mode=mode, parents=parents, place=place)
+
+
+async def written(root: Path, keep: Keep | None) -> tuple[Volume, Version]:
+    """Write a file through a volume with three stripes."""
+    Machines.calls.clear()
+    (root / "store").mkdir()
+    volume = Volume(Machines(root / "store"), Settings(Striping(UNIT, 3), small=1000), keep)
+    writer = volume.writer("file", UNIT)
+    try:
+        for start in range(0, len(DATA), UNIT):
+            await writer.add(DATA[start : start + UNIT])
+        segment = await writer.finish()
+    except BaseException:
+        await writer.abandon()
+        raise
+    manifest = spliced(Manifest(UNIT, 0), segment, range(segment.units), len(DATA))
+    return volume, await volume.put("file", manifest, 0o644)
+
+
+async def test_a_stripe_is_sent_again_to_another_machine_as_a_whole(tmp_path: Path) -> None:
+    keep = Keep(tmp_path, 1 << 20)
+    volume, version = await written(tmp_path, keep)
+    assert len(Machines.calls) == 5
+    for path in {path for path, _ in Machines.calls}:
+        places = [place for one, place in Machines.calls if one == path]
+        assert len(set(places)) == len(places)
+    found = await read(volume, version)
+    assert found == DATA
+    assert keep.take(1 << 20)  # all room is given back
+    await volume.close()
+
+
+async def read(volume: Volume, version: Version) -> bytes:
+    return await reader_of(volume, version, lambda: "file").read(0, version.size)
+
+
+@pytest.mark.parametrize("room", [None, 0, 2 * UNIT])
+async def test_a_stripe_that_was_not_kept_is_lost_with_its_machine(
+    tmp_path: Path, room: int | None
+) -> None:
+    keep = None if room is None else Keep(tmp_path, room)
+    with pytest.raises(OSError, match="is lost"):
+        await written(tmp_path, keep)
+    assert not list((tmp_path / "store/.bootseer/segments").glob("*/*"))
+    assert keep is None or keep.take(room or 0)
+
+
+async def test_a_stripe_is_stored_although_there_was_no_room_to_keep_it(tmp_path: Path) -> None:
+    Machines.loses = False
+    try:
+        volume, version = await written(tmp_path, Keep(tmp_path, 2 * UNIT))
+    finally:
+        Machines.loses = True
+    assert await read(volume, version) == DATA
+    await volume.close()
+
+
+async def test_what_is_kept_comes_back_in_order_and_a_full_disk_keeps_nothing(
+    tmp_path: Path,
+) -> None:
+    kept = Kept(Keep(tmp_path, 1 << 20), UNIT)
+    units = [DATA[:UNIT], DATA[UNIT : 2 * UNIT], b"end"]
+    for unit in units:
+        await kept.add(unit)
+    assert [unit async for unit in kept.units()] == units
+    await kept.close()
+    nowhere = Kept(Keep(tmp_path / "missing", 1 << 20), UNIT)
+    await nowhere.add(b"x")
+    assert not nowhere.whole
+    await nowhere.close()
