@@ -19,12 +19,21 @@ from benchmarks.figures import Figure, emit, median_ratio
 from benchmarks.lab.cleanup import undo_stack
 from benchmarks.lab.workdir import work_directory
 from benchmarks.measure.commands import Cost, cost_of
+from benchmarks.measure.deps_mount import (
+    ALWAYS,
+    NEVER,
+    Start,
+    daemon,
+    start_mounted,
+    start_unpacked,
+    wait_for_record,
+)
 from benchmarks.measure.deps_set import QUICK, SET_M, PackageSet, package_set
 from benchmarks.parts import measured
 from bootseer.errors import BootseerError
 from tooling.progress import doing, say
 
-_PARTS: Final = ("fresh", "again", "hit", "miss", "change")
+_PARTS: Final = ("fresh", "again", "hit", "miss", "change", "mount")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +170,45 @@ def change(bench: Bench) -> list[Figure]:
     ]
 
 
+def mount(bench: Bench) -> list[Figure]:
+    """What is there at once by a mount, and the first import through it, against local files."""
+    packages, store = bench.packages, bench.packages.directory / "mounted"
+    bench.installed(store)
+    kept = packages.directory / "installed"
+    packages.venv.rename(kept)
+    packages.fresh()
+    with daemon(packages.directory / "recorder", ALWAYS) as socket, doing("a start is recorded"):
+        start_mounted(packages, store, socket)
+        wait_for_record(store)
+    starts: dict[str, list[Start]] = {"local": [], "mount": [], "hot": []}
+    for run in range(bench.runs):
+        with doing(f"first imports, run {run + 1} of {bench.runs}"):
+            shutil.rmtree(packages.venv)
+            kept.rename(packages.venv)
+            starts["local"].append(start_unpacked(packages, store))
+            packages.venv.rename(kept)
+            packages.fresh()
+            for name, settings in (("mount", NEVER), ("hot", "")):
+                with daemon(packages.directory / f"{name}{run}", settings) as socket:
+                    starts[name].append(start_mounted(packages, store, socket))
+    first = {name: [one.first for one in some] for name, some in starts.items()}
+    ready = [one.ready for one in starts["mount"]]
+    return [
+        Figure("mount ready", statistics.median(ready), "s", 0.3),
+        *_medians({"mount, the whole command": [one.put for one in starts["mount"]]}),
+        *_medians({f"first import, {name}": some for name, some in first.items()}),
+        Figure(
+            "first import by mount", _ratio(first["mount"], first["local"], wall=True), "x", 1.3
+        ),
+        Figure(
+            "first import, hot blocks brought before",
+            _ratio(first["hot"], first["local"], wall=True),
+            "x",
+            1.1,
+        ),
+    ]
+
+
 def _sizes(directory: Path) -> Mapping[str, int]:
     return {file.name: file.stat().st_size for file in directory.glob("*/*")}
 
@@ -187,6 +235,7 @@ _MEASURES: Final[Mapping[str, Callable[[Bench], list[Figure]]]] = {
     "hit": hit,
     "miss": miss,
     "change": change,
+    "mount": mount,
 }
 
 

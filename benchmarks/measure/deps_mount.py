@@ -8,6 +8,7 @@ pip left it, on this disk.
 import contextlib
 import re
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from bootseer.errors import HostError
 
 _SECONDS: Final = re.compile(r"mounted \d+ entries in ([0-9.]+) s")
 IMPORT_NAMES: Final[Mapping[str, str]] = {"scikit-learn": "sklearn"}
+ALWAYS: Final = "hot:\n  record: always\n  quiet: 3\n"
+_RECORD_S: Final = 200.0
 NEVER: Final = "hot:\n  record: never\n  prefetch: false\n"
 
 
@@ -55,6 +58,15 @@ def daemon(directory: Path, settings: str = "") -> Iterator[Path]:
     with service("bootseer", argv, directory / "log") as running:
         running.wait_until(lambda: "daemon.serving" in running.log.read_text(errors="replace"))
         yield directory / "run/control.sock"
+
+
+def wait_for_record(store: Path) -> None:
+    """Return when a start was recorded in a store. HostError if none is."""
+    deadline = time.monotonic() + _RECORD_S
+    while not list(store.glob("hot/*/records/*/*")):
+        if time.monotonic() > deadline:
+            raise HostError(f"no start was recorded in {store}")
+        time.sleep(0.2)
 
 
 def start_unpacked(packages: PackageSet, store: Path) -> Start:
