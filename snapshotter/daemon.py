@@ -118,7 +118,9 @@ async def run(config: Config, handover: Handover) -> None:
         services = Services(
             executor, tasks.spawn, Filler(config.fetch.idle, tasks.spawn), fetch_policy(config)
         )
-        stores = await stack.enter_async_context(opened_stores(config.deps.timeout))
+        stores = await stack.enter_async_context(
+            opened_stores(config.deps.timeout, config.registry)
+        )
         files = LayerFiles(layout, blobs, services, new_cache(), {SNAPSHOT: SnapshotOpener(stores)})
         blocks = open_blocks(layout, files, config.hot)
         await stack.enter_async_context(serve_blocks(blocks, handover, group))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from bootseer.blobs.store import BlobStore
+from bootseer.config import Registry
 from bootseer.together import together
 from depsnap.snapshots.names import pack_name
 from depsnap.snapshots.places import Place, open_store
@@ -31,10 +32,13 @@ _AT_ONCE: Final = 4
 class Stores:
     """The stores that this node reads snapshots from, each opened once. Used inside `opened`."""
 
-    def __init__(self, stack: contextlib.AsyncExitStack, patience: float) -> None:
-        """`patience`: seconds that one access may take."""
+    def __init__(
+        self, stack: contextlib.AsyncExitStack, patience: float, registry: Registry
+    ) -> None:
+        """`patience`: seconds that one access may take; `registry`: how registries are reached."""
         self._stack = stack
         self._patience = patience
+        self._registry = registry
         self._stores: dict[str, BlobStore] = {}
         self._lock = asyncio.Lock()
 
@@ -42,16 +46,16 @@ class Stores:
         """Return the store at an address. UsageError if it is none."""
         async with self._lock:
             if address not in self._stores:
-                opening = open_store(Place(address, self._patience))
+                opening = open_store(Place(address, self._patience, self._registry))
                 self._stores[address] = await self._stack.enter_async_context(opening)
         return self._stores[address]
 
 
 @contextlib.asynccontextmanager
-async def opened_stores(patience: float) -> AsyncIterator[Stores]:
+async def opened_stores(patience: float, registry: Registry) -> AsyncIterator[Stores]:
     """Have stores while the context is open."""
     async with contextlib.AsyncExitStack() as stack:
-        yield Stores(stack, patience)
+        yield Stores(stack, patience, registry)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,10 @@ import json
 import random
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.images.layer_tar import LayerTar
 from benchmarks.images.oci_layout import OciLayout
@@ -90,14 +92,20 @@ def push(layout: Path, reference: str) -> None:
     subprocess.run(["skopeo", "copy", "--quiet", *target], check=True)
 
 
-def small_image(directory: Path, host: str, name: str = "small:latest") -> SmallImage:
+def small_image(
+    directory: Path,
+    host: str,
+    name: str = "small:latest",
+    labels: Mapping[str, str] | None = None,
+) -> SmallImage:
     """Build the image below `directory` and push it to the registry `host`."""
     base = base_tree(directory / "base")
     contents = data_tree(directory / "data")
     top = top_tree(directory / "top")
     layout = OciLayout(directory / "layout")
     layers = [layout.add_layer(t.name, LayerTar(t).write) for t in (base, directory / "data", top)]
-    config = {"Cmd": ["/bin/cat", "/etc/greeting"], "Env": ["PATH=/bin"]}
+    config: dict[str, Any] = {"Cmd": ["/bin/cat", "/etc/greeting"], "Env": ["PATH=/bin"]}
+    config |= {"Labels": dict(labels)} if labels else {}
     layout.finish(name="small", architecture="amd64", config=config, created="2026-01-01T00:00:00Z")
     push(layout.root, f"{host}/{name}")
     return SmallImage(

@@ -4,12 +4,14 @@ import errno
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from depsnap_world import DepsWorld, make_pristine, make_wheel, make_world
+from registry_fixture import running_registry
 from whole import Bootseer, bootseer_daemon, wait_for
 
 from benchmarks.lab.workdir import work_directory
@@ -118,11 +120,10 @@ def test_unmounting_leaves_what_was_there_and_nothing_else(
     before = listing(world.venv)
     mounted(world, daemon)
     (world.site / "mine").write_text("written after the restore")
-    done = world.deps_unmount(str(control(daemon)), str(world.venv))
-    assert done.returncode == 0, done.stderr
+    unmount(world, daemon)
     assert listing(world.venv) == before
     assert list((daemon.root / "d").iterdir()) == []
-    assert world.deps_unmount(str(control(daemon)), str(world.venv)).returncode == 3
+    assert unmounted(world, daemon).returncode == 3
 
 
 def test_a_killed_server_is_not_noticed_below_a_mount(world: DepsWorld, daemon: Bootseer) -> None:
@@ -135,7 +136,7 @@ def test_a_killed_server_is_not_noticed_below_a_mount(world: DepsWorld, daemon: 
     installed = world.home / "installed" / large.relative_to(world.venv)
     assert head + rest == installed.read_bytes()
     assert world.python("import gamma; print(gamma.VALUE)") == "7"
-    assert world.deps_unmount(str(control(daemon)), str(world.venv)).returncode == 0
+    unmount(world, daemon)
 
 
 def test_what_the_first_start_reads_is_brought_before_the_next_asks(
@@ -167,8 +168,15 @@ def courses(daemon: Bootseer) -> list[str]:
     return re.findall(r"start\.prepared .*course=(\w+)", daemon.log())
 
 
+def unmounted(world: DepsWorld, daemon: Bootseer) -> "subprocess.CompletedProcess[str]":
+    """Run `bootseer deps unmount` for the environment."""
+    *program, _, _ = world.command("unmount")  # less the option that names the store
+    words = [*program, "--daemon", str(control(daemon)), str(world.venv)]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
 def unmount(world: DepsWorld, daemon: Bootseer) -> None:
-    done = world.deps_unmount(str(control(daemon)), str(world.venv))
+    done = unmounted(world, daemon)
     assert done.returncode == 0, done.stderr
 
 
@@ -256,6 +264,26 @@ def test_a_store_that_is_away_from_the_start_mounts_nothing_and_the_step_runs(
         away.rename(world.store)
     assert done.returncode == 0
     assert "Successfully installed" in done.stdout
+    assert kernel.find_mount(world.venv) is None
+
+
+def test_a_snapshot_in_a_registry_is_mounted(
+    world: DepsWorld, daemon: Bootseer, tmp_path: Path
+) -> None:
+    with running_registry(tmp_path) as registry:
+        where = ("--store", f"oci://{registry.host}/team/deps")
+        assert "kept" in world.install(*where).stderr
+        world.fresh()
+        assert "mounted" in mounted(world, daemon, *where)
+        assert world.python("import gamma; print(gamma.VALUE)") == "7"
+        unmount(world, daemon)
+
+
+def test_root_of_another_user_namespace_gets_no_mount(world: DepsWorld, daemon: Bootseer) -> None:
+    step = ("run", "--name", "job", "--daemon", str(control(daemon)), "--restore", "mount")
+    install = ("--", *world.pip_install("-r", "requirements.txt"))
+    done = world.deps_as(("unshare", "--user", "--map-root-user"), *step, *install)
+    assert "only root of the node's own user namespace" in done.stderr, done.stderr
     assert kernel.find_mount(world.venv) is None
 
 

@@ -1,11 +1,12 @@
 """Snapshots that a container has mounted by the node's daemon, over a socket that it mounts."""
 
 import json
+import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,7 @@ def test_a_container_gets_a_snapshot_that_it_may_have(pods: Pods) -> None:
     assert "mounted" in done.stderr, done.stderr + done.stdout
     assert "text 7" in done.stdout
     assert " overlay bootseer-deps-" in done.stdout
+    assert re.search(rf" {ROOT} \S*nodev", done.stdout)
 
 
 def test_a_container_writes_over_its_snapshot_and_nothing_is_left_of_it(pods: Pods) -> None:
@@ -147,6 +149,20 @@ def test_a_container_that_may_not_have_it_runs_the_step(pods: Pods, annotation: 
     assert "may not mount snapshots of job" in done.stderr, done.stderr + done.stdout
     assert "mounted" not in done.stderr.replace("not mounted", "")
     assert "text 7" in done.stdout
+
+
+def test_labels_of_an_image_grant_nothing(pods: Pods) -> None:
+    """Containerd makes them the container's."""
+    ask = {"name": "job", "key": pods.key, "roots": [ROOT]}
+    image = small_image(
+        pods.directory / "labelled",
+        pods.node.registry.host,
+        "labelled:latest",
+        labels={"bootseer.deps": "job"},
+    )
+    pods.node.pull(image.reference)
+    done = replace(pods, image=image.reference).run(asking(ask))
+    assert "may not mount" in json.loads(done.stdout)["error"]
 
 
 def test_nobody_but_root_in_a_container_gets_a_mount(pods: Pods) -> None:
