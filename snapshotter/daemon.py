@@ -35,6 +35,7 @@ from snapshotter.blocks.takeover import Handover
 from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.reader import FetchPolicy, Services
 from snapshotter.chunks.windows import new_cache
+from snapshotter.containers.happenings import Happenings
 from snapshotter.containers.lookup import ContainerLookup, connected
 from snapshotter.dependencies.containers import node_grant
 from snapshotter.dependencies.hot import HotOfAll, Present
@@ -92,8 +93,7 @@ async def run(config: Config, handover: Handover) -> None:
         BootseerError: it cannot be served with this configuration on this machine.
     """
     stop = stop_signal()
-    layout = Layout(config.root)
-    layout.layers.mkdir(parents=True, exist_ok=True, mode=0o711)
+    layout = made_layout(config.root)
     via_loop = await asyncio.to_thread(needs_loop, config)
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         executor = stack.enter_context(ThreadPoolExecutor(os.cpu_count(), "chunk"))
@@ -138,8 +138,9 @@ async def run(config: Config, handover: Handover) -> None:
             poisoned,
         )
         store = await stack.enter_async_context(open_hot_store(config.hot.store, client))
+        stages = stages_of(os.environ, config.events.path)
         starts = open_starts(
-            Around(layout, files, workers, tasks.spawn, stages_of(os.environ, config.events.path)),
+            Around(layout, files, workers, tasks.spawn, stages),
             blocks,
             provider,
             Present(provider, layout),
@@ -167,7 +168,7 @@ async def run(config: Config, handover: Handover) -> None:
             Counted(files, starts, fill, upkeep, poisoned, blocks.page_cache, client.statistics),
             used,
         )
-        for service in (upkeep, starts, fill, dependencies):
+        for service in (upkeep, starts, fill, dependencies, Happenings(config.containerd, stages)):
             tasks.spawn(service.run())
 
         await stack.enter_async_context(serve_report(config, report, dependencies, containers))
@@ -184,6 +185,13 @@ async def run(config: Config, handover: Handover) -> None:
         await files.flush()
         await starts.close()
         await stack.aclose()
+
+
+def made_layout(root: Path) -> Layout:
+    """Return the layout of a root directory, which is made if it is not there."""
+    layout = Layout(root)
+    layout.layers.mkdir(parents=True, exist_ok=True, mode=0o711)
+    return layout
 
 
 def announce(config: Config) -> None:

@@ -72,6 +72,25 @@ def test_a_container_starts_from_an_image_most_of_which_was_never_fetched(
     assert "image.prefetch" in {one.stage for one in told}
 
 
+def test_events_tell_when_containers_were_created_and_started(
+    node: Whole, image: SmallImage
+) -> None:
+    node.pull(image.reference)
+
+    def started() -> bool:
+        node.run(image.reference, "sh", "-c", ":")  # the first may come before we listen
+        told = read_events([node.directory / "events.jsonl"]).events
+        return "container.start" in {one.stage for one in told if one.phase is Phase.END}
+
+    wait_for(started, "a container's events")
+    told = read_events([node.directory / "events.jsonl"]).events
+    of_containers = [one for one in told if one.stage.startswith("container.")]
+    assert all(one.attributes["namespace"] for one in of_containers if one.phase is Phase.BEGIN)
+    created = [one for one in of_containers if one.stage == "container.create"]
+    assert created[0].attributes["image"] == image.reference
+    assert [one.phase for one in created[:2]] == [Phase.BEGIN, Phase.END]
+
+
 def test_every_file_reads_as_it_was_built(node: Whole, image: SmallImage) -> None:
     node.pull(image.reference)
     assert checked(node.run(image.reference, "sh", "-c", CHECK_ALL)) == image.contents
