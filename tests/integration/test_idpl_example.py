@@ -42,7 +42,7 @@ def run_tests(lent: Path, scratch: Path, before: list[str]) -> None:
         f"--basetemp={scratch / 'tests'}",
         str(EXAMPLE / "tests"),
     ]
-    done = subprocess.run(argv, cwd="/", capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(argv, cwd="/", capture_output=True, text=True, check=False, timeout=1800)
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
 
 

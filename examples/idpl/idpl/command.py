@@ -50,6 +50,24 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = add("evaluate", _evaluate, "Print the IoU of each class on the target.")
     evaluate.add_argument("run", type=Path, help="a run's directory, or one checkpoint")
     _add_threads(evaluate)
+    show = add("show", _show, "Write a page of pictures and curves of a run (HTML).")
+    show.add_argument("run", type=Path, help="a run's directory")
+    show.add_argument("file", type=Path)
+    show.add_argument(
+        "--before", type=Path, help="what to compare with: a checkpoint, or another run"
+    )
+    show.add_argument("--pictures", type=int, default=6, help="how many of each kind")
+    _add_threads(show)
+    compare = add("compare", _compare, "Print one table of all methods, on the same pictures.")
+    _add_config(compare)
+    compare.add_argument("--out", type=Path, required=True, help="where the runs are kept")
+    compare.add_argument("--quick", action="store_true", help="small runs, to try things")
+    compare.add_argument("--seeds", type=int, default=3, help="how many seeds")
+    compare.add_argument(
+        "--only", action="append", default=[], metavar="METHOD", help="compare these only"
+    )
+    compare.add_argument("--jobs", type=int, default=1, help="runs at the same time")
+    _add_threads(compare)
     sheet = add("sheet", _sheet, "Write a contact sheet of the rendered scenes (PNG).")
     sheet.add_argument("file", type=Path)
     sheet.add_argument("--rows", type=int, default=5)
@@ -92,6 +110,29 @@ def _evaluate(chosen: argparse.Namespace) -> int:
     from idpl.running import run_evaluation  # noqa: PLC0415 - see the module
 
     return run_evaluation(chosen.run, chosen.threads)
+
+
+def _show(chosen: argparse.Namespace) -> int:
+    from idpl.running import run_show  # noqa: PLC0415 - see the module
+
+    return run_show(chosen.run, chosen.file, chosen.before, chosen.pictures, chosen.threads)
+
+
+def _compare(chosen: argparse.Namespace) -> int:
+    from idpl.running import run_comparison  # noqa: PLC0415 - see the module
+
+    if min(chosen.seeds, chosen.jobs) < 1:
+        raise ConfigError("--seeds, --jobs: at least 1")
+    config = _config(chosen)
+    return run_comparison(
+        config,
+        chosen.out,
+        names=chosen.only,
+        seeds=chosen.seeds,
+        quick=chosen.quick,
+        jobs=chosen.jobs,
+        threads=chosen.threads,
+    )
 
 
 def _sheet(chosen: argparse.Namespace) -> int:

@@ -94,7 +94,7 @@ class MethodConfig:
     """Of `fixed-threshold`."""
     self_training: float = 1.0
     """Weight of the loss on pseudo labels."""
-    adversarial: float = 0.05
+    adversarial: float = 0.01
     """Weight of the loss of discriminators."""
     rescore_every: int = 50
     """After so many steps every target picture is looked at again."""
@@ -242,7 +242,14 @@ def _check(config: Config, where: str) -> None:
             (data.kind == "scenes") == (config.classes == "street")
             for data in (config.source, config.target, config.evaluation)
         ),
-        "source.kind: cityscapes is a target": config.source.kind != "cityscapes",
+        "folder: every kind but scenes needs one": all(
+            data.kind == "scenes" or data.folder
+            for data in (config.source, config.target, config.evaluation)
+        ),
+        "count: at least 1 scene; of a folder 0 (all) or more": all(
+            data.count >= (data.kind == "scenes")
+            for data in (config.source, config.target, config.evaluation)
+        ),
     }
     for rule, holds in rules.items():
         if not holds:

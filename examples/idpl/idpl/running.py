@@ -1,6 +1,8 @@
 """What the commands do once PyTorch is there."""
 
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -9,10 +11,15 @@ from idpl.accuracy import Accuracy, evaluate
 from idpl.checkpoint import store
 from idpl.checkpoint.manifest import NAME as MANIFEST
 from idpl.checkpoint.snapshot import Snapshot
+from idpl.compare import plan as plans
+from idpl.compare.run import run_all, say_done
+from idpl.compare.table import table
 from idpl.config import Config, config_from
 from idpl.errors import CheckpointError, ConfigError
 from idpl.frequencies import frequencies, never_seen
 from idpl.network.build import build_network
+from idpl.page.gather import gather
+from idpl.page.render import render
 from idpl.together import join
 from idpl.training.loop import CHECKPOINTS, Surroundings, train
 from idpl.training.progress import ProgressLine
@@ -33,7 +40,7 @@ def run_training(config: Config, out: Path, threads: int, stage: Stage) -> int:
                 hint="use a multiple of twice the number of processes",
             )
         line = ProgressLine(quiet=not together.leads)
-        sets = open_sets(config, line.show)
+        sets = open_sets(config, line.show, line.say)
         _warn(sets, line)
         found = train(config, sets, out, Surroundings(together, line, stage))
         if together.leads:
@@ -54,6 +61,54 @@ def run_evaluation(run: Path, threads: int) -> int:
     load_tensors(teacher, snapshot.part("teacher"), "teacher")
     pictures = open_pictures(config.evaluation, (config.height, config.width), line.show)
     sys.stdout.write(as_text(evaluate(teacher, pictures, classes, config.training.device)))
+    return 0
+
+
+def run_show(run: Path, file: Path, before: Path | None, pictures: int, threads: int) -> int:
+    """Write the page of a run. Returns the exit status; raises `IdplError`s."""
+    line = ProgressLine()
+    snapshot = find_snapshot(run, line)
+    earlier = None if before is None else find_snapshot(before, line)
+    config = config_from(snapshot.config, f"{run}: configuration")
+    _prepare(config, threads)
+    sets = open_sets(config, line.show, line.say)
+    page = render(gather(run, snapshot, earlier, config, sets, pictures))
+    try:
+        file.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from error
+    return 0
+
+
+def run_comparison(
+    config: Config,
+    out: Path,
+    *,
+    names: Sequence[str],
+    seeds: int,
+    quick: bool,
+    jobs: int,
+    threads: int,
+) -> int:
+    """Compare methods, print the table. Returns the exit status; raises `IdplError`s."""
+    config = plans.quick(config) if quick else config
+    _prepare(config, threads)
+    names = names or list(plans.VARIANTS)
+    line = ProgressLine()
+    open_sets(config, line.show, line.say)  # rendered here once, not in every job
+    results: dict[str, list[Accuracy]] = {name: [] for name in names}
+
+    def done(cell: plans.Cell, found: Accuracy) -> None:
+        results[cell.variant].append(found)
+        say_done(cell, found)
+
+    started = time.monotonic()
+    run_all(plans.plan(config, out, range(1, seeds + 1), names), jobs, threads, done)
+    text = table(results, classes_of(config))
+    (out / "table.md").write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+    minutes = (time.monotonic() - started) / 60
+    line.say(f"{len(names)} methods, seeds 1 to {seeds}, {minutes:.1f} minutes")
     return 0
 
 

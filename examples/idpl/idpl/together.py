@@ -1,6 +1,7 @@
 """Several processes that train as one: what they must agree on, and nothing else."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,10 +32,13 @@ class Together:
         dist.all_reduce(total)
         return total
 
-    def all_of(self, answer: bool) -> bool:
-        """Return whether the answer is yes everywhere."""
-        noes = self.summed(torch.tensor(0.0 if answer else 1.0))
-        return float(noes) == 0
+    def means(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Return the means of every process's values; all have the same names.
+
+        What is no number in one process is none in all: they agree to stop.
+        """
+        total = self.summed(torch.tensor(list(values.values()), dtype=torch.float64))
+        return dict(zip(values, (total / self.share.world).tolist(), strict=True))
 
     def average_gradients(self, parameters: list[torch.Tensor]) -> None:
         """Give every process the mean of all gradients."""

@@ -104,7 +104,7 @@ def test_a_loss_that_is_no_number_is_named_and_the_last_checkpoint_stays(
 def test_another_configuration_is_named_by_its_keys(tiny: Tiny, tmp_path: Path) -> None:
     run(tiny.config, tiny.sets, tmp_path)
     other = tiny_config("idpl", adversarial=0.5)
-    with pytest.raises(CheckpointError, match=r"method\.adversarial: 0\.05, not 0\.5"):
+    with pytest.raises(CheckpointError, match=r"method\.adversarial: 0\.01, not 0\.5"):
         run(other, tiny.sets, tmp_path)
 
 

@@ -74,7 +74,9 @@ class EasyHard(Method):
             return {"adversarial": told_apart(self.between, source, output.scores, strength)}
         kinds = self._easy()
         easy = torch.tensor([kinds[index] for index in view.target.indexes])
-        losses = {}
+        # Named also where there is nothing to lose: processes add their losses up by name.
+        nothing = output.scores.sum() * 0
+        losses = {"pseudo": nothing, "adversarial": nothing}
         if bool(easy.any()):
             labels = view.flip(view.teacher(view.target.plain)).argmax(1)[easy]
             losses["pseudo"] = self.self_training * label_loss(output.scores[easy], labels)

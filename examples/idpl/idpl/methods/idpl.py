@@ -72,7 +72,8 @@ class Idpl(Method):
             self.judge.label(probabilities, view.together)
         labels, probabilities = view.flip(labels), view.flip(probabilities)
         output = view.student(view.target.changed)
-        losses = {"pseudo": self.self_training * label_loss(output.scores, labels)}
+        loss = label_loss(output.scores, labels)
+        losses = {"pseudo": self.self_training * loss}
         if self.alignment is not None:
             kinds = self.subdomains.easy()
             easy = torch.tensor([kinds[index] for index in view.target.indexes])

@@ -47,4 +47,5 @@ class SelfTraining(Method):
         """Return the loss on pseudo labels."""
         labels = self.labeller.label(view.teacher(view.target.plain), view.together).labels
         output = view.student(view.target.changed)
-        return {"pseudo": self.weight * label_loss(output.scores, view.flip(labels))}
+        loss = label_loss(output.scores, view.flip(labels))
+        return {"pseudo": self.weight * loss}

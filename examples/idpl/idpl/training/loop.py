@@ -36,6 +36,8 @@ class Surroundings:
     stage: Stage
     start: Path | None = None
     """A checkpoint of another run whose network this one goes on with."""
+    until: int | None = None
+    """Stop after so many steps, as a run that is interrupted there."""
 
 
 def make_state(config: Config, sets: Sets) -> State:
@@ -59,9 +61,9 @@ def train(config: Config, sets: Sets, out: Path, around: Surroundings) -> Accura
     A run that was interrupted goes on from its last whole checkpoint in `out`. Raises
     `CheckpointError`, `DivergedError`, `DataError`.
     """
-    with around.stage("model"):
+    with around.stage("model_init"):
         state = make_state(config, sets)
-    with around.stage("checkpoint"):
+    with around.stage("checkpoint_load"):
         _begin(state, config, out / CHECKPOINTS, around)
     together = around.together
     if together.leads:
@@ -97,13 +99,14 @@ def _steps(
 ) -> None:
     training = config.training
     first = state.step
-    while state.step < training.steps:
+    end = training.steps if around.until is None else min(around.until, training.steps)
+    while state.step < end:
         if state.step == first:
-            with around.stage("first step"):
+            with around.stage("first_step"):
                 values = train_step(state, config, sets, around.together)
         else:
             values = train_step(state, config, sets, around.together)
-        last = state.step == training.steps
+        last = state.step == end
         if metrics is not None:
             note = " ".join(f"{name} {value:.4f}" for name, value in values.items())
             around.progress.show(config.method.name, state.step, training.steps, note)

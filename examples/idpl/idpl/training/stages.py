@@ -1,4 +1,4 @@
-"""The stages of the start, told to Bootseer where it is installed, else in plain lines."""
+"""The stages of the start: plain lines, and Bootseer's events where it is installed."""
 
 import contextlib
 import importlib
@@ -11,13 +11,19 @@ Stage = Callable[[str], contextlib.AbstractContextManager[object]]
 
 
 def find_stage() -> Stage:
-    """Return Bootseer's `stage`, or one that writes a line when a stage is over."""
+    """Return what writes a line when a stage is over, and tells Bootseer where it is installed."""
     try:
         module = importlib.import_module("bootseer")
     except ImportError:
         return plain_stage
-    found: Stage = getattr(module, "stage", plain_stage)
-    return found
+    theirs: Stage = getattr(module, "stage", no_stage)
+
+    @contextlib.contextmanager
+    def both(name: str) -> Iterator[None]:
+        with theirs(name), plain_stage(name):
+            yield
+
+    return both
 
 
 @contextlib.contextmanager
@@ -28,3 +34,8 @@ def plain_stage(name: str) -> Iterator[None]:
     took = time.monotonic() - started
     sys.stderr.write(f"{time.time():.3f} {name} done ({took:.2f} s)\n")
     sys.stderr.flush()
+
+
+def no_stage(name: str) -> contextlib.AbstractContextManager[object]:
+    """Say nothing: for runs whose start nobody measures."""
+    return contextlib.nullcontext()

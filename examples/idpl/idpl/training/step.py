@@ -54,8 +54,8 @@ def train_step(state: State, config: Config, sets: Sets, together: Together) -> 
             target = _target(state, config, sets, together.share, device)
             losses |= state.method.losses(_view(state, source, output, target, config, together))
     total = torch.stack(list(losses.values())).sum()
-    values = {name: float(loss.detach()) for name, loss in losses.items()}
-    _must_be_numbers(values, step, together)
+    values = together.means({name: float(loss.detach()) for name, loss in losses.items()})
+    _must_be_numbers(values, step)
     _descend(state, total, config, together)
     follow(state.teacher, state.network, training.ema if step else 0.0)
     state.step += 1
@@ -129,12 +129,11 @@ def _view(
     )
 
 
-def _must_be_numbers(values: dict[str, float], step: int, together: Together) -> None:
-    bad = [name for name, value in values.items() if not math.isfinite(value)]
-    if not together.all_of(not bad):
-        which = ", ".join(f"{name} is {values[name]}" for name in bad) or "in another process"
+def _must_be_numbers(values: dict[str, float], step: int) -> None:
+    bad = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
+    if bad:
         raise DivergedError(
-            f"step {step}: loss is no number: {which}",
+            f"step {step}: loss is no number: {', '.join(bad)}",
             hint="the last checkpoint is whole; try a lower training.learning_rate",
         )
 

@@ -1,0 +1,1 @@
+"""A page that shows what a run did: pictures, pseudo labels, the split, curves."""
