@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from idpl.accuracy import Accuracy, evaluate
-from idpl.checkpoint import store
+from idpl.checkpoint import sharded, store
 from idpl.checkpoint.manifest import NAME as MANIFEST
 from idpl.checkpoint.snapshot import Snapshot
 from idpl.compare import plan as plans
@@ -42,6 +42,9 @@ def run_training(config: Config, out: Path, threads: int, stage: Stage) -> int:
         line = ProgressLine(quiet=not together.leads)
         sets = open_sets(config, line.show, line.say)
         _warn(sets, line)
+        if together.share.world > 1 and not sharded.available():
+            version = torch.__version__
+            line.say(f"PyTorch {version} has no shards: the first process writes checkpoints whole")
         found = train(config, sets, out, Surroundings(together, line, stage))
         if together.leads:
             sys.stdout.write(as_text(found))
