@@ -6,8 +6,7 @@
 import sys
 from typing import Final
 
-from benchmarks.images.recipe import BuiltImage, Recipe, Say, built_image
-from bootseer.errors import BootseerError
+from benchmarks.images.recipe import BuiltImage, Recipe, Say, build_and_say, built_image
 from tooling.places import REPOSITORY
 
 DemoImage = BuiltImage
@@ -31,16 +30,5 @@ def demo_image(say: Say = lambda _line: None) -> BuiltImage:
     return built_image(RECIPE, say)
 
 
-def main() -> int:
-    """Build the image and say where it is."""
-    try:
-        image = demo_image(lambda line: print(line, flush=True))
-    except BootseerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    print(f"{image.layout} ({image.compressed() / 1e6:.0f} MB compressed)")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(build_and_say(RECIPE))

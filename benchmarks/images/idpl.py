@@ -9,8 +9,7 @@ import argparse
 import sys
 from typing import Final
 
-from benchmarks.images.recipe import BuiltImage, Recipe, Say, built_image
-from bootseer.errors import BootseerError
+from benchmarks.images.recipe import Recipe, build_and_say
 from tooling.places import REPOSITORY
 
 _EXAMPLE: Final = REPOSITORY / "examples" / "idpl"
@@ -39,28 +38,11 @@ def recipe() -> Recipe:
     )
 
 
-def idpl_image(say: Say = lambda _line: None) -> BuiltImage:
-    """Return the image, built first where this machine does not have it yet (minutes).
-
-    Safe when two ask at once: the second waits. Raises `HostError` where it cannot be built.
-    """
-    return built_image(recipe(), say)
-
-
 def main() -> int:
-    """Build the image, say where it is, push it where asked to."""
+    """Run the command line; return its exit status."""
     parser = argparse.ArgumentParser(prog="build-image", description="Build the image of IDPL.")
     parser.add_argument("--push", metavar="HOST:PORT/NAME:TAG", help="to a registry, plain HTTP")
-    chosen = parser.parse_args()
-    try:
-        image = idpl_image(lambda line: print(line, flush=True))
-        if chosen.push:
-            image.push(chosen.push)
-    except BootseerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    print(f"{image.layout} ({image.compressed() / 1e6:.0f} MB compressed)")
-    return 0
+    return build_and_say(recipe(), parser.parse_args().push)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from benchmarks.images import chroot
 from benchmarks.images.apt_sources import AptSource, debian_source
 from benchmarks.images.layer_tar import LayerTar
 from benchmarks.images.oci_layout import OciLayout, layout_manifest
-from bootseer.errors import HostError
+from bootseer.errors import BootseerError, HostError
 from tooling.machine import architecture
 from tooling.places import cache_dir
 
@@ -104,6 +105,19 @@ def built_image(recipe: Recipe, say: Say = lambda _line: None) -> BuiltImage:
         if not (target / "index.json").exists():
             _build_into(recipe, source, target, say)
     return BuiltImage(target, recipe.command, recipe.name)
+
+
+def build_and_say(recipe: Recipe, push: str | None = None) -> int:
+    """Build an image for a person, push it where asked to; return the exit status."""
+    try:
+        image = built_image(recipe, lambda line: print(line, flush=True))
+        if push:
+            image.push(push)
+    except BootseerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    print(f"{image.layout} ({image.compressed() / 1e6:.0f} MB compressed)")
+    return 0
 
 
 def _hash(recipe: Recipe, source: AptSource) -> str:

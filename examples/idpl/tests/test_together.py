@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,17 @@ def document(method: str, **training: Any) -> dict[str, Any]:
     }
 
 
+def launcher(directory: Path, processes: int) -> list[str]:
+    """Return torchrun, as the README says that Debian's PyTorch must be asked."""
+    words = ["-m", "torch.distributed.run", f"--nproc_per_node={processes}"]
+    if sharded.available():
+        store = directory / f"store-{time.monotonic_ns()}"
+        words += ["--rdzv_backend=c10d", f"--rdzv_endpoint={store}", "--local-addr=127.0.0.1"]
+        return [*words, "--rdzv_conf=store_type=file"]
+    words += ["--master_addr=127.0.0.1", f"--master_port={free_port()}"]
+    return [*words, "--redirects=1", "--tee=1"]
+
+
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -36,16 +48,15 @@ def free_port() -> int:
 def train(directory: Path, config: dict[str, Any], out: Path, processes: int) -> str:
     path = directory / f"{out.name}.yaml"
     path.write_text(yaml.safe_dump(config))
-    launcher = []
-    if processes > 1:
-        launcher = ["-m", "torch.distributed.run", f"--nproc_per_node={processes}"]
-        launcher += ["--master_addr=127.0.0.1", f"--master_port={free_port()}"]
-        # PyTorch 1.13's launcher cannot read its own default with Python 3.11 (see the README).
-        launcher += [] if sharded.available() else ["--redirects=1", "--tee=1"]
-    argv = [sys.executable, *launcher, "-m", "idpl", "train"]
+    before = launcher(directory, processes) if processes > 1 else []
+    argv = [sys.executable, *before, "-m", "idpl", "train"]
     argv += ["--config", str(path), "--out", str(out)]
-    environment = {**os.environ, "PYTHONPATH": f"{EXAMPLE}:{os.environ.get('PYTHONPATH', '')}"}
-    environment["USE_LIBUV"] = "0"  # Debian builds PyTorch 2.6 without it, and torchrun wants it
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{EXAMPLE}:{os.environ.get('PYTHONPATH', '')}",
+        "USE_LIBUV": "0",
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+    }
     done = subprocess.run(
         argv, cwd=directory, env=environment, capture_output=True, text=True, check=False
     )
