@@ -11,6 +11,7 @@ import hashlib
 import html
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from string import Template
 from typing import Any, Final
@@ -18,22 +19,33 @@ from typing import Any, Final
 _SHARED: Final = ("elements.js", "theme.js", "tooltip.js")
 
 
-def assemble(package: str, scripts: Sequence[str], title: str, document: Mapping[str, Any]) -> str:
-    """Return the page that `page.html`, `page.css` and the scripts of a package make.
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Where the parts of a kind of page are."""
 
-    `scripts` in the order in which one uses what another defines, after the shared ones.
-    """
-    style = _asset(__package__, "base.css") + _asset(package, "page.css")
-    parts = [_asset(__package__, name) for name in _SHARED]
-    parts += [_asset(package, name) for name in scripts]
-    script = "(() => {\n'use strict';\n" + "\n".join(parts) + "\n})();"
+    package: str
+    """It has `page.html` (what is in the body), `page.css`, and the scripts."""
+    scripts: Sequence[str]
+    """In the order in which one uses what another defines, after the shared ones."""
+    generator: str
+    """The command that makes such pages."""
+
+
+def assemble(parts: Parts, title: str, document: Mapping[str, Any]) -> str:
+    """Return the page that shows a document."""
+    style = _asset(__package__, "base.css") + _asset(parts.package, "page.css")
+    texts = [_asset(__package__, name) for name in _SHARED]
+    texts += [_asset(parts.package, name) for name in parts.scripts]
+    script = "(() => {\n'use strict';\n" + "\n".join(texts) + "\n})();"
     data = json.dumps(document, separators=(",", ":")).replace("<", "\\u003c")
-    return Template(_asset(package, "page.html")).substitute(
+    return Template(_asset(__package__, "frame.html")).substitute(
         policy=html.escape(
             "default-src 'none'; base-uri 'none'; form-action 'none';"
             f" style-src {_allow(style)}; script-src {_allow(script)}"
         ),
+        generator=html.escape(parts.generator),
         title=html.escape(title),
+        body=_asset(parts.package, "page.html"),
         style=style,
         data=data,
         script=script,

@@ -139,4 +139,4 @@ def test_the_parts_of_pages_are_installed_with_the_package() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
     data = project["tool"]["setuptools"]["package-data"]
     assert set(data[profile_page.__name__]) == {"*.html", "*.css", "*.js"}
-    assert set(data["bootseer.pages"]) == {"*.css", "*.js"}
+    assert set(data["bootseer.pages"]) == {"*.html", "*.css", "*.js"}
