@@ -24,6 +24,7 @@ SET_M: Final = (
     "pyarrow",
     "matplotlib",
 )
+SET_L: Final = (*SET_M, "accelerate", "torch")
 QUICK: Final = ("numpy", "pandas")
 _FROM_OUTSIDE: Final = ("PATH", "HOME", "LANG", "SSL_CERT_FILE")
 
