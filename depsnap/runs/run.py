@@ -20,7 +20,6 @@ from depsnap.restore.cache import TreeCache
 from depsnap.restore.libraries import concern_linker, make_linker_cache
 from depsnap.restore.restore import From, restore
 from depsnap.runs.finding import Found, drop, explain_miss, find, find_or_lead
-from depsnap.runs.mounting import mount_step
 from depsnap.runs.outcome import Outcome, Say, remember
 from depsnap.runs.settings import Job
 from depsnap.snapshots.library import Stored
@@ -114,7 +113,7 @@ def _run(job: Job, composed: Composed, say: Say, *, required: bool) -> Outcome:
     if state is not None and state.holds(composed.ingredients, time.time()):
         say("already in place")
         return Outcome(0, "present")
-    if job.settings.mount and mount_step(job, composed, say):
+    if job.settings.mount and _mounted(job, composed, say):
         return Outcome(0, "mounted")
     if required:
         found = find(job, composed, say, repair=False)
@@ -144,6 +143,14 @@ def _run(job: Job, composed: Composed, say: Say, *, required: bool) -> Outcome:
             if isinstance(error, CorruptError | NotFoundError):
                 drop(job, found, say)
     return _capture(job, composed, say, lease)
+
+
+def _mounted(job: Job, composed: Composed, say: Say) -> bool:
+    from depsnap.runs.mounting import mount_step  # noqa: PLC0415 (HTTP, which few need)
+
+    with job.stages.stage("deps.mount", name=job.name) as told:
+        told["mounted"] = mount_step(job, composed, say)
+        return bool(told["mounted"])
 
 
 def _restore(job: Job, composed: Composed, found: Found, say: Say) -> Outcome:
