@@ -192,7 +192,7 @@ def mount(bench: Bench) -> list[Figure]:
     starts: dict[str, list[Start]] = {"local": [], "mount": [], "hot": []}
     for run in range(bench.runs):
         with doing(f"first imports, run {run + 1} of {bench.runs}"):
-            shutil.rmtree(packages.venv)
+            packages.put_away(packages.venv)
             kept.rename(packages.venv)
             starts["local"].append(start_unpacked(packages, store))
             packages.venv.rename(kept)

@@ -28,8 +28,19 @@ def _capture_option(command: F) -> F:
     )(command)
 
 
-def _with_ways(job: Job, capture: str) -> Job:
-    settings = dataclasses.replace(job.settings, capture=_WAYS[capture])
+def _base_option(command: F) -> F:
+    return click.option(
+        "--base",
+        type=click.Choice(["clean", "nearest"]),
+        default="clean",
+        help="What the command runs on; nearest: a snapshot that differs in requirements only.",
+    )(command)
+
+
+def _captured(job: Job, capture: str, base: str) -> Job:
+    settings = dataclasses.replace(
+        job.settings, capture=_WAYS[capture], on_nearest=base == "nearest"
+    )
     return dataclasses.replace(job, settings=settings)
 
 
@@ -58,8 +69,9 @@ def _mounting(job: Job, daemon: str | None, *, mount: bool) -> Job:
 )
 @_daemon_option
 @_capture_option
+@_base_option
 def run_command(
-    job: Job, require_snapshot: bool, restore: str, daemon: str | None, capture: str
+    job: Job, require_snapshot: bool, restore: str, daemon: str | None, capture: str, base: str
 ) -> None:
     """Restore what COMMAND changed when it ran for the first time; run it if that is not known.
 
@@ -69,7 +81,7 @@ def run_command(
     # There is much and all of it is used until the end, which is soon: nothing to look for.
     gc.disable()
     mount = job.settings.mount if restore == "auto" else restore == "mount"
-    job = _mounting(_with_ways(job, capture), daemon, mount=mount)
+    job = _mounting(_captured(job, capture, base), daemon, mount=mount)
     outcome = run(job, say, required=require_snapshot)
     click.get_current_context().exit(outcome.code)
 
@@ -77,9 +89,10 @@ def run_command(
 @click.command("capture", context_settings=AFTER_OPTIONS)
 @about_step
 @_capture_option
-def capture_command(job: Job, capture: str) -> None:
+@_base_option
+def capture_command(job: Job, capture: str, base: str) -> None:
     """Run COMMAND, whether there is a snapshot or not, and keep what it changes as the newest."""
-    outcome = capture_anew(_with_ways(job, capture), say)
+    outcome = capture_anew(_captured(job, capture, base), say)
     click.get_current_context().exit(outcome.code)
 
 

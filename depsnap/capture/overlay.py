@@ -17,6 +17,7 @@ from bootseer.errors import BootseerError, HostError
 from depsnap.capture import enter
 from depsnap.capture.captured import Captured
 from depsnap.capture.difference import with_parents
+from depsnap.capture.ground import Ground, ObjectionError
 from depsnap.capture.left_out import LeftOut
 from depsnap.capture.running import (
     ORPHANS_S,
@@ -46,22 +47,36 @@ class NotAllowedError(BootseerError):
 
 
 def capture_by_overlay(
-    step: Step, roots: tuple[Path, ...], leave: LeftOut, *, in_user_namespace: bool
+    step: Step,
+    roots: tuple[Path, ...],
+    leave: LeftOut,
+    ground: Ground | None = None,
+    *,
+    in_user_namespace: bool,
 ) -> Captured:
     """Run a command and return what it changed, which is in place.
 
+    With a ground under it that counts as changed by the command, too.
+
     Raises:
         NotAllowedError: the kernel or the file system does not allow it. The command did not run.
+        ObjectionError: what it did on this ground does not count, and is gone.
         HostError: what it changed cannot be put into place, and is lost; run it again without us.
     """
     work = fresh_workplace(roots)
     try:
         _make(work)
+        if ground is not None:
+            ground.lay(work)
         ran = _run(work, step, own_users=in_user_namespace)
         changes: list[tuple[str, Kind]] = []
         prefix = "user.overlay." if in_user_namespace else "trusted.overlay."
         for root in roots:
             changes += Upper(work.new(root), root, prefix).changes()
+        if ground is not None:
+            failed = f"the command ended with {ran.code}" if ran.code else ""
+            if objection := failed or ground.objection(work, changes):
+                raise ObjectionError(objection)
         swap(work, [_bare(path, kind, work) for path, kind in changes])
     except OSError as error:
         raise HostError(f"{error.filename}: {error.strerror}") from error

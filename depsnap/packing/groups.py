@@ -54,14 +54,20 @@ def title_of(path: str, owned: Mapping[str, str]) -> str:
     """Return the pack that a file belongs to."""
     if (title := owned.get(path)) is not None:
         return title
-    if match := _COMPILED.match(path):
-        source = f"{match[1]}/{match[2]}.py" if match[1] else f"{match[2]}.py"
-        if (title := owned.get(source)) is not None:
-            return title
+    if (source := source_of(path)) and (title := owned.get(source)) is not None:
+        return title
     if match := _PACKAGES.search(path):
         top = path[match.end() :].partition("/")[0]
         return top.partition(".")[0][:200] or OTHER
     return OTHER
+
+
+def source_of(path: str) -> str | None:
+    """Return the source that a file was compiled from, by its name; None if it was not."""
+    match = _COMPILED.match(path)
+    if match is None:
+        return None
+    return f"{match[1]}/{match[2]}.py" if match[1] else f"{match[2]}.py"
 
 
 def grouped(entries: Sequence[Entry], owned: Mapping[str, str]) -> dict[str, list[int]]:

@@ -11,7 +11,7 @@ from depsnap.restore.unpack import unpack
 from depsnap.snapshots.head import Head
 from depsnap.snapshots.places import Place
 from depsnap.swap.swap import swap
-from depsnap.swap.workplace import fresh_workplace
+from depsnap.swap.workplace import Workplace, fresh_workplace
 from depsnap.tree.entries import Tree, lie_in
 
 
@@ -67,6 +67,21 @@ def restore(head: Head, tree: Tree, source: From, workers: int) -> Restored:
         work.remove()
         raise
     return Restored(swap(work, inside.entries), unprivileged, linked)
+
+
+def lay_out(head: Head, tree: Tree, place: Place, work: Workplace, workers: int) -> None:
+    """Unpack a snapshot into a workplace that is made already, and leave it there.
+
+    Raises:
+        BootseerError: why that did not work.
+    """
+    who = restorer()
+    entries, _ = owned_here(tree.entries, head.users, head.groups, who)
+    inside = _without_above(Tree(entries, tree.packs), [root.strip("/") for root in head.roots])
+    try:
+        unpack(inside, place, Destination(work.places(), who.uid, who.gid), workers)
+    except OSError as error:
+        raise HostError(f"{error.filename or head.roots[0]}: {error.strerror}") from error
 
 
 def _without_above(tree: Tree, roots: list[str]) -> Tree:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bootseer.errors import BootseerError
 from depsnap.capture.captured import Captured
+from depsnap.capture.ground import Ground
 from depsnap.capture.ladder import capture
 from depsnap.capture.left_out import left_out
 from depsnap.capture.running import Step
@@ -15,6 +16,7 @@ from depsnap.key.compose import Composed
 from depsnap.leases.lease import Lease
 from depsnap.leases.terms import Doing
 from depsnap.runs.finding import Held
+from depsnap.runs.nearest import find_ground
 from depsnap.runs.outcome import Outcome, Say, remember
 from depsnap.runs.publishing import entries_of, publish
 from depsnap.runs.settings import Job
@@ -37,6 +39,7 @@ def capture_step(job: Job, composed: Composed, say: Say, lease: Lease | None) ->
                 left_out(step.environment),
                 job.settings.capture,
                 say,
+                _ground(job, composed, say),
             )
             told |= {"code": captured.ran.code, "seconds": captured.ran.seconds}
         if captured.ran.code:
@@ -50,6 +53,17 @@ def capture_step(job: Job, composed: Composed, say: Say, lease: Lease | None) ->
             log.warning("deps.bug", exc_info=True)
             say(f"no snapshot is made; this is a bug in bootseer: {type(error).__name__}: {error}")
     return Outcome(0, "plain")
+
+
+def _ground(job: Job, composed: Composed, say: Say) -> Ground | None:
+    """Return the snapshot to run a step on, where that is wanted and there is one."""
+    if not job.settings.on_nearest:
+        return None
+    try:
+        return find_ground(job, composed, say)
+    except BootseerError as error:
+        say(f"not on the nearest snapshot: {error}")
+        return None
 
 
 def _publish(job: Job, composed: Composed, captured: Captured, say: Say) -> Outcome:

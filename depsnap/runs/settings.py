@@ -24,6 +24,8 @@ class Settings:
     """Directory of trees that this node has restored; empty: none is kept."""
     capture: tuple[str, ...] = ("overlay", "user overlay", "scan")
     """Ways to capture, the first that is allowed is taken."""
+    on_nearest: bool = False
+    """Run a step for which there is no snapshot on the nearest one, where that can be proved."""
     compile: bool = True
     """Compile Python sources that the step left uncompiled."""
     mount: bool = False
