@@ -16,6 +16,7 @@ from bootseer.cli.hdfs_volume import volume_settings
 from bootseer.cli.mount_options import parse_options
 from bootseer.config import Hdfs
 from bootseer.errors import HostError, UsageError
+from bootseer.events.surroundings import stages_of
 from bootseer.hadoop.client import read_client
 from bootseer.service_manager import notify
 from fuse_hdfs.mount.serve import MountSettings, serve
@@ -86,6 +87,7 @@ def mount(
         wait=wait or asked.wait,
         read_only=asked.ro,
         transport=config.hdfs.transport,
+        stages=stages_of(os.environ, config.events.path),
         client=client,
     )
     point = _prepared(mountpoint, settings)

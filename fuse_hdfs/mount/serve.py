@@ -15,6 +15,7 @@ import pyfuse3.asyncio
 
 from bootseer import kernel
 from bootseer.errors import HostError, RemoteError
+from bootseer.events.stages import SILENT, Stages
 from bootseer.fuse_ending import stop_answering
 from bootseer.hadoop.client import HadoopClient
 from fuse_hdfs.files.kept import Keep
@@ -61,6 +62,8 @@ class MountSettings:
     """`host:port` where metrics are served over TCP too; empty: nowhere."""
     transport: Transport = "auto"
     """How HDFS is reached."""
+    stages: Stages = SILENT
+    """Told of the start."""
     client: HadoopClient | None = None
     """Who we are for HDFS and what is configured of it; None: what the environment says."""
 
@@ -86,10 +89,19 @@ async def serve(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     begun = time.monotonic()
     async with contextlib.AsyncExitStack() as stack:
+        starting = stack.enter_context(contextlib.ExitStack())
+        stage = settings.stages.stage("hdfs.mount", store=address, at=str(mountpoint))
+        found = starting.enter_context(stage)
+
+        def ready(start: Start) -> None:
+            found.update(store_s=round(start.store, 3), mount_s=round(start.mounted, 3))
+            starting.close()
+            mounted()
+
         store = await _opened(stack, address, settings, stop)
         if store is not None:
             took = time.monotonic() - begun
-            await _serve(store, address, mountpoint, settings, stop, mounted, took)
+            await _serve(store, address, mountpoint, settings, stop, ready, took)
     log.info("mount.ended", extra={"fields": {"at": str(mountpoint)}})
 
 
@@ -117,7 +129,7 @@ async def _serve(
     mountpoint: Path,
     settings: MountSettings,
     stop: asyncio.Event,
-    mounted: Callable[[], None],
+    ready: Callable[[Start], None],
     opening_s: float,
 ) -> None:
     begun = time.monotonic()
@@ -127,7 +139,7 @@ async def _serve(
         start = Start(opening_s, time.monotonic() - begun)
         socket = metrics_socket(settings.run_dir, kernel.connection_directory(mountpoint).name)
         async with reported(volume, tree, start, socket, settings.metrics_address):
-            mounted()
+            ready(start)
             fields = {"store": address, "at": str(mountpoint)}
             took = {"store_s": round(start.store, 3), "mount_s": round(start.mounted, 3)}
             log.info("mount.serving", extra={"fields": fields | took})

@@ -1,5 +1,6 @@
 """How a mount comes and goes: in the background, by mount(8), waiting, and in trouble."""
 
+import json
 import os
 import shutil
 import signal
@@ -114,6 +115,23 @@ def test_what_goes_wrong_before_the_mount_is_said_with_an_exit_code(place: Place
     assert place.mount("-o", "wiat").returncode == 2
     assert place.mount("--log-file", place.store).returncode == 6
     assert not place.mounted
+
+
+def test_the_timeline_has_how_long_a_mount_took_to_be_ready_or_why_it_is_not(place: Place) -> None:
+    events = place.log.with_name("events.jsonl")
+    place.config.write_text(f"{place.config.read_text()}events: {{path: {events}}}\n")
+    assert place.mount(store="file:///none").returncode == 3
+    assert place.mount().returncode == 0
+    assert place.run("umount", place.path).returncode == 0
+    lines = [json.loads(line) for line in events.read_text().splitlines()]
+    assert [(one["stage"], one["event"]) for one in lines] == [
+        ("hdfs.mount", "begin"),
+        ("hdfs.mount", "end"),
+    ] * 2
+    failed, served = lines[1]["attributes"], lines[3]["attributes"]
+    assert failed == {"error": "NotFoundError"}
+    assert set(served) == {"store_s", "mount_s"}
+    assert lines[2]["attributes"] == {"store": f"file://{place.store}", "at": str(place.path)}
 
 
 def test_umount_publishes_what_is_open_and_whoever_has_it_open_gets_errors(place: Place) -> None:
