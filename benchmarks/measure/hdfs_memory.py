@@ -13,8 +13,31 @@ _WRITERS: Final = 8
 _READERS: Final = 8
 
 
+_MANY: Final = 120
+_EACH: Final = 3 * PIECE
+
+
 def measure(place: HdfsPlace) -> list[Figure]:
-    """Write and read files, some of each at once, and look at the most that was resident."""
+    """Write and read files, and write very many at once; look at the most that was resident."""
+    goal = float(_CACHE_MB + _BESIDE_MB)
+    return [
+        Figure(f"memory with {_WRITERS} writers, {_READERS} readers", _some(place), "MB", goal),
+        Figure(f"memory with {_MANY} writers", _many(place), "MB", goal),
+    ]
+
+
+def _many(place: HdfsPlace) -> float:
+    """Write files that are all open at the same time."""
+    with place.mount() as mount, ThreadPoolExecutor(_MANY) as pool:
+        paths = [mount.path / f"many{n}" for n in range(_MANY)]
+        list(pool.map(lambda path: write_file(path, _EACH), paths))
+        most = _most_resident(mount.pid)
+        for path in paths:
+            path.unlink()
+    return most
+
+
+def _some(place: HdfsPlace) -> float:
     size = place.size // _WRITERS // PIECE * PIECE
     with place.mount() as mount:
         write_file(mount.path / "read", place.size)
@@ -26,8 +49,7 @@ def measure(place: HdfsPlace) -> list[Figure]:
         most = _most_resident(mount.pid)
         for name in ("read", *(f"written{n}" for n in range(_WRITERS))):
             (mount.path / name).unlink()
-    name = f"memory with {_WRITERS} writers, {_READERS} readers"
-    return [Figure(name, most, "MB", float(_CACHE_MB + _BESIDE_MB))]
+    return most
 
 
 def _most_resident(pid: int) -> float:

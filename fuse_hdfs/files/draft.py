@@ -6,6 +6,9 @@ A draft is in one of three states, and only goes from one to a later one:
 - *streaming*: writes follow each other; units go to a segment's stripes as they fill up;
 - *spooled*: what changed is in whole units in a local file; the rest is in the base.
 
+What is in memory is bounded over all drafts of a volume (`Volume.drafted`): a draft that finds no
+room there in a while is spooled, so none waits for what an idle one has.
+
 The *base* is what lies under the changes: the manifest that the draft began with, and segments that
 it has written since, which nobody else knows.
 
@@ -32,6 +35,8 @@ from fuse_hdfs.striping.layout import Manifest, Segment, pieces, resized, splice
 
 T = TypeVar("T")
 
+_PATIENCE_S: Final = 1.0
+"""How long to wait for others to fill the units that take the memory."""
 COMPACT: Final = 64
 """Segments from which on a file is written anew, whole, at its next publication."""
 
@@ -65,6 +70,10 @@ class Draft:
         self._spool: Spool | None = None
         self._ending: SegmentWriter | None = None
         """Of a segment in the base whose stripes are being closed."""
+        self._charged = 0
+        """Bytes of the volume's room for drafts that are ours."""
+        self._refused = False
+        """There was no room for us."""
         self._broken: OSError | None = None
         self._own: dict[str, Segment] = {}
         self.size = version.size
@@ -80,7 +89,7 @@ class Draft:
             self.size, self._small = 0, bytearray()
             self._base = Manifest(self._layout.striping.unit, 0)
         elif content is not None:
-            self._small = bytearray(content)
+            await self._hold(content)
         elif self._version.manifest is None:
             await self._take_over_plain()
 
@@ -88,12 +97,11 @@ class Draft:
         """Write at any place. OSError: ENOSPC, EDQUOT, EIO, ETIMEDOUT, EFBIG ..."""
         end = offset + len(data)
         self._check(end)
-        if self._small is not None and end <= self._layout.small:
-            self._small.extend(bytes(max(0, end - len(self._small))))
-            self._small[offset:end] = data
+        if self._stays_small(end) and await self._has_room(end):
+            self._write_small(offset, data)
         else:
             await self._leave_small()
-            if await self._streams_to(offset):
+            if await self._streams_to(offset) and await self._has_room(self._unit):
                 await self._feed(data)
             else:
                 await self._settle()
@@ -122,9 +130,10 @@ class Draft:
     async def resize(self, size: int) -> None:
         """Cut the file, or let it grow by zeros. OSError as `write`."""
         self._check(size)
-        if self._small is not None and size <= self._layout.small:
-            del self._small[size:]
-            self._small.extend(bytes(size - len(self._small)))
+        if self._stays_small(size) and await self._has_room(size):
+            if self._small is not None:
+                del self._small[size:]
+                self._small.extend(bytes(size - len(self._small)))
             self.size = size
             return
         await self._leave_small()
@@ -148,6 +157,8 @@ class Draft:
                 return bytes(self._small)
             await self._leave_small()
         await self._end_stream()
+        if (content := await self._small_in_spool()) is not None:
+            return content
         numbers = self._to_write()
         if numbers:
             await self.stored()
@@ -168,7 +179,8 @@ class Draft:
             await self._guarded(writer.finish(), writer, lost=True)
 
     def published(self) -> list[Segment]:
-        """Return what is not needed any more now that the base is published."""
+        """Return what is not needed any more now that the base is published; the draft is over."""
+        self._give_room()
         named = {segment.id for segment in self._base.segments} if self._small is None else set()
         old = self._version.manifest.segments if self._version.manifest else ()
         return [one for one in (*old, *self._own.values()) if one.id not in named]
@@ -176,6 +188,7 @@ class Draft:
     async def abandon(self) -> None:
         """Give up all changes, and remove what was written for them."""
         self._drop_spool()
+        self._give_room()
         writer = self._ending if self._stream is None else self._stream.writer
         self._stream = self._ending = None
         if writer is not None:
@@ -188,19 +201,56 @@ class Draft:
         """Hold a small file in memory; stripe a large one that another tool wrote."""
         reader = reader_of(self._volume, self._version, self._path)
         if self.size <= self._layout.small:
-            self._small = bytearray(await reader.read(0, self.size))
+            await self._hold(await reader.read(0, self.size))
             return
+        await self._has_room(self._unit)  # without, it is one unit more for a while
         writer = self._writer()
         self._stream = _Stream(writer, 0, b"")
         for piece in pieces(0, self.size, self._unit):
             start = piece.unit * self._unit
             await self._feed(await reader.read(start, piece.length))
 
+    async def _hold(self, content: bytes) -> None:
+        """Begin with the contents of a small file."""
+        if await self._has_room(len(content)):
+            self._small = bytearray(content)
+        else:
+            await self._write_spool(0, content)
+
+    def _stays_small(self, end: int) -> bool:
+        return self._small is not None and end <= self._layout.small
+
+    def _write_small(self, offset: int, data: bytes) -> None:
+        small = self._small
+        if small is None:
+            raise AssertionError("not small")
+        small.extend(bytes(max(0, offset + len(data) - len(small))))
+        small[offset : offset + len(data)] = data
+
     async def _leave_small(self) -> None:
         content, self._small = self._small, None
-        if content:
+        if content is None:
+            return
+        self._give_room()
+        if content and await self._has_room(self._unit):
             self._stream = _Stream(self._writer(), 0, b"")
             await self._feed(bytes(content))
+        elif content:
+            await self._write_spool(0, bytes(content))
+
+    async def _has_room(self, size: int) -> bool:
+        """Say whether we may have so many bytes in memory; not any more once we may not."""
+        more = size - self._charged
+        if more > 0 and not self._refused:
+            if await self._volume.drafted.take_within(more, _PATIENCE_S):
+                self._charged += more
+            else:
+                self._refused = True
+        return self._charged >= size
+
+    def _give_room(self) -> None:
+        size, self._charged = self._charged, 0
+        self._volume.drafted.give(size)
 
     async def _streams_to(self, offset: int) -> bool:
         """Say whether a write at `offset` goes on with a stream, or begins one."""
@@ -234,6 +284,8 @@ class Draft:
             await self._guarded(stream.writer.add(bytes(rest[:unit])), stream.writer, lost=True)
             rest = rest[unit:]
         stream.tail += rest
+        if not stream.tail:
+            self._give_room()  # others come in between, and have theirs filled too
 
     async def _end_stream(self) -> None:
         """Close a stream; its tail is the segment's last unit if the file ends there."""
@@ -261,6 +313,7 @@ class Draft:
             start = (stream.first + writer.units) * self._unit
             spooling = self._write_spool(start, bytes(stream.tail))
             await self._guarded(spooling, writer, lost=True)
+        self._give_room()
 
     def _add(self, segment: Segment, numbers: "range | list[int]") -> None:
         self._own[segment.id] = segment
@@ -280,7 +333,11 @@ class Draft:
     async def _to_spool(self, number: int) -> None:
         """Bring a unit into the spool, as it is now."""
         spool = self._opened()
-        if number not in spool.numbers:
+        if number in spool.numbers:
+            return
+        if StripedReader(self._volume, self._base).place(number) is None:
+            spool.blank(number)
+        else:
             await spool.write(number, 0, await self._base_unit(number))
 
     def _opened(self) -> Spool:
@@ -317,10 +374,19 @@ class Draft:
         units = range(units_of(self.size, self._unit))
         return [one for one in units if one in spooled or reader.place(one) is not None]
 
+    async def _small_in_spool(self) -> bytes | None:
+        """Return a small file that is in the spool only because there was no room for it."""
+        if self._spool is None or self._base.segments or self.size > self._layout.small:
+            return None
+        self._refused = False
+        content = await self.read(0, self.size) if await self._has_room(self.size) else b""
+        return content if content and self._volume.is_plain(self._path(), content) else None
+
     async def _write_units(self, writer: SegmentWriter, numbers: list[int]) -> None:
         spool = self._spool
         for number in numbers:
             length = min(self._unit, self.size - number * self._unit)
+            await writer.reserve(length)
             if spool is not None and number in spool.numbers:
                 await writer.add(await spool.read(number, 0, length))
             else:
@@ -341,5 +407,6 @@ class Draft:
             if lost:
                 self._broken = error if isinstance(error, OSError) else OSError(errno.EIO, "broken")
             self._stream = None
+            self._give_room()
             await writer.abandon()
             raise

@@ -1,7 +1,7 @@
 """Memory that several share: who wants more than is left waits until others give back.
 
 Race-free: one event loop's thread; what is taken is counted without an await after the last look.
-Nobody may wait here while others can only give back after it has gone on.
+Nobody may wait in `take` while others can only give back after it has gone on.
 """
 
 import asyncio
@@ -23,6 +23,15 @@ class Room:
             self._waiting.append(given)
             await given
         self._left -= size
+
+    async def take_within(self, size: int, seconds: float) -> bool:
+        """Take so many bytes as `take` does, or none if there are too few for so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.take(size)
+        except TimeoutError:
+            return False
+        return True
 
     def give(self, size: int) -> None:
         """Give back what was taken."""

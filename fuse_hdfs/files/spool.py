@@ -25,6 +25,10 @@ class Spool:
         await asyncio.to_thread(_write, self._descriptor, data, offset)
         self.numbers.add(number)
 
+    def blank(self, number: int) -> None:
+        """Begin with a unit of zeros, which takes no room."""
+        self.numbers.add(number)
+
     async def read(self, number: int, start: int, length: int) -> bytes:
         """Return bytes of a unit, zeros where nothing was written."""
         offset = number * self._unit + start

@@ -46,7 +46,9 @@ _AT_ONCE: Final = 32
 _HELD: Final = 8
 """One part in so many of a volume's memory is for the contents of small files that are open."""
 _WRITTEN: Final = 4
-"""The same for units that are on their way to the store; what is left is for reading."""
+"""The same for units that are on their way to the store."""
+_DRAFTED: Final = 8
+"""The same for what does not fill a unit yet; what is left is for reading."""
 _REPLACED: Final = 5
 """Times that a file may be replaced between two looks at it."""
 _DOUBTFUL: Final = frozenset({errno.ETIMEDOUT, errno.EIO})
@@ -115,7 +117,10 @@ class Volume:
         self.store = store
         self.settings = settings
         held, written = settings.cache // _HELD, settings.cache // _WRITTEN
-        self.units = UnitCache(settings.cache - held - written)
+        drafted = settings.cache // _DRAFTED
+        self.units = UnitCache(settings.cache - held - written - drafted)
+        self.drafted = Room(drafted)
+        """For beginnings of units, and small files that are being written."""
         self.stripes = Traffic()
         """By the stripes' numbers."""
         self._holdings = Holdings(held)

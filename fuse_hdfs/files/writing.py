@@ -79,10 +79,11 @@ class _Stripe:
         self._task = asyncio.create_task(self._write(place))
 
     async def put(self, unit: bytes | None) -> None:
-        """Queue a unit, or None for the end. Raises what the writer raised."""
-        if unit is not None:
-            await self._shared.room.take(len(unit))
-            self._held += len(unit)
+        """Queue a unit whose room is ours from now on, or None for the end.
+
+        Raises what the writer raised.
+        """
+        self._held += len(unit or b"")
         if not self._queue.full() and not self._task.done():
             self._queue.put_nowait(unit)
             return
@@ -195,7 +196,15 @@ class SegmentWriter:
         self._places: list[str] | None = None
         self._checksums = bytearray()
         self._last = 0
+        self._reserved = 0
+        """Bytes of room for the next unit."""
         self.units = 0
+
+    async def reserve(self, size: int) -> None:
+        """Wait for the room of the next unit, for who gets its bytes only then."""
+        if size > self._reserved:
+            await self._shared.room.take(size - self._reserved)
+            self._reserved = size
 
     async def add(self, unit: bytes) -> None:
         """Take the next unit; waits while its stripe's writer is behind.
@@ -206,6 +215,8 @@ class SegmentWriter:
         number = self.units % self._striping.stripes
         if number == len(self._stripes):
             self._stripes.append(await self._begin(number))
+        await self.reserve(len(unit))
+        self._reserved = 0
         await self._stripes[number].put(unit)
         self._checksums += crc32c(unit).to_bytes(4, "little")
         self._last = len(unit)
@@ -228,6 +239,8 @@ class SegmentWriter:
 
     async def abandon(self) -> None:
         """Stop, and remove what was written."""
+        self._shared.room.give(self._reserved)
+        self._reserved = 0
         await asyncio.gather(*(stripe.abandon() for stripe in self._stripes))
         await self._shared.store.remove_tree(segment_directory(self.id))
 

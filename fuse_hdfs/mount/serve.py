@@ -21,6 +21,7 @@ from bootseer.hadoop.client import HadoopClient
 from fuse_hdfs.files.kept import Keep
 from fuse_hdfs.files.volume import Settings, Volume
 from fuse_hdfs.metrics.numbers import Start
+from fuse_hdfs.mount.arena import use_one_arena
 from fuse_hdfs.mount.openers import Openers
 from fuse_hdfs.mount.operations import MountOperations
 from fuse_hdfs.mount.presence import announced
@@ -34,6 +35,8 @@ from fuse_hdfs.vfs.tree import Tree
 log = logging.getLogger(__name__)
 
 _CONNECT_S: Final = 10.0
+_REQUESTS: Final = 24
+"""Requests of the kernel that are answered at once; each has memory for a write of 1 MiB."""
 _AGAIN_S: Final = 2.0
 """Between attempts to reach a store that is waited for."""
 _DRAIN_S: Final = 60.0
@@ -87,6 +90,7 @@ async def serve(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    use_one_arena()
     begun = time.monotonic()
     async with contextlib.AsyncExitStack() as stack:
         starting = stack.enter_context(contextlib.ExitStack())
@@ -172,7 +176,7 @@ async def _connected(
             f"cannot mount on {mountpoint}", hint="is it an empty directory?"
         ) from error
     try:
-        serving = asyncio.create_task(pyfuse3.main())
+        serving = asyncio.create_task(pyfuse3.main(max_tasks=_REQUESTS))
         async with asyncio.timeout(_CONNECT_S):
             await connected.wait()
         openers.device = f"0:{kernel.connection_directory(mountpoint).name}"

@@ -1,11 +1,12 @@
 """A mount's memory, whatever the load: the cache that is configured, and 150 MB."""
 
 import random
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from checkpoint_mount import checkpoint_mount
+from checkpoint_mount import Mount, checkpoint_mount
 
 pytestmark = pytest.mark.containers
 
@@ -22,6 +23,34 @@ hdfs:
 """
 DATA = random.Random(21).randbytes(40 << 20)
 WORKERS = 12
+
+
+def most_resident(mount: Mount) -> float:
+    """Return the most memory that a mount has had, in MB."""
+    assert mount.process is not None
+    status = Path(f"/proc/{mount.process.pid}/status").read_text()
+    return next(int(row.split()[1]) for row in status.splitlines() if "VmHWM" in row) / 1000
+
+
+def test_more_than_a_hundred_writers_at_once_take_no_more_either(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    text = "log: {{level: info}}\nhdfs: {{cache: 256MiB, spool: {spool}}}\n"
+    writers, half = 120, 3 << 20
+    all_begun = threading.Barrier(writers)
+    with checkpoint_mount(f"file://{tmp_path / 'store'}", tmp_path, text) as mount:
+
+        def work(number: int) -> None:
+            with (mount.path / f"file{number}").open("wb", 0) as file:
+                file.write(DATA[number : number + half])
+                all_begun.wait(120)
+                file.write(DATA[number + half : number + 2 * half])
+
+        with ThreadPoolExecutor(writers) as pool:
+            list(pool.map(work, range(writers)))
+        assert most_resident(mount) < 256 + 150
+        for number in range(writers):
+            found = (mount.path / f"file{number}").read_bytes()
+            assert found == DATA[number : number + 2 * half]
 
 
 def test_many_writers_and_readers_take_no_more_than_is_configured(tmp_path: Path) -> None:
@@ -45,7 +74,4 @@ def test_many_writers_and_readers_take_no_more_than_is_configured(tmp_path: Path
         for one in small:
             assert one.read(1000) == DATA[:1000]
             one.close()
-        assert mount.process is not None
-        status = Path(f"/proc/{mount.process.pid}/status").read_text()
-        most = next(int(row.split()[1]) for row in status.splitlines() if "VmHWM" in row)
-    assert most / 1000 < CACHE_MB + 150
+        assert most_resident(mount) < CACHE_MB + 150

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fuse_hdfs.files.draft import COMPACT
+from fuse_hdfs.files.reading import reader_of
 from fuse_hdfs.files.volume import Settings, Volume
 from fuse_hdfs.files.writing import Striping
 from fuse_hdfs.stores.directory import DirectoryStore
@@ -179,6 +180,34 @@ async def test_a_stripe_that_cannot_be_closed_leaves_the_old_file(tmp_path: Path
     assert await opened.content() == DATA
     assert opened.segments() == 1
     assert not list((opened.root / ".bootseer/new").iterdir())
+
+
+async def test_drafts_beyond_the_room_for_them_are_in_the_spool_and_come_out_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fuse_hdfs.files.draft._PATIENCE_S", 0.01)
+    (tmp_path / "store").mkdir()
+    settings = Settings(Striping(UNIT, 3), small=1000, cache=8 * 2 * UNIT)
+    volume = Volume(DirectoryStore(tmp_path / "store"), settings)
+    tree, owner = Tree(volume, tmp_path), (os.getuid(), os.getgid())
+    opened = []
+    for number in range(20):
+        made, _ = await tree.create(ROOT, f"file{number}", 0o600, owner, os.O_RDWR)
+        opened.append(made.handle)
+    for start, end in ((0, 900), (900, 2 * UNIT + 900), (2 * UNIT + 900, 3 * UNIT)):
+        for number, handle in enumerate(opened):
+            if number % 2 == 0 or end <= 900:  # the others stay small
+                await tree.write(handle, start, DATA[number + start : number + end])
+    for number, handle in enumerate(opened):
+        await tree.flush(handle)
+        await tree.release(handle)
+        length = 900 if number % 2 else 3 * UNIT
+        version = await volume.load(f"file{number}")
+        assert (version.manifest is None) == (number % 2 == 1)
+        found = await reader_of(volume, version, f"file{number}".__str__).read(0, version.size)
+        assert found == DATA[number : number + length]
+    assert await volume.drafted.take_within(2 * UNIT, 0.01)  # all of it was given back
+    await volume.close()
 
 
 async def test_what_could_not_be_published_is_published_later(tmp_path: Path) -> None:

@@ -28,3 +28,12 @@ async def test_what_is_larger_than_all_of_it_gets_all() -> None:
     assert not waiting.done()
     room.give(15)
     await waiting
+
+
+async def test_who_waits_for_a_while_only_takes_nothing_if_there_is_nothing() -> None:
+    room = Room(10)
+    await room.take(8)
+    assert not await room.take_within(3, 0.01)
+    assert await room.take_within(2, 0.01)
+    room.give(10)
+    assert await room.take_within(10, 0.01)
