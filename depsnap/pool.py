@@ -12,11 +12,13 @@ import contextlib
 import fcntl
 import os
 import pickle
+import select
 import struct
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final, Generic, TypeVar
 
 from bootseer.errors import BootseerError, HostError
@@ -26,6 +28,7 @@ R = TypeVar("R")
 
 _NUMBER: Final = struct.Struct("<I")
 MOST_WORKERS: Final = 8
+_NEWS_S: Final = 0.1
 
 
 def worker_count() -> int:
@@ -45,10 +48,12 @@ def shared_out(
     start: Callable[[], AbstractContextManager[Callable[[A], R]]],
     pieces: Sequence[A],
     workers: int,
+    news: Callable[[int], None] | None = None,
 ) -> list[R]:
     """Return what the work gives for each piece, in order.
 
-    `start` is entered once in each process and gives what does a piece.
+    `start` is entered once in each process and gives what does a piece. `news` hears now and then
+    how many pieces were begun.
 
     Raises:
         BootseerError, OSError: what the first process raised that failed. Other exceptions are bugs
@@ -56,13 +61,14 @@ def shared_out(
         HostError: a process was killed.
     """
     if workers <= 1 or len(pieces) <= 1:
-        with start() as work:
-            return [work(piece) for piece in pieces]
+        return _alone(start, pieces, news)
     numbers = os.memfd_create("pieces", os.MFD_CLOEXEC)
     try:
         os.write(numbers, b"".join(_NUMBER.pack(number) for number in range(len(pieces))))
         os.lseek(numbers, 0, os.SEEK_SET)
         children = [_fork(start, pieces, numbers) for _ in range(min(workers, len(pieces)))]
+        if news is not None:
+            _tell(numbers, [reader for _, reader in children], news)
         outcomes: list[_Outcome[R]] = [_collect(*child) for child in children]
     finally:
         os.close(numbers)
@@ -71,6 +77,47 @@ def shared_out(
             raise outcome.error
     results = {number: one for outcome in outcomes for number, one in outcome.results.items()}
     return [results[number] for number in range(len(pieces))]
+
+
+def ignore(_more: int) -> None:
+    """Hear of progress that nobody sees."""
+
+
+def by_size(sizes: Sequence[int], more: Callable[[int], None]) -> Callable[[int], None]:
+    """Return what hears of pieces for `more`, which hears what they add to a size."""
+    ends = list(accumulate(sizes, initial=0))
+    told = 0
+
+    def news(begun: int) -> None:
+        nonlocal told
+        more(ends[begun] - told)
+        told = ends[begun]
+
+    return news
+
+
+def _alone(
+    start: Callable[[], AbstractContextManager[Callable[[A], R]]],
+    pieces: Sequence[A],
+    news: Callable[[int], None] | None,
+) -> list[R]:
+    found = []
+    with start() as work:
+        for number, piece in enumerate(pieces):
+            found.append(work(piece))
+            if news is not None:
+                news(number + 1)
+    return found
+
+
+def _tell(numbers: int, readers: list[int], news: Callable[[int], None]) -> None:
+    """Tell how many pieces were begun, until a process is done with all that it found.
+
+    No thread does this: the next fork would take its locks along.
+    """
+    while not select.select(readers, [], [], _NEWS_S)[0]:
+        news(os.lseek(numbers, 0, os.SEEK_CUR) // _NUMBER.size)
+    news(os.lseek(numbers, 0, os.SEEK_CUR) // _NUMBER.size)
 
 
 def _fork(

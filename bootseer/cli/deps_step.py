@@ -13,7 +13,7 @@ from bootseer.cli.config_option import config_option, load_config
 from bootseer.cli.deps_store import deps_settings
 from bootseer.events.surroundings import stages_of
 from depsnap.key.compose import KeyRequest
-from depsnap.runs.settings import Job
+from depsnap.runs.settings import Job, Progress, unseen
 from depsnap.snapshots.names import check_job
 
 AFTER_OPTIONS: Final = {"allow_interspersed_args": False}
@@ -49,7 +49,7 @@ def about_step(command: Callable[..., Any]) -> Callable[..., Any]:
         )
         config = load_config(config_path)
         stages = stages_of(step.environment, config.events.path, name)
-        job = Job(check_job(name), step, deps_settings(store, config), stages)
+        job = Job(check_job(name), step, deps_settings(store, config), stages, _progress())
         return command(job=job, **others)
 
     decorated: Callable[..., Any] = with_job
@@ -83,6 +83,15 @@ def about_step(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         decorated = decorate(decorated)
     return decorated
+
+
+def _progress() -> Progress:
+    """Return what shows progress: a bar, where anybody sees it."""
+    if not sys.stderr.isatty():
+        return unseen
+    from bootseer.cli.byte_progress import byte_progress  # noqa: PLC0415 (it takes a while)
+
+    return functools.partial(byte_progress, threads=False)
 
 
 def say(line: str) -> None:

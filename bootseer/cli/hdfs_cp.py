@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
+from bootseer.cli.byte_progress import byte_progress
 from bootseer.cli.config_option import config_option, load_config
-from bootseer.cli.hdfs_progress import byte_progress
 from bootseer.cli.hdfs_volume import errors_of, opened_volume
 from bootseer.cli.text import size_text
 from bootseer.config import Hdfs

@@ -14,7 +14,7 @@ import zstandard
 from bootseer.errors import CorruptError
 from depsnap.packing.groups import grouped, owners, records
 from depsnap.packing.stamps import stamp_of, without_stamp
-from depsnap.pool import shared_out
+from depsnap.pool import by_size, ignore, shared_out
 from depsnap.tree.entries import Entry, Frame, Pack, Tree
 
 _FRAME: Final = 4 << 20
@@ -45,9 +45,15 @@ class Packed:
 
 
 def build_packs(
-    entries: Sequence[Entry], directory: Path, workers: int, root: Path = Path("/")
+    entries: Sequence[Entry],
+    directory: Path,
+    workers: int,
+    root: Path = Path("/"),
+    more: Callable[[int], None] = ignore,
 ) -> Packed:
     """Pack the files of these entries, which lie below `root`, into files in `directory`.
+
+    `more` hears of bytes that are being packed.
 
     Raises:
         CorruptError: a file has another size than its entry: somebody changes it.
@@ -56,7 +62,8 @@ def build_packs(
     texts = {path: _text(root / path) for path in records(entries)}
     jobs = _jobs(entries, grouped(entries, owners(texts)))
     start = partial(_packing, entries, directory, root)
-    made = shared_out(start, jobs, workers)
+    sizes = [sum(entries[row].stored for row in job.rows) for job in jobs]
+    made = shared_out(start, jobs, workers, by_size(sizes, more))
     packs: dict[str, int] = {}
     stored: list[Pack] = []
     filled = list(entries)

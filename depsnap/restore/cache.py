@@ -17,14 +17,14 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from bootseer.errors import BootseerError
-from depsnap.pool import shared_out
+from depsnap.pool import by_size, ignore, shared_out
 from depsnap.restore.making import (
     Destination,
     dress,
@@ -59,16 +59,26 @@ class TreeCache:
 
     directory: Path
 
-    def restore(self, digest: str, tree: Tree, to: Destination, workers: int) -> bool:
+    def restore(
+        self,
+        digest: str,
+        tree: Tree,
+        to: Destination,
+        workers: int,
+        more: Callable[[int], None] = ignore,
+    ) -> bool:
         """Make everything in a tree but its deletions, from what is kept; say whether that is done.
 
-        What is half made then is the caller's to remove.
+        What is half made then is the caller's to remove. `more` hears of bytes that are there.
         """
         kept = self.directory / digest
         with contextlib.suppress(OSError, _EditedError), _shared(kept):
             with exact_modes():
                 make_directories(tree.entries, to)
-                shared_out(partial(_taking, str(kept), to), _shares(tree), workers)
+                shares = _shares(tree)
+                sizes = [sum(one.size for _, files in share for one in files) for share in shares]
+                start = partial(_taking, str(kept), to)
+                shared_out(start, shares, workers, by_size(sizes, more))
                 make_links(tree.entries, to)
                 finish_directories(tree.entries, to)
             os.utime(kept)

@@ -1,9 +1,11 @@
 """A snapshot into place: unpacked beside its roots, then swapped in."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bootseer.errors import HostError, UsageError
+from depsnap.pool import ignore
 from depsnap.restore.cache import TreeCache
 from depsnap.restore.making import Destination
 from depsnap.restore.owners import owned_here, restorer
@@ -36,8 +38,14 @@ class From:
     cache: TreeCache | None = None
 
 
-def restore(head: Head, tree: Tree, source: From, workers: int) -> Restored:
-    """Restore a snapshot. All of it, or nothing.
+def restore(
+    head: Head,
+    tree: Tree,
+    source: From,
+    workers: int,
+    more: Callable[[int], None] = ignore,
+) -> Restored:
+    """Restore a snapshot. All of it, or nothing. `more` hears of bytes on the way.
 
     Raises:
         BootseerError: why it is not restored; everything is as it was.
@@ -52,12 +60,12 @@ def restore(head: Head, tree: Tree, source: From, workers: int) -> Restored:
         work.make()
         to = Destination(work.places(), who.uid, who.gid)
         linked = source.cache is not None and source.cache.restore(
-            source.digest, inside, to, workers
+            source.digest, inside, to, workers, more
         )
         if not linked:
             work.remove()  # what may be half there
             work.make()
-            unpack(inside, source.place, to, workers)
+            unpack(inside, source.place, to, workers, more=more)
             if source.cache is not None:
                 source.cache.keep(source.digest, inside, to)
     except OSError as error:

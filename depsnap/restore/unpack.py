@@ -19,7 +19,7 @@ import zstandard
 from bootseer.blobs.store import BlobStore
 from bootseer.errors import CorruptError
 from depsnap.packing.stamps import LENGTH, OFFSET, stamp_bytes
-from depsnap.pool import shared_out
+from depsnap.pool import by_size, ignore, shared_out
 from depsnap.restore.making import (
     Destination,
     dress,
@@ -46,11 +46,17 @@ def _everything(_entry: Entry) -> bool:
 
 
 def unpack(
-    tree: Tree, place: Place, to: Destination, workers: int, wanted: Wanted = _everything
+    tree: Tree,
+    place: Place,
+    to: Destination,
+    workers: int,
+    wanted: Wanted = _everything,
+    more: Callable[[int], None] = ignore,
 ) -> None:
     """Make everything in a tree but its deletions. What is there already is an error.
 
-    With `wanted` only some of it; directories are wanted that hold what is.
+    With `wanted` only some of it; directories are wanted that hold what is. `more` hears of bytes
+    that are being unpacked.
 
     Raises:
         CorruptError: a pack has other bytes than the tree says.
@@ -62,7 +68,10 @@ def unpack(
     with exact_modes():
         make_directories(entries, to)
         _empty_files(entries, to)
-        shared_out(partial(_unpacking, tree, place, to, wanted), _frames_of(tree, wanted), workers)
+        frames = _frames_of(tree, wanted)
+        sizes = [tree.packs[placed.pack].frames[placed.frame].raw for placed in frames]
+        start = partial(_unpacking, tree, place, to, wanted)
+        shared_out(start, frames, workers, by_size(sizes, more))
         make_links(entries, to)
         _finish_large(tree, entries, to)
         finish_directories(entries, to)

@@ -79,7 +79,9 @@ def prepare(
         HostError: something cannot be read or written.
     """
     try:
-        packed = build_packs(entries, directory, job.settings.workers)
+        size = sum(entry.stored for entry in entries)
+        with job.progress("packing", size) as more:
+            packed = build_packs(entries, directory, job.settings.workers, more=more)
     except OSError as error:
         raise HostError(f"{error.filename}: {error.strerror}") from error
     tree = encode_tree(packed.tree)

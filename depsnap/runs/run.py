@@ -160,8 +160,11 @@ def _restore(job: Job, composed: Composed, found: Found, say: Say) -> Outcome:
         raise CorruptError(f"the snapshot is of {', '.join(head.roots)}")
     cache = TreeCache(Path(job.settings.cache)) if job.settings.cache else None
     source = From(job.settings.store, found.stored.digest, cache)
-    with job.stages.stage("deps.restore", name=job.name, bytes=head.size) as told:
-        done = restore(head, found.tree, source, job.settings.workers)
+    with (
+        job.stages.stage("deps.restore", name=job.name, bytes=head.size) as told,
+        job.progress("restoring", sum(pack.raw for pack in found.tree.packs)) as more,
+    ):
+        done = restore(head, found.tree, source, job.settings.workers, more)
         told |= {"entries": head.entries, "linked": done.linked}
     how = ", from what this node has" if done.linked else ""
     say(f"restored {head.entries} entries in {time.monotonic() - began:.1f} s{how}")

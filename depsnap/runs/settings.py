@@ -1,10 +1,22 @@
 """How install steps are treated."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from bootseer.events.stages import SILENT, Stages
 from depsnap.key.compose import KeyRequest
+from depsnap.pool import ignore
 from depsnap.snapshots.places import Place
+
+Progress: TypeAlias = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""From what is done, and its bytes, to who hears of more bytes that are."""
+
+
+def unseen(_what: str, _size: int) -> AbstractContextManager[Callable[[int], None]]:
+    """Show nothing."""
+    return nullcontext(ignore)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +55,5 @@ class Job:
     settings: Settings
     stages: Stages = SILENT
     """Hears of what is done when."""
+    progress: Progress = unseen
+    """Shows how far something is."""

@@ -1,5 +1,9 @@
 """`bootseer deps run` with real pip: the first run installs, every later one restores."""
 
+import contextlib
+import os
+import pty
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -184,3 +188,23 @@ def test_a_run_tells_of_its_stages(world: DepsWorld) -> None:
     assert {(event.origin.job, event.origin.rank) for event in events} == {("job", 2)}
     assert ends[3].attributes["code"] == 0
     assert ends[-1].attributes["entries"] == ends[4].attributes["entries"]
+
+
+def test_on_a_terminal_a_bar_shows_how_far_it_is(world: DepsWorld) -> None:
+    def seen() -> str:
+        own = world.command("run", "--name", "job", "--", *world.pip_install("alpha"))
+        master, slave = pty.openpty()
+        with subprocess.Popen(
+            own, cwd=world.home, env=world.environment() | {"TERM": "xterm"}, stderr=slave
+        ):
+            os.close(slave)
+            data = b""
+            with contextlib.suppress(OSError):  # the other end is closed
+                while part := os.read(master, 1 << 16):
+                    data += part
+        os.close(master)
+        return data.decode()
+
+    assert "packing" in seen()
+    world.fresh()
+    assert "restoring" in seen()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bootseer.errors import CorruptError, HostError
-from depsnap.pool import shared_out
+from depsnap.pool import by_size, shared_out
 
 Work = Callable[[int], int]
 
@@ -57,3 +57,12 @@ def test_a_killed_process_is_an_error_of_this_machine() -> None:
 
     with pytest.raises(HostError, match="signal 9"):
         shared_out(start_of(work), range(50), 3)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_news_ends_with_all_there_is(workers: int) -> None:
+    heard: list[int] = []
+    sizes = [3 * number for number in range(40)]
+    shared_out(start_of(lambda piece: piece), range(40), workers, by_size(sizes, heard.append))
+    assert sum(heard) == sum(sizes)
+    assert min(heard) >= 0

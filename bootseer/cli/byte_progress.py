@@ -15,8 +15,13 @@ from rich.progress import (
 
 
 @contextlib.contextmanager
-def byte_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar while the context is open; yields what is told how many more bytes are done."""
+def byte_progress(
+    what: str, total: int, *, threads: bool = True
+) -> Iterator[Callable[[int], None]]:
+    """Show a bar while the context is open; yields what is told how many more bytes are done.
+
+    Without `threads` it moves only when it is told something: for who forks meanwhile.
+    """
     console = Console(stderr=True)
     bars = Progress(
         TextColumn("{task.description}"),
@@ -27,7 +32,14 @@ def byte_progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
         console=console,
         disable=not console.is_terminal,
         transient=True,
+        auto_refresh=threads,
     )
     with bars:
         task = bars.add_task(what, total=total)
-        yield lambda more: bars.advance(task, more)
+
+        def done(more: int) -> None:
+            bars.advance(task, more)
+            if not threads:
+                bars.refresh()
+
+        yield done
