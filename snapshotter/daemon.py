@@ -167,6 +167,7 @@ async def run(config: Config, handover: Handover) -> None:
         report = NodeReport(
             Counted(files, starts, fill, upkeep, poisoned, blocks.page_cache, client.statistics),
             used,
+            dependencies.describe,
         )
         for service in (upkeep, starts, fill, dependencies, Happenings(config.containerd, stages)):
             tasks.spawn(service.run())

@@ -17,9 +17,11 @@ from bootseer.blobs.store import BlobStore
 from bootseer.errors import BootseerError, CorruptError, NotFoundError
 from bootseer.together import together
 from depsnap.limits import DEFAULT, Limits
+from depsnap.mounting.image import hot_folder, image_digest
 from depsnap.snapshots.head import Head, decode_head, encode_head
 from depsnap.snapshots.names import (
     HEADS,
+    HOT,
     PACKS,
     TREES,
     head_name,
@@ -125,7 +127,7 @@ class Library:
         )
 
     async def unnamed(self, keep: Iterable[Stored], older_than: float) -> list[tuple[str, int]]:
-        """Return (name, size) of the trees and packs that no snapshot in `keep` names.
+        """Return (name, size) of trees, packs and hot blocks that are of no snapshot in `keep`.
 
         Only such that were stored before `older_than`, in seconds since 1970 by the store's clock:
         a snapshot that is being published has no head yet. Where a tree cannot be read nothing is
@@ -135,13 +137,15 @@ class Library:
         for stored in keep:
             named.add(tree_name(stored.head.tree))
             named |= {pack_name(pack.digest) for pack in (await self.tree(stored.head)).packs}
+            named.add(hot_folder(image_digest(stored.head)))
         listed = [
-            one for folder in (PACKS, TREES) for one in await self.store.list(folder, _OBJECTS)
+            one for folder in (PACKS, TREES, HOT) for one in await self.store.list(folder, _OBJECTS)
         ]
         return [
             (one.name, one.size)
             for one in listed
-            if one.name not in named and one.modified < older_than
+            if named.isdisjoint((one.name, "/".join(one.name.split("/")[:2])))
+            and one.modified < older_than
         ]
 
     async def _put_pack(self, pack: tuple[str, Path]) -> None:

@@ -182,6 +182,8 @@ class Keeper:
         for point in kernel.mounts_below(self._root / "l"):
             if not kernel.unmount(point):
                 say("mount_busy", path=point)
+        for point in kernel.mounts_below(self._root / "d"):
+            kernel.unmount(point, lazy=True)
         kernel.unmount(str(self._mount), lazy=True)
         os.close(self._device)
 

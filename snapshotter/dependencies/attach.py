@@ -1,8 +1,8 @@
 """Mounts a snapshot's image over directories of another process' mount namespace.
 
-Started as a file of its own by `helper.py`, as root; imports nothing of ours. Its argument is a
-descriptor with a JSON document, its answer a JSON document on standard output: `{"error": [NUMBER,
-TEXT]}` where the kernel refuses, and then nothing is left mounted.
+Started as a file of its own by `helper.py`, as root; imports nothing of ours. What is asked is a
+JSON document on standard input, the answer one on standard output: `{"error": [NUMBER, TEXT]}`
+where the kernel refuses, and then nothing is left mounted.
 
 An overlay is made in a mount namespace that only this process has, from directories that were
 cloned out of the other's (open_tree), and is then moved into the other's (move_mount). So no path
@@ -291,9 +291,11 @@ def is_unused(area: str) -> bool:
 
 
 def main() -> None:
-    """Do what is asked."""
-    with os.fdopen(int(sys.argv[1]), "rb") as file:
-        asked = json.load(file)
+    """Do what is asked; nothing, if whoever started us has changed his mind."""
+    document = sys.stdin.read()
+    if not document:
+        return
+    asked = json.loads(document)
     work = {"mount": do_mount, "unmount": do_unmount, "probe": do_probe}[asked["do"]]
     try:
         answer = work(asked)

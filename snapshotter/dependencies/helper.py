@@ -5,9 +5,9 @@ Race-free: it keeps no state.
 
 import asyncio
 import json
-import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,76 +17,89 @@ from snapshotter.dependencies.peers import Peer
 
 _PATIENCE_S: Final = 20.0
 """How long it may take: it touches directories of others, which may hang."""
+_GONE_S: Final = 1.0
 SOURCE: Final = "bootseer-deps-"
 """What the sources of all our overlays begin with, as mountinfo shows them."""
 
 
-async def cover(
-    peer: Peer, image: Path, source: str, points: Sequence[str], area: Path, tmpfs: str
-) -> list[str]:
-    """Mount overlays in a peer's namespace; return what was not covered by the same before.
+class Helper:
+    """One process, for one question. Used inside `started`."""
 
-    Args:
-        image: where the tree is mounted in our namespace.
-        source: name of the overlays.
-        points: directories, without the slash in front.
-        area: an empty directory for what is written; with `tmpfs` (its options) not on its disk.
+    def __init__(self, process: asyncio.subprocess.Process, peer: Peer | None) -> None:
+        self._process = process
+        self._peer = peer
 
-    Raises:
-        HostError: it cannot be done; nothing is mounted.
-    """
-    asked = {
-        "do": "mount",
-        "image": str(image),
-        "source": source,
-        "points": list(points),
-        "area": str(area),
-        "tmpfs": tmpfs,
-    }
-    return [str(one) for one in (await _ask(asked, peer))["mounted"]]
+    async def cover(
+        self, image: Path, source: str, points: Sequence[str], area: Path, tmpfs: str
+    ) -> list[str]:
+        """Mount overlays in the peer's namespace; return what was not covered by the same before.
 
+        Args:
+            image: where the tree is mounted in our namespace.
+            source: name of the overlays.
+            points: directories, without the slash in front.
+            area: an empty directory for what is written; with `tmpfs` (options) not on its disk.
 
-async def uncover(peer: Peer, points: Sequence[str]) -> list[str]:
-    """Unmount overlays of ours in a peer's namespace; return what was covered.
-
-    Raises:
-        HostError: one is in use.
-    """
-    asked = {"do": "unmount", "source": SOURCE, "points": list(points)}
-    return [str(one) for one in (await _ask(asked, peer))["unmounted"]]
-
-
-async def unused(areas: Sequence[Path]) -> list[Path]:
-    """Return the areas that no overlay uses, in any namespace. HostError if that is not known."""
-    answer = await _ask({"do": "probe", "areas": [str(area) for area in areas]}, None)
-    return [Path(one) for one in answer["unused"]]
-
-
-async def _ask(asked: Mapping[str, object], peer: Peer | None) -> dict[str, Any]:
-    process = {"process": peer.descriptor, "number": peer.number} if peer else {}
-    document = os.memfd_create("asked")
-    with os.fdopen(document, "wb", closefd=False) as file:
-        file.write(json.dumps({**asked, **process}).encode())
-    os.lseek(document, 0, os.SEEK_SET)
-    try:
-        helper = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", attach.__file__, str(document)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            pass_fds=(document, *([peer.descriptor] if peer else [])),
+        Raises:
+            HostError: it cannot be done; nothing is mounted.
+        """
+        answer = await self._ask(
+            "mount",
+            image=str(image),
+            source=source,
+            points=list(points),
+            area=str(area),
+            tmpfs=tmpfs,
         )
-    finally:
-        os.close(document)
+        return [str(one) for one in answer["mounted"]]
+
+    async def uncover(self, points: Sequence[str]) -> list[str]:
+        """Unmount overlays of ours in the peer's namespace; return what was covered.
+
+        Raises:
+            HostError: one is in use.
+        """
+        answer = await self._ask("unmount", source=SOURCE, points=list(points))
+        return [str(one) for one in answer["unmounted"]]
+
+    async def unused(self, areas: Sequence[Path]) -> list[Path]:
+        """Return the areas that no overlay uses, in any namespace. HostError if it is not known."""
+        answer = await self._ask("probe", areas=[str(area) for area in areas])
+        return [Path(one) for one in answer["unused"]]
+
+    async def _ask(self, what: str, **words: object) -> dict[str, Any]:
+        asked = {"do": what, **words}
+        if self._peer:
+            asked |= {"process": self._peer.descriptor, "number": self._peer.number}
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                said, complained = await self._process.communicate(json.dumps(asked).encode())
+        except TimeoutError as error:
+            raise HostError(f"mounting took longer than {_PATIENCE_S:.0f} s") from error
+        return _answer(said, complained)
+
+
+@asynccontextmanager
+async def started(peer: Peer | None = None) -> AsyncIterator[Helper]:
+    """Have a helper while the context is open: it starts while it is found out what it has to do.
+
+    `peer`: whose namespace it works in. It is not waited for if it hangs in the kernel.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", attach.__file__),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        pass_fds=(peer.descriptor,) if peer else (),
+    )
     try:
-        async with asyncio.timeout(_PATIENCE_S):
-            said, complained = await helper.communicate()
-    except TimeoutError as error:
-        raise HostError(f"mounting took longer than {_PATIENCE_S:.0f} s") from error
+        yield Helper(process, peer)
     finally:
-        if helper.returncode is None:
-            helper.kill()
-    return _answer(said, complained)
+        if process.returncode is None:
+            process.kill()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GONE_S):
+                    await process.wait()
 
 
 def _answer(said: bytes, complained: bytes) -> dict[str, Any]:

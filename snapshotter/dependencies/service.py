@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from bootseer.digests import digest_of
 from bootseer.errors import BootseerError, CorruptError, HostError, NotFoundError, UsageError
+from depsnap.mounting.image import image_digest
 from depsnap.snapshots.head import Head
 from depsnap.snapshots.library import Library, Stored
 from depsnap.snapshots.names import tree_name
@@ -43,8 +43,6 @@ log = logging.getLogger(__name__)
 
 SNAPSHOT: Final = "dependencies"
 """`LayerRecord.kind` of our images."""
-_VERSION: Final = "bootseer dependency image 1"
-"""Part of an image's name: another way to lay it out numbers its blocks otherwise."""
 _ROUND_S: Final = 10.0
 _MOST_IN_SPACE: Final = 16
 """Areas that one namespace of a container may have."""
@@ -98,16 +96,22 @@ class Dependencies:
             NotFoundError: there is none, or none that is fresh.
             BootseerError: it cannot be mounted; nothing is.
         """
-        began = time.monotonic()
         self._check(asked, peer, grant)
+        async with helper.started(peer) as hands:
+            return await self._mount(asked, peer, grant, hands)
+
+    async def _mount(
+        self, asked: MountRequest, peer: Peer, grant: Grant, hands: helper.Helper
+    ) -> Mounted:
+        began = time.monotonic()
         address = asked.store if grant.any_store and asked.store else self._store
         stored = await self._find(asked, address)
         name = await self._present(stored.head, address)
         parts = await asyncio.to_thread(read_parts, self._layout.layer(name))
         if parts.points:
             covered = Covered(asked.name, peer.space, grant.container, parts.points, (name,))
-            image = ImageKey(reference_of(address, asked.name), self._digest(stored.head))
-            await self._cover(covered, image, peer, grant)
+            image = ImageKey(reference_of(address, asked.name), image_digest(stored.head))
+            await self._cover(covered, image, hands)
         fields = {
             "name": asked.name,
             "key": asked.key,
@@ -140,7 +144,7 @@ class Dependencies:
 
     async def _present(self, head: Head, address: str) -> LayerName:
         """Return the name of a snapshot's image, which is on this node."""
-        digest = self._digest(head)
+        digest = image_digest(head)
         name = name_of(digest, digest)
 
         async def make(directory: Path) -> LayerRecord:
@@ -164,13 +168,7 @@ class Dependencies:
         await self._provider.obtain(name, digest, address, make)
         return name
 
-    @staticmethod
-    def _digest(head: Head) -> str:
-        """Return the digest of a snapshot's image: what it is made of, and how."""
-        words = "\0".join((_VERSION, *head.roots, head.tree))
-        return digest_of(words.encode("utf-8", "surrogatepass"))
-
-    async def _cover(self, covered: Covered, image: ImageKey, peer: Peer, grant: Grant) -> None:
+    async def _cover(self, covered: Covered, image: ImageKey, hands: helper.Helper) -> None:
         natural = covered.layers[0]
         try:
             number = self._areas.begin(covered)
@@ -181,13 +179,12 @@ class Dependencies:
         try:
             await self._provider.ensure(natural)
             chosen = await self._chosen(number, natural, image)
-            made = await helper.cover(
-                peer,
+            made = await hands.cover(
                 self._provider.path(chosen),
                 helper.SOURCE + MountId.parse(natural).name,
                 covered.points,
                 self._areas.path(number),
-                _TMPFS if grant.container else "",
+                _TMPFS if covered.container else "",
             )
         finally:
             self._busy.discard(number)
@@ -220,7 +217,8 @@ class Dependencies:
             for point in one.points
             if "" in points or any(point.startswith(f"{root}/") for root in points)
         }
-        done = await helper.uncover(peer, sorted(points - {""}))
+        async with helper.started(peer) as hands:
+            done = await hands.uncover(sorted(points - {""}))
         if done:
             await self.collect()
         return done
@@ -245,7 +243,9 @@ class Dependencies:
         looked = [number for number in self._areas.all() if number not in self._busy]
         if not looked:
             return
-        for path in await helper.unused([self._areas.path(number) for number in looked]):
+        async with helper.started() as hands:
+            unused = await hands.unused([self._areas.path(number) for number in looked])
+        for path in unused:
             if path.name not in self._busy and path.name in self._areas.all():
                 await self._end(path.name)
 

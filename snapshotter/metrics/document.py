@@ -14,8 +14,12 @@ def status_document(
     mounted: Sequence[str],
     layers: Sequence[dict[str, Any]],
     hot: dict[str, Any],
+    dependencies: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Return the document. `layers`, `hot`: what the parts say of each layer and image."""
+    """Return the document.
+
+    `layers`, `hot`, `dependencies`: what the parts say of each layer, image and mounted snapshot.
+    """
     fill = numbers.fill
     return {
         "pid": os.getpid(),
@@ -24,6 +28,7 @@ def status_document(
         "mounted": mounted,
         "layers": layers,
         "hot": hot,
+        "dependencies": list(dependencies),
         "fill": asdict(fill) | {"paused": fill.paused.value if fill.paused else None},
         "reads": {"layers": asdict(numbers.layer_reads), "hot": asdict(numbers.hot_reads)},
         "fetched_bytes": numbers.fetches.fetched | {"pack": numbers.feeds.bytes},

@@ -15,17 +15,24 @@ from snapshotter.metrics.families import families
 class NodeReport:
     """Answers the daemon's own interface."""
 
-    def __init__(self, parts: Counted, used: Callable[[], Awaitable[set[str]]]) -> None:
-        """`used` returns the mounts that snapshots name."""
+    def __init__(
+        self,
+        parts: Counted,
+        used: Callable[[], Awaitable[set[str]]],
+        dependencies: Callable[[], list[dict[str, Any]]],
+    ) -> None:
+        """`used` returns the mounts that snapshots name; `dependencies` describes those of ours."""
         self._parts = parts
         self._used = used
+        self._dependencies = dependencies
 
     async def status(self) -> dict[str, Any]:
         """Return the status document."""
         mounted = sorted(await self._used())
         numbers = collect(self._parts, mounted)
         parts = self._parts
-        return status_document(numbers, mounted, parts.files.describe(), parts.starts.describe())
+        layers, hot = parts.files.describe(), parts.starts.describe()
+        return status_document(numbers, mounted, layers, hot, self._dependencies())
 
     async def metrics(self) -> str:
         """Return all metrics as Prometheus reads them."""
