@@ -14,10 +14,19 @@ from idpl.network.output import Output
 _GROUPS = 8
 
 
+class Norm(nn.GroupNorm):
+    """Group norm in single precision, also where its input is in half: sums of squares overflow."""
+
+    def forward(self, seen: torch.Tensor) -> torch.Tensor:
+        """Map [B, C, h, w] to the same, in the precision it came in."""
+        found: torch.Tensor = super().forward(seen.float()).to(seen.dtype)
+        return found
+
+
 def _conv(inside: int, outside: int, *, stride: int = 1, dilation: int = 1) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inside, outside, 3, stride, dilation, dilation, bias=False),
-        nn.GroupNorm(_GROUPS, outside),
+        Norm(_GROUPS, outside),
         nn.ReLU(),
     )
 
@@ -27,7 +36,7 @@ class _Residual(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(width, width, 3, 1, dilation, dilation, bias=False),
-            nn.GroupNorm(_GROUPS, width),
+            Norm(_GROUPS, width),
         )
 
     def forward(self, seen: torch.Tensor) -> torch.Tensor:
@@ -43,7 +52,7 @@ class Pyramid(nn.Module):
             nn.Conv2d(inside, outside, 3, 1, dilation, dilation) for dilation in dilations
         )
         self.whole = nn.Conv2d(inside, outside, 1)
-        self.norm = nn.GroupNorm(_GROUPS, outside)
+        self.norm = Norm(_GROUPS, outside)
 
     def forward(self, seen: torch.Tensor) -> torch.Tensor:
         """Map [B, inside, h, w] to [B, outside, h, w]."""
