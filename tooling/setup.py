@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tooling import containerd, debian, hadoop, virtualenv
+from tooling import collector, containerd, debian, hadoop, virtualenv
 from tooling.locking import only_one
 from tooling.places import cache_dir
 from tooling.progress import say
@@ -35,6 +35,7 @@ def set_up(purpose: str) -> Path:
         containerd.ensure()
         if purpose == "test":
             hadoop.ensure()
+            collector.ensure()
     return venv
 
 

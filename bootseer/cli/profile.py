@@ -6,6 +6,7 @@ from bootseer.cli.lazy import LazyGroup, Place
 
 COMMANDS: Final = {
     "report": Place("bootseer.cli.profile_report:command", "Report on starts that are over."),
+    "send": Place("bootseer.cli.profile_send:command", "Send starts to an OTLP collector."),
     "watch": Place("bootseer.cli.profile_watch:command", "Watch a start that goes on."),
 }
 

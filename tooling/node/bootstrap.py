@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 from tooling import debian
-from tooling.containerd import parse_version
 from tooling.locking import only_one
 from tooling.machine import platform
 from tooling.node import containerd_files, program
@@ -21,6 +20,7 @@ from tooling.node.files import File, Outcome, Tree
 from tooling.places import REPOSITORY, cache_dir
 from tooling.progress import say
 from tooling.running import SetupError, run_logged
+from tooling.versions import parse_version
 
 UNIT: Final = "bootseer-snapshotter.service"
 _CONFIG: Final = REPOSITORY / "config"

@@ -10,6 +10,7 @@ from tooling import containerd, debian, hadoop, lock, setup, virtualenv
 from tooling.locking import only_one
 from tooling.places import REPOSITORY, cache_dir
 from tooling.running import SetupError, run_logged
+from tooling.versions import parse_version
 
 LOCKS = sorted((REPOSITORY / "requirements").glob("*.lock"))
 
@@ -27,7 +28,7 @@ LOCKS = sorted((REPOSITORY / "requirements").glob("*.lock"))
 def test_version_is_read_from_a_programs_own_words(
     text: str, version: tuple[int, int] | None
 ) -> None:
-    assert containerd.parse_version(text) == version
+    assert parse_version(text) == version
 
 
 def test_directory_named_for_containerd_must_hold_every_program(
