@@ -180,6 +180,7 @@ class Draft:
 
     def published(self) -> list[Segment]:
         """Return what is not needed any more now that the base is published; the draft is over."""
+        self._drop_spool()
         self._give_room()
         named = {segment.id for segment in self._base.segments} if self._small is None else set()
         old = self._version.manifest.segments if self._version.manifest else ()

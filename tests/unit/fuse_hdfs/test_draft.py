@@ -191,6 +191,7 @@ async def test_drafts_beyond_the_room_for_them_are_in_the_spool_and_come_out_as_
     volume = Volume(DirectoryStore(tmp_path / "store"), settings)
     tree, owner = Tree(volume, tmp_path), (os.getuid(), os.getgid())
     opened = []
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
     for number in range(20):
         made, _ = await tree.create(ROOT, f"file{number}", 0o600, owner, os.O_RDWR)
         opened.append(made.handle)
@@ -207,6 +208,7 @@ async def test_drafts_beyond_the_room_for_them_are_in_the_spool_and_come_out_as_
         found = await reader_of(volume, version, f"file{number}".__str__).read(0, version.size)
         assert found == DATA[number : number + length]
     assert await volume.drafted.take_within(2 * UNIT, 0.01)  # all of it was given back
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
     await volume.close()
 
 
