@@ -36,8 +36,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running_registry(root: Path) -> Iterator[RunningRegistry]:
-    """Run a registry that keeps its things under `root`."""
+def running_registry(root: Path, *, deletes: bool = False) -> Iterator[RunningRegistry]:
+    """Run a registry that keeps its things under `root`; as most do, it removes nothing."""
     program = shutil.which("docker-registry")
     assert program, "docker-registry is not installed: scripts/setup --for test"
     root.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,10 @@ def running_registry(root: Path) -> Iterator[RunningRegistry]:
             {
                 "version": "0.1",
                 "log": {"level": "info", "accesslog": {"disabled": False}},
-                "storage": {"filesystem": {"rootdirectory": str(root / "storage")}},
+                "storage": {
+                    "filesystem": {"rootdirectory": str(root / "storage")},
+                    "delete": {"enabled": deletes},
+                },
                 "http": {"addr": host},
             }
         )

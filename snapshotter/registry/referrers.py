@@ -38,6 +38,8 @@ from snapshotter.registry.transport import Answer, Request, Transport, endpoint_
 
 _NO_SUCH_API: Final = frozenset({400, 405, 406, 501})
 """What registries answer, besides 404, to a path that they do not know."""
+_UNKNOWN: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"})
+"""What they say of a list with an entry that does not exist."""
 _NEXT: Final = re.compile(r'<([^<>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 _WRITES: Final = 12
 _LONGEST_PAUSE: Final = 8.0
@@ -141,8 +143,7 @@ class Referrers:
                     return
                 seen |= {one.digest: one for one in listed}
                 if not present:
-                    data = with_referrer(tuple(seen.values()), added)
-                    await self._manifests.put_to(endpoint, reference, tag, OCI_INDEX, data)
+                    seen = await self._put_list(endpoint, reference, tag, seen, added)
                 window = time.monotonic() - began
                 await asyncio.sleep(self._settle + _WINDOWS * window)
                 listed = await self._tagged(endpoint, reference, subject)
@@ -160,6 +161,40 @@ class Referrers:
 
         tag = fallback_tag(subject)
         await self._calls.run(reference, PUSH, operation)
+
+    async def _put_list(
+        self,
+        endpoint: Endpoint,
+        reference: Reference,
+        tag: str,
+        listed: dict[str, Descriptor],
+        added: Descriptor,
+    ) -> dict[str, Descriptor]:
+        """Write a list with one entry more; return what was in it before and stays.
+
+        A registry may refuse a list that names what somebody has removed: then those go.
+        """
+        data = with_referrer(tuple(listed.values()), added)
+        try:
+            await self._manifests.put_to(endpoint, reference, tag, OCI_INDEX, data)
+        except HttpError as error:
+            if error.code not in _UNKNOWN:
+                raise
+            listed = {
+                digest: one
+                for digest, one in listed.items()
+                if await self._is_there(endpoint, reference, digest)
+            }
+            data = with_referrer(tuple(listed.values()), added)
+            await self._manifests.put_to(endpoint, reference, tag, OCI_INDEX, data)
+        return listed
+
+    async def _is_there(self, endpoint: Endpoint, reference: Reference, digest: str) -> bool:
+        try:
+            await self._manifests.get_from(endpoint, reference, digest)
+        except NotFoundError:
+            return False
+        return True
 
     async def _list_at(
         self, endpoint: Endpoint, reference: Reference, digest: str, artifact_type: str

@@ -219,3 +219,14 @@ def test_who_is_not_root_owns_what_it_restores_without_privileges(world: StepWor
     assert "lost set-ID bits" in done.stderr
     status = (world.root / "a").stat()
     assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (65534, 0o755)
+
+
+def test_names_that_only_look_alike_stay_apart(world: StepWorld) -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    names = (composed, decomposed, "Readme", "README", "readme")
+    script = " ".join(f"echo {number} > '{name}';" for number, name in enumerate(names))
+    kept(world, "overlay", script)
+    world.fresh()
+    restored(world, "overlay", script)
+    found = {path.name: path.read_text().strip() for path in world.root.glob("[!.]*")}
+    assert found == {name: str(number) for number, name in enumerate(names)}

@@ -67,6 +67,22 @@ def test_a_snapshot_in_a_registry_is_kept_restored_verified_and_removed(
     assert "405" in refused.stderr
 
 
+def test_where_a_registry_allows_it_a_snapshot_is_removed_and_made_anew(
+    world: StepWorld, tmp_path: Path
+) -> None:
+    with running_registry(tmp_path / "registry", deletes=True) as registry:
+        store = ("--store", f"oci://{registry.host}/deps")
+        assert "kept" in world.step(*store).stderr
+        assert world.deps("rm", "job", *store).returncode == 0
+        assert json.loads(world.deps("ls", "--json", *store).stdout) == []
+        world.fresh()
+        again = world.step(*store)
+        assert "kept" in again.stderr, again.stderr
+        world.fresh()
+        assert world.step(*store, "--require-snapshot").returncode == 0
+        assert world.runs() == 2
+
+
 def test_a_registry_that_is_away_costs_a_line_and_the_step_runs(world: StepWorld) -> None:
     done = world.step("--store", "oci://127.0.0.1:1/deps")
     assert done.returncode == 0
