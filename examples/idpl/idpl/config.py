@@ -57,7 +57,7 @@ class TrainingConfig:
     """AdamW's first beta."""
     weight_decay: float = 0.01
     power: float = 0.9
-    rare_power: float = 0.5
+    rare_power: float = 0.25
     """How much rare classes count in the source's loss: a class's frequency to minus this."""
     clip: float = 5.0
     """Longest gradient (Euclidean norm)."""
