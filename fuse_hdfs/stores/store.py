@@ -129,7 +129,10 @@ class Store(Protocol):
         ...
 
     async def places(self) -> tuple[str, ...]:
-        """Return the machines a file can be put on; none where there is no choice."""
+        """Return the machines a file can be put on; none where there is no choice.
+
+        Those come first of which it is most likely that they are up.
+        """
         ...
 
     async def blocks(self, path: str) -> tuple[Block, ...]:

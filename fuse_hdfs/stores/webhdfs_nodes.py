@@ -72,8 +72,8 @@ class DataNodes:
         return self._nodes
 
     async def places(self) -> tuple[str, ...]:
-        """Return those that new files may be put on: the NameNode hears of them."""
-        nodes = await self.known()
+        """Return those that new files may be put on, the one first that was heard of last."""
+        nodes = sorted(await self.known(), key=lambda one: one.silent_s)
         heard = [one.address for one in nodes if one.serves and one.silent_s <= _SILENT_S]
         return tuple(one for one in heard if one not in self._failed) or tuple(heard)
 
