@@ -84,6 +84,8 @@ class MountPoint:
     """Type of the file system, with its subtype: `fuse.bootseer-hdfs`."""
     minor: str
     """Number of the device that the kernel made up for it; of FUSE: of the connection."""
+    source: str = ""
+    """What was mounted, as whoever did it named it."""
 
     @property
     def connection(self) -> Path:
@@ -97,8 +99,9 @@ def mount_points() -> list[MountPoint]:
     for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
         fields = line.split(" ")
         point = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), fields[4])
-        kind = fields[fields.index("-", 6) + 1]
-        found.append(MountPoint(point, kind, fields[2].partition(":")[2]))
+        end = fields.index("-", 6)
+        minor = fields[2].partition(":")[2]
+        found.append(MountPoint(point, fields[end + 1], minor, fields[end + 2]))
     return found
 
 

@@ -147,7 +147,15 @@ async def run(config: Config, handover: Handover) -> None:
             HotOfAll(store, stores),
             config.hot,
         )
-        dependencies = Dependencies(layout, provider, starts, workers, stores, config.deps.store)
+        dependencies = Dependencies(
+            layout,
+            provider,
+            starts,
+            workers,
+            stores,
+            config.deps.store,
+            fresh=handover.fresh,
+        )
         containers = await stack.enter_async_context(connected(config.containerd))
         core = await Snapshotter.open(config.root, starts, settings(config), containers)
         stack.push_async_callback(core.close)

@@ -10,6 +10,8 @@ from typing import Final
 
 from depsnap.tree.entries import DIRECTORIES, Entry, Kind, Tree
 
+SOURCE: Final = "bootseer-deps-"
+"""What the sources of our overlays begin with, as mountinfo shows them."""
 _ENTRIES: Final = 64
 """Names from which on a tree is worth a mount."""
 _BYTES: Final = 4 << 20

@@ -3,15 +3,18 @@
 Whatever stands against it is one line, and then the snapshot is unpacked as without it.
 """
 
+import contextlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from bootseer import kernel
 from bootseer.errors import BootseerError, NotFoundError
 from depsnap.key.compose import Composed
 from depsnap.mounting.daemon import Daemon, Mounted, NotMountedError
+from depsnap.mounting.points import SOURCE
 from depsnap.restore.owners import restorer
 from depsnap.runs.finding import find
 from depsnap.runs.outcome import Say, remember
@@ -28,7 +31,7 @@ def mount_step(job: Job, composed: Composed, say: Say) -> bool:
     began = time.monotonic()
     daemon = Daemon(Path(job.settings.daemon), _PATIENCE_S)
     try:
-        mounted = daemon.mount(_question(job, composed))
+        mounted = daemon.mount(_question(job, composed.roots, composed.key))
     except NotFoundError:
         return False  # what comes next says it in its own words
     except BootseerError as error:
@@ -48,11 +51,28 @@ def mount_step(job: Job, composed: Composed, say: Say) -> bool:
     return True
 
 
-def _question(job: Job, composed: Composed) -> Mapping[str, object]:
+def renew_mounts(job: Job, roots: Sequence[str], key: str) -> None:
+    """Have what is mounted mounted once more, if the daemon that did it is another by now.
+
+    One that was stopped, not only killed, has left mounts without contents behind. Where there are
+    none, and where nobody answers, all stays as it is.
+    """
+    if any(is_ours(kernel.find_mount(Path(root))) for root in roots):
+        with contextlib.suppress(BootseerError):
+            question = {**_question(job, roots, key), "stale": True}
+            Daemon(Path(job.settings.daemon), _PATIENCE_S).mount(question)
+
+
+def is_ours(found: kernel.MountPoint | None) -> bool:
+    """Say whether a mount is of a snapshot."""
+    return found is not None and found.source.startswith(SOURCE)
+
+
+def _question(job: Job, roots: Sequence[str], key: str) -> Mapping[str, object]:
     return {
         "name": job.name,
-        "key": composed.key,
-        "roots": list(composed.roots),
+        "key": key,
+        "roots": list(roots),
         "store": job.settings.store.address,  # a pod gets it from the node's, whatever it says
     }
 

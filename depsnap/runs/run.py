@@ -103,14 +103,24 @@ def _none(job: Job, composed: Composed) -> NotFoundError:
     return NotFoundError(f"there is no snapshot of {job.name} for key {composed.key[:12]}")
 
 
+def _is_in_place(job: Job, composed: Composed, roots: list[Path]) -> bool:
+    state = read_state(roots)
+    if state is None or not state.holds(composed.ingredients, time.time()):
+        return False
+    if job.settings.mount:
+        from depsnap.runs.mounting import renew_mounts  # noqa: PLC0415 (HTTP, which few need)
+
+        renew_mounts(job, composed.roots, state.key)
+    return True
+
+
 def _run(job: Job, composed: Composed, say: Say, *, required: bool) -> Outcome:
     """Do it while nobody else works on the roots."""
     roots = [Path(root) for root in composed.roots]
     if recover(roots):
         say("what a killed process left here was finished or undone")
         composed = compose(job.step)
-    state = read_state(roots)
-    if state is not None and state.holds(composed.ingredients, time.time()):
+    if _is_in_place(job, composed, roots):
         say("already in place")
         return Outcome(0, "present")
     if job.settings.mount and _mounted(job, composed, say):

@@ -1,6 +1,7 @@
 """What is mounted for whom, on disk, so that it survives the daemon.
 
     <root>/d/<id>.json   `Covered`: which image is mounted, over what
+    <root>/d/connection  see `CoveredAreas.connection`
     <root>/d/<id>/       the upper directories of its overlays, by number; perhaps a tmpfs
 
 An area is in use as long as an overlay uses it, in whichever namespace: that is asked of the
@@ -105,7 +106,8 @@ class CoveredAreas:
         self._keep(number, replace(covered, layers=(*layers, *covered.layers)))
 
     def _keep(self, number: str, covered: Covered) -> None:
-        write_atomic(self._directory / f"{number}.json", covered.encode())
+        # After a power failure nothing is mounted: no need to be durable.
+        write_atomic(self._directory / f"{number}.json", covered.encode(), durable=False)
         self._all[number] = covered
 
     def end(self, number: str) -> Covered:
@@ -115,6 +117,16 @@ class CoveredAreas:
         shutil.rmtree(self.path(number), ignore_errors=True)
         (self._directory / f"{number}.json").unlink(missing_ok=True)
         return covered
+
+    def connection(self, *, fresh: bool) -> str:
+        """Return a word that is another one for each FUSE connection; `fresh`: this one is new.
+
+        Overlays over block files of an earlier connection are of no use any more.
+        """
+        path = self._directory / "connection"
+        if fresh or not path.exists():
+            write_atomic(path, secrets.token_hex(4).encode(), durable=False)
+        return path.read_text()
 
     def remove_rubbish(self) -> None:
         """Remove directories that nothing is known of."""

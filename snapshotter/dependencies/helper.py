@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from bootseer.errors import HostError
+from depsnap.mounting.points import SOURCE
 from snapshotter.dependencies import attach
 from snapshotter.dependencies.peers import Peer
 
 _PATIENCE_S: Final = 20.0
 """How long it may take: it touches directories of others, which may hang."""
 _GONE_S: Final = 1.0
-SOURCE: Final = "bootseer-deps-"
-"""What the sources of all our overlays begin with, as mountinfo shows them."""
 
 
 class Helper:

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from bootseer.errors import BootseerError, CorruptError, HostError, NotFoundError, UsageError
 from depsnap.mounting.image import image_digest
+from depsnap.mounting.points import SOURCE
 from depsnap.snapshots.head import Head
 from depsnap.snapshots.library import Library, Stored
 from depsnap.snapshots.names import tree_name
@@ -33,7 +34,7 @@ from snapshotter.dependencies.packs import Stores
 from snapshotter.dependencies.peers import Peer, RefusedError, own_users
 from snapshotter.dependencies.requests import MountRequest
 from snapshotter.ports import ImageKey
-from snapshotter.serving.layout import LayerRecord, Layout, MountId
+from snapshotter.serving.layout import LayerRecord, Layout
 from snapshotter.serving.provider import Provider
 from snapshotter.serving.workers import Workers
 from snapshotter.snapshots.ports import StartRequest
@@ -72,8 +73,10 @@ class Dependencies:
         workers: Workers,
         stores: Stores,
         store: str,
+        *,
+        fresh: bool,
     ) -> None:
-        """`store`: address of the node's own store."""
+        """`store`: address of the node's own store; `fresh`: the FUSE connection is new."""
         self._layout = layout
         self._provider = provider
         self._starts = starts
@@ -81,6 +84,7 @@ class Dependencies:
         self._stores = stores
         self._store = store
         self._areas = CoveredAreas(layout.covered)
+        self._connection = self._areas.connection(fresh=fresh)
         self._busy: set[str] = set()
         self._users = own_users()
 
@@ -181,7 +185,7 @@ class Dependencies:
             chosen = await self._chosen(number, natural, image)
             made = await hands.cover(
                 self._provider.path(chosen),
-                helper.SOURCE + MountId.parse(natural).name,
+                f"{SOURCE}{natural}-{self._connection}",
                 covered.points,
                 self._areas.path(number),
                 _TMPFS if covered.container else "",

@@ -122,7 +122,7 @@ def test_unmounting_leaves_what_was_there_and_nothing_else(
     (world.site / "mine").write_text("written after the restore")
     unmount(world, daemon)
     assert listing(world.venv) == before
-    assert list((daemon.root / "d").iterdir()) == []
+    assert [path.name for path in (daemon.root / "d").iterdir()] == ["connection"]
     assert unmounted(world, daemon).returncode == 3
 
 
@@ -137,6 +137,22 @@ def test_a_killed_server_is_not_noticed_below_a_mount(world: DepsWorld, daemon: 
     assert head + rest == installed.read_bytes()
     assert world.python("import gamma; print(gamma.VALUE)") == "7"
     unmount(world, daemon)
+
+
+def test_after_the_daemon_was_stopped_the_next_start_mounts_again(
+    world: DepsWorld, node: Path
+) -> None:
+    large = world.site / "gamma/large.bin"
+    with bootseer_daemon(node / "b2") as first:
+        assert "mounted" in mounted(world, first)
+        (world.venv / "mine").write_text("written meanwhile")
+    with bootseer_daemon(node / "b2") as second:
+        assert "already in place" in mounted(world, second)
+        installed = world.home / "installed" / large.relative_to(world.venv)
+        assert large.read_bytes() == installed.read_bytes()
+        assert (world.venv / "mine").read_text() == "written meanwhile"
+        for _ in range(2):
+            unmount(world, second)
 
 
 def test_what_the_first_start_reads_is_brought_before_the_next_asks(

@@ -137,7 +137,7 @@ def test_a_container_writes_over_its_snapshot_and_nothing_is_left_of_it(pods: Po
     script = f"; echo mine > {ROOT}/pkg/7; rm {ROOT}/pkg/8; cat {ROOT}/pkg/7; ls {ROOT}/pkg | wc -l"
     done = pods.run(pods.step(MOUNT) + script, annotation="other,jo*")
     assert done.stdout.split() == ["mine", "100"], done.stderr + done.stdout
-    wait_for(lambda: not list((pods.node.daemon.root / "d").iterdir()), "the area to go", 40)
+    wait_for(lambda: not list(pods.areas.glob("*.json")), "the area to go", 40)
     assert not [one for one in kernel.mount_points() if one.point.startswith(f"{pods.areas}/")]
     again = pods.run(pods.step(MOUNT) + f"; cat {ROOT}/pkg/7", annotation="job")
     assert "text 7" in again.stdout
@@ -212,7 +212,7 @@ def test_whoever_leaves_before_the_answer_leaves_nothing(pods: Pods) -> None:
     ask = {"name": "job", "key": pods.key, "roots": [ROOT]}
     done = pods.run(f"mkdir -p {ROOT}; {asking(ask, wait=False)}", annotation="job")
     assert done.returncode == 0, done.stderr
-    wait_for(lambda: not list((pods.node.daemon.root / "d").iterdir()), "the area to go", 40)
+    wait_for(lambda: not list(pods.areas.glob("*.json")), "the area to go", 40)
     again = pods.run(pods.step(MOUNT), annotation="job")
     assert "mounted" in again.stderr
 
