@@ -25,13 +25,17 @@ def concern_linker(entries: Iterable[Entry]) -> bool:
 
 
 def make_linker_cache() -> bool:
-    """Run `ldconfig`; say whether that worked."""
+    """Run `ldconfig`; say whether that worked.
+
+    Links to libraries are left alone (`-X`): it would remove those that lead nowhere, and where they
+    lead may only be somewhere else, as with alternatives.
+    """
     program = shutil.which("ldconfig", path="/sbin:/usr/sbin")
     if program is None:
         return False
     try:
         done = subprocess.run(
-            [program],
+            [program, "-X"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PATIENCE_S,

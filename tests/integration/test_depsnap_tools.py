@@ -210,10 +210,14 @@ def test_the_whole_root_directory_is_captured(tmp_path: Path) -> None:
     world = StepWorld(tmp_path, tmp_path)
     home = tmp_path / "newroot"
     home.mkdir()
+    stale = tmp_path / "libraries/libfar.so.3"
+    stale.parent.mkdir()
+    stale.symlink_to("/etc/alternatives/libfar.so.3")
     script = (
         f"mount --bind {home} {home} && cd {home} && mkdir -p old && "
         "mkdir -p bin lib lib64 usr etc root opt proc dev tmp var sys work && "
         "for d in bin lib lib64 usr root opt proc dev sys; do [ -e /$d ] && mount --rbind /$d $d; "
+        "mount -o remount,bind,ro $d 2>/dev/null; "
         f"done; mkdir -p var/lib var/tmp; mount --rbind {tmp_path} work; "
         f"mkdir -p .{tmp_path} && mount --rbind {tmp_path} .{tmp_path}; "
         f"mkdir -p .{REPOSITORY} && mount --rbind {REPOSITORY} .{REPOSITORY};"
@@ -221,7 +225,8 @@ def test_the_whole_root_directory_is_captured(tmp_path: Path) -> None:
     )
     enter = ("unshare", "-m", "sh", "-c", script, "sh")
     step = (
-        "mkdir -p /etc/ld.so.conf.d; echo /opt > /etc/ld.so.conf.d/x.conf;"
+        "mkdir -p /etc/ld.so.conf.d; echo /work/libraries > /etc/ld.so.conf.d/x.conf;"
+        "echo 'include /etc/ld.so.conf.d/*.conf' > /etc/ld.so.conf;"
         "echo conf > /etc/app.conf; mkdir -p /var/lib/app; echo x > /var/lib/app/x; echo > /tmp/t"
     )
     words = ("--root", "/", "--python", sys.executable, "--", "sh", "-c", step)
@@ -230,7 +235,7 @@ def test_the_whole_root_directory_is_captured(tmp_path: Path) -> None:
     assert "kept" in first.stderr, first.stderr
     assert [head["capture"] for head in world.heads()] == ["overlay"], first.stderr
     assert (home / "etc/app.conf").read_text() == "conf\n"
-    for name in ("etc/app.conf", "etc/ld.so.conf.d/x.conf", "var/lib/app/x", "tmp/t"):
+    for name in ("etc/app.conf", "etc/ld.so.conf.d/x.conf", "etc/ld.so.conf", "var/lib/app/x", "tmp/t"):
         (home / name).unlink()
     shutil.rmtree(home / ".depsnap")
     (home / "var/lib/app").rmdir()
@@ -240,3 +245,4 @@ def test_the_whole_root_directory_is_captured(tmp_path: Path) -> None:
     assert (home / "var/lib/app/x").read_text() == "x\n"
     assert not (home / "tmp/t").exists()
     assert (home / "etc/ld.so.cache").exists(), "made where it is restored"
+    assert stale.is_symlink(), "what it leads to may be elsewhere, or come later"
