@@ -4,7 +4,6 @@ Neither has our environment's packages; pytest, which is plain Python, is lent t
 """
 
 import importlib
-import os
 import subprocess
 from pathlib import Path
 
@@ -13,11 +12,6 @@ import pytest
 from benchmarks.images.torch_root import entered
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "idpl"
-LINEAR_ALGEBRA = ":".join(
-    f"/usr/lib/{os.uname().machine}-linux-gnu/{name}" for name in ("blas", "lapack")
-)
-"""Where links from elsewhere, made by update-alternatives, lead: `ldconfig` in a test's root, while
-it sees this machine's libraries, removes such links as stale."""
 PYTEST = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "py")
 
 
@@ -38,7 +32,6 @@ def run_tests(lent: Path, scratch: Path, before: list[str]) -> None:
         "env",
         f"PYTHONPATH={lent}",
         "PYTHONDONTWRITEBYTECODE=1",
-        f"LD_LIBRARY_PATH={LINEAR_ALGEBRA}",
         "OMP_NUM_THREADS=1",
         "/usr/bin/python3",
         "-m",
