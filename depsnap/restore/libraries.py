@@ -27,8 +27,8 @@ def concern_linker(entries: Iterable[Entry]) -> bool:
 def make_linker_cache() -> bool:
     """Run `ldconfig`; say whether that worked.
 
-    Links to libraries are left alone (`-X`): it would remove those that lead nowhere, and where they
-    lead may only be somewhere else, as with alternatives.
+    Links to libraries are left alone (`-X`): it would remove those that lead nowhere, and where
+    they lead may only be somewhere else, as with alternatives.
     """
     program = shutil.which("ldconfig", path="/sbin:/usr/sbin")
     if program is None:
