@@ -40,6 +40,8 @@ _NO_SUCH_API: Final = frozenset({400, 405, 406, 501})
 """What registries answer, besides 404, to a path that they do not know."""
 _UNKNOWN: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"})
 """What they say of a list with an entry that does not exist."""
+_TRIPPED: Final = "DIGEST_INVALID"
+"""What docker-registry says of a tag that two write at once, though it has no digest to match."""
 _NEXT: Final = re.compile(r'<([^<>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 _WRITES: Final = 12
 _LONGEST_PAUSE: Final = 8.0
@@ -143,7 +145,11 @@ class Referrers:
                     return
                 seen |= {one.digest: one for one in listed}
                 if not present:
-                    seen = await self._put_list(endpoint, reference, tag, seen, added)
+                    try:
+                        seen = await self._put_list(endpoint, reference, tag, seen, added)
+                    except HttpError as error:
+                        if error.code != _TRIPPED:
+                            raise
                 window = time.monotonic() - began
                 await asyncio.sleep(self._settle + _WINDOWS * window)
                 listed = await self._tagged(endpoint, reference, subject)

@@ -524,6 +524,34 @@ async def test_an_entry_that_another_client_overwrites_is_announced_again(
     assert overwritten == 2
 
 
+async def test_a_registry_that_trips_over_two_writers_at_once_is_asked_again(
+    client: RegistryClient, registry: HostileRegistry
+) -> None:
+    """Debian's docker-registry says it of a tag that is being written, whatever the bytes."""
+    registry.referrers_api = False
+    reference, subject = registry.reference(), digest_of(b"subject")
+    refused = 0
+
+    async def tripping(
+        registry: HostileRegistry, request: hostile.web.Request
+    ) -> hostile.web.StreamResponse:
+        nonlocal refused
+        if request.method == "PUT" and refused < 2:
+            refused += 1
+            await request.read()
+            errors = {"errors": [{"code": "DIGEST_INVALID", "message": "did not match"}]}
+            return hostile.web.json_response(errors, status=400)
+        return await registry.honest(request)
+
+    registry.on("manifest", tripping)
+    ours = Descriptor(OCI_MANIFEST, digest_of(b"ours"), 4, artifact_type=TYPE)
+    await client.referrers.announce(reference, subject, ours)
+    assert [one.digest for one in await client.referrers.list(reference, subject, TYPE)] == [
+        ours.digest
+    ]
+    assert refused == 2
+
+
 async def test_an_entry_that_a_slow_client_overwrites_later_is_announced_again(
     client: RegistryClient, registry: HostileRegistry
 ) -> None:
