@@ -49,19 +49,6 @@ class Trouble:
     homeless: int = 0
     """Stages of no job, on nodes or at times at which no job started."""
 
-    @property
-    def total(self) -> int:
-        """All of it."""
-        return (
-            self.broken
-            + self.duplicates
-            + self.disordered
-            + self.unended
-            + self.unbegun
-            + self.lost
-            + self.homeless
-        )
-
 
 def pair(events: Iterable[Event], trouble: Trouble) -> list[Span]:
     """Return the stages that events tell of; add to `trouble` what is wrong with them."""

@@ -215,17 +215,17 @@ def test_the_whole_root_directory_is_captured(tmp_path: Path) -> None:
     stale.symlink_to("/etc/alternatives/libfar.so.3")
     script = (
         f"mount --bind {home} {home} && cd {home} && mkdir -p old && "
-        "mkdir -p bin lib lib64 usr etc root opt proc dev tmp var sys work && "
+        "mkdir -p bin lib lib64 usr etc root opt proc dev tmp var sys given && "
         "for d in bin lib lib64 usr root opt proc dev sys; do [ -e /$d ] && mount --rbind /$d $d; "
         "mount -o remount,bind,ro $d 2>/dev/null; "
-        f"done; mkdir -p var/lib var/tmp; mount --rbind {tmp_path} work; "
+        f"done; mkdir -p var/lib var/tmp; mount --rbind {tmp_path} given; "
         f"mkdir -p .{tmp_path} && mount --rbind {tmp_path} .{tmp_path}; "
         f"mkdir -p .{REPOSITORY} && mount --rbind {REPOSITORY} .{REPOSITORY};"
         'exec chroot . "$@"'
     )
     enter = ("unshare", "-m", "sh", "-c", script, "sh")
     step = (
-        "mkdir -p /etc/ld.so.conf.d; echo /work/libraries > /etc/ld.so.conf.d/x.conf;"
+        "mkdir -p /etc/ld.so.conf.d; echo /given/libraries > /etc/ld.so.conf.d/x.conf;"
         "echo 'include /etc/ld.so.conf.d/*.conf' > /etc/ld.so.conf;"
         "echo conf > /etc/app.conf; mkdir -p /var/lib/app; echo x > /var/lib/app/x; echo > /tmp/t"
     )
