@@ -154,6 +154,20 @@ async def opened(path: Path, profile: Path) -> AsyncIterator[Page]:
         await process.wait()
 
 
+@contextlib.asynccontextmanager
+async def shown_alone(page_text: str, directory: Path) -> AsyncIterator[Page]:
+    """Open a page; in the end it has complained of nothing, fetched nothing, run nothing else."""
+    path = directory / "page.html"
+    path.write_text(page_text)
+    async with opened(path, directory / "profile") as page:
+        await page.resize(1200, 900)
+        yield page
+        await page.drawn()
+        assert page.complaints == []
+        assert page.requests == [path.as_uri()]
+        assert await page.evaluate("window.caught ?? null") is None
+
+
 async def _port(process: asyncio.subprocess.Process) -> int:
     """Return the port that the browser says it listens on."""
     assert process.stderr is not None

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from bootseer.errors import HostError
 from depsnap.mounting.points import is_loose, prefixes
 from depsnap.restore.making import Destination
 from depsnap.restore.owners import owned_here, restorer
@@ -13,7 +12,7 @@ from depsnap.restore.unpack import unpack
 from depsnap.snapshots.head import Head
 from depsnap.snapshots.places import Place
 from depsnap.swap.swap import swap
-from depsnap.swap.workplace import fresh_workplace
+from depsnap.swap.workplace import filling
 from depsnap.tree.entries import Entry, Kind, Tree, lies_in
 
 
@@ -32,18 +31,10 @@ def restore_loose(
     inside = [str(root).strip("/") for root in roots]
     covered = prefixes(points)
     chosen = [entry for entry in entries if _is_wanted(entry, inside, covered)]
-    work = fresh_workplace(roots)
-    try:
-        work.make()
+    with filling(roots) as work:
         to = Destination(work.places(), who.uid, who.gid)
         wanted = {entry.path for entry in chosen}
         unpack(whole, place, to, workers, partial(_is_in, wanted))
-    except OSError as error:
-        work.remove()
-        raise HostError(f"{error.filename or head.roots[0]}: {error.strerror}") from error
-    except BaseException:
-        work.remove()
-        raise
     swap(work, chosen)
 
 

@@ -13,7 +13,7 @@ from depsnap.restore.unpack import unpack
 from depsnap.snapshots.head import Head
 from depsnap.snapshots.places import Place
 from depsnap.swap.swap import swap
-from depsnap.swap.workplace import Workplace, fresh_workplace
+from depsnap.swap.workplace import Workplace, filling
 from depsnap.tree.entries import Tree, lie_in
 
 
@@ -55,9 +55,7 @@ def restore(
     entries, unprivileged = owned_here(tree.entries, head.users, head.groups, who)
     # Directories above the roots are in the tree, but not what is to be made.
     inside = _without_above(Tree(entries, tree.packs), [str(root).strip("/") for root in roots])
-    work = fresh_workplace(roots)
-    try:
-        work.make()
+    with filling(roots) as work:
         to = Destination(work.places(), who.uid, who.gid)
         linked = source.cache is not None and source.cache.restore(
             source.digest, inside, to, workers, more
@@ -68,12 +66,6 @@ def restore(
             unpack(inside, source.place, to, workers, more=more)
             if source.cache is not None:
                 source.cache.keep(source.digest, inside, to)
-    except OSError as error:
-        work.remove()
-        raise HostError(f"{error.filename or head.roots[0]}: {error.strerror}") from error
-    except BaseException:
-        work.remove()
-        raise
     return Restored(swap(work, inside.entries), unprivileged, linked)
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bootseer.errors import HostError
 from depsnap.tree.entries import lies_in
 
 HIDDEN: Final = ".depsnap"
@@ -96,6 +97,25 @@ class Workplace:
 def fresh_workplace(roots: Sequence[Path]) -> Workplace:
     """Return a workplace that nobody else has. Nothing is made yet."""
     return Workplace(tuple(roots), f"{os.getpid()}-{secrets.token_hex(6)}")
+
+
+@contextlib.contextmanager
+def filling(roots: Sequence[Path]) -> Iterator[Workplace]:
+    """Make a fresh workplace to be filled in the block; it is removed if that fails.
+
+    Raises:
+        HostError: in place of `OSError`, with the file that could not be made.
+    """
+    work = fresh_workplace(roots)
+    try:
+        work.make()
+        yield work
+    except OSError as error:
+        work.remove()
+        raise HostError(f"{error.filename or roots[0]}: {error.strerror}") from error
+    except BaseException:
+        work.remove()
+        raise
 
 
 def unfinished(roots: Sequence[Path]) -> Iterator[Workplace]:

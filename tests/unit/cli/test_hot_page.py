@@ -23,7 +23,7 @@ from bootseer.cli.hot_page.render import render
 from snapshotter.hot.ranges import make_ranges
 from snapshotter.hot.report import Detail, HotReport, make_report
 from snapshotter.layers.records import BLOCK, I64
-from tests.browser import Page, opened
+from tests.browser import Page, opened, shown_alone
 from tooling.places import REPOSITORY
 
 REFERENCE = "registry.example/<b>ml</b>/trainer:1"
@@ -35,16 +35,9 @@ ALL_TEXT = "document.body.innerText"
 
 @contextlib.asynccontextmanager
 async def shown(tmp_path: Path, report: HotReport) -> AsyncIterator[Page]:
-    """Open the page of a report; in the end it has complained of nothing and fetched nothing."""
-    path = tmp_path / "page.html"
-    path.write_text(render(hot_document(report, REFERENCE)))
-    async with opened(path, tmp_path / "profile") as page:
-        await page.resize(1200, 900)
+    """Open the page of a report."""
+    async with shown_alone(render(hot_document(report, REFERENCE)), tmp_path) as page:
         yield page
-        await page.drawn()
-        assert page.complaints == []
-        assert page.requests == [path.as_uri()]
-        assert await page.evaluate("window.caught ?? null") is None
 
 
 async def test_the_page_shows_totals_layers_files_and_runs(tmp_path: Path) -> None:

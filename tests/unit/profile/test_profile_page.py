@@ -14,7 +14,7 @@ from bootseer.events.reading import Read
 from bootseer.profile.document import report_document
 from bootseer.profile.picture import picture_document
 from bootseer.profile.report import compare, make_report
-from tests.browser import Page, opened
+from tests.browser import Page, shown_alone
 from tooling.places import REPOSITORY
 
 HOSTILE = "</script><img src=x onerror='window.caught=1'>"
@@ -31,18 +31,11 @@ PIXELS = (
 
 @contextlib.asynccontextmanager
 async def shown(tmp_path: Path, events: list[Event], baseline: bool = False) -> AsyncIterator[Page]:
-    """Open the page of a report; in the end it has complained of nothing and fetched nothing."""
+    """Open the page of a report."""
     report = make_report(Read(events), gpus_per_node=8)
     document = report_document(report, compare(report, report) if baseline else ())
-    path = tmp_path / "page.html"
-    path.write_text(render(document, picture_document(report)))
-    async with opened(path, tmp_path / "profile") as page:
-        await page.resize(1200, 900)
+    async with shown_alone(render(document, picture_document(report)), tmp_path) as page:
         yield page
-        await page.drawn()
-        assert page.complaints == []
-        assert page.requests == [path.as_uri()]
-        assert await page.evaluate("window.caught ?? null") is None
 
 
 async def test_the_page_shows_nodes_stages_comparison_and_starts(tmp_path: Path) -> None:
