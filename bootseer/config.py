@@ -100,7 +100,7 @@ class Fetch:
     """Requests under way at once, for one layer."""
     ahead: Bytes = Bytes(32 << 20)
     """Most bytes that are fetched before they are asked for, behind a sequential reader."""
-    idle: Bytes = Bytes(384 << 10)
+    idle: Bytes = Bytes(192 << 10)
     """Bytes behind the last miss that are fetched beside what is asked for; 0: none."""
 
 
