@@ -22,12 +22,14 @@ _SOURCES: Final = {
     "build": ["requirements/build.in"],
     "go": ["requirements/go.in"],
     "run": ["pyproject.toml"],
-    # What run.lock pins is left out of dev.lock; together they are the development environment.
+    # What run.lock pins is left out of dev.lock and fuzz.lock; together they are environments.
     "dev": [
         *("pyproject.toml", "--extra", "dev", "--extra", "hdfs"),
         *("--constraint", "requirements/run.lock"),
     ],
+    "fuzz": ["pyproject.toml", "--extra", "fuzz", "--constraint", "requirements/run.lock"],
 }
+_BESIDE_RUN: Final = frozenset({"dev", "fuzz"})
 _HEADER: Final = "# Written by scripts/lock from {source}. Install with --require-hashes.\n"
 
 
@@ -45,7 +47,7 @@ def write_lock(uv: str, name: str, *, upgrade: bool) -> None:
             raise SetupError(f"{target} could not be resolved")
         header = _HEADER.format(source=_SOURCES[name][0])
         text = "".join(line for line in output.read_text().splitlines(True) if line[0] != "#")
-    if name == "dev":
+    if name in _BESIDE_RUN:
         text = without(text, Path("requirements/run.lock").read_text())
     target.write_text(header + text)
     say(f"{target}: {text.count('==')} packages")

@@ -1,4 +1,4 @@
-"""Gives this machine what a purpose needs: `scripts/setup --for test|demo|bench`.
+"""Gives this machine what a purpose needs: `scripts/setup --for test|demo|bench|fuzz`.
 
 Does nothing, quickly, where all is there. Two at once wait for each other.
 """
@@ -14,7 +14,12 @@ from tooling.places import cache_dir
 from tooling.progress import say
 from tooling.running import SetupError
 
-LOCKS: Final = {"test": ("run", "dev"), "bench": ("run", "dev"), "demo": ("run",)}
+LOCKS: Final = {
+    "test": ("run", "dev"),
+    "bench": ("run", "dev"),
+    "demo": ("run",),
+    "fuzz": ("run", "fuzz"),
+}
 """The lock files that make up a purpose's environment."""
 
 _OLDEST_PYTHON: Final = (3, 11)
@@ -32,7 +37,8 @@ def set_up(purpose: str) -> Path:
         if lacking := debian.missing(purpose):
             debian.install(lacking, cache_dir() / "logs" / "apt.log")
         venv = virtualenv.environment(LOCKS[purpose])
-        containerd.ensure()
+        if purpose != "fuzz":
+            containerd.ensure()
         if purpose == "test":
             hadoop.ensure()
             collector.ensure()

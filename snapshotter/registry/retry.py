@@ -66,8 +66,8 @@ def parse_retry_after(value: str | None, now: dt.datetime) -> float | None:
     """
     if value is None:
         return None
-    if re.fullmatch(r"\d{1,9}", value.strip(), re.ASCII):
-        return float(value)
+    if seconds := re.fullmatch(r"\s*(\d{1,9})\s*", value, re.ASCII):
+        return float(seconds[1])
     try:
         when = email.utils.parsedate_to_datetime(value)
         if when.tzinfo is None:

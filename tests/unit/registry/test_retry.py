@@ -143,6 +143,7 @@ def test_pauses_are_bounded_and_never_shorter_than_asked_for(
         ("0", 0),
         ("120", 120),
         (" 5 ", 5),
+        ("38\x1d", None),
         ("-1", None),
         ("soon", None),
         ("Fri, 02 Jan 2026 03:05:05 GMT", 60),

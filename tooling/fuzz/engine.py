@@ -1,0 +1,35 @@
+"""Drives one target with atheris until its time is over: run by `tooling.fuzz.command`.
+
+    python -m tooling.fuzz.engine TARGET CORPUS [an option or file of libFuzzer]...
+
+libFuzzer bounds the memory as it looks once a second; the kernel does so at once, which shows in
+Python as a MemoryError, with the input that made it.
+"""
+
+import importlib
+import resource
+import sys
+from typing import Final
+
+import atheris
+
+MEMORY: Final = 512 << 20
+"""Bytes that a parser may have, with Python and everything that is imported."""
+_OURS: Final = ["bootseer", "depsnap", "fuse_hdfs", "snapshotter", "tomllib"]
+
+
+def main() -> None:
+    """Run; libFuzzer ends the process."""
+    name, *rest = sys.argv[1:]
+    with atheris.instrument_imports(include=_OURS):
+        targets = importlib.import_module("tooling.fuzz.targets")
+    target = targets.TARGETS[name]
+    target.seeds()  # what targets make once and keep is not counted as new for the first input
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    limits = [f"-rss_limit_mb={MEMORY >> 20}", "-timeout=20", f"-max_len={target.largest}"]
+    atheris.Setup([sys.argv[0], *limits, *rest], target.run)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
