@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tooling import collector, containerd, debian, hadoop, virtualenv
+from tooling import containerd, debian, hadoop, virtualenv
+from tooling.collector import COLLECTOR
 from tooling.locking import only_one
 from tooling.places import cache_dir
 from tooling.progress import say
@@ -41,7 +42,7 @@ def set_up(purpose: str) -> Path:
             containerd.ensure()
         if purpose == "test":
             hadoop.ensure()
-            collector.ensure()
+            COLLECTOR.ensure()
     return venv
 
 

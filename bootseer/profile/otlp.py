@@ -1,23 +1,21 @@
 """Spans of starts as OpenTelemetry traces: a trace a start. Pure.
 
-Format: OTLP/JSON, `ExportTraceServiceRequest` (opentelemetry-proto 1.x, "JSON Protobuf Encoding":
-ids in hex, 64-bit integers as text). Ids are derived from what a span is, so that sending it twice
-makes no second one. A stage without an end is a span of no length, with an error status.
+Ids are derived from what a span is, so that sending it twice makes no second one. A stage without
+an end is a span of no length, with an error status.
 """
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from bootseer.events.event import Origin, Value
+from bootseer.otlp.encoding import ERROR, INTERNAL, attributes_of, request_of
 from bootseer.profile.spans import Span
 from bootseer.profile.starts import Start
 
 SPANS: Final = 1000
 """Spans of one request at most: some 500 kB of JSON."""
-_INTERNAL: Final = 1
-_ERROR: Final = 2
 
 
 def requests_of(starts: Iterable[Start]) -> Iterator[dict[str, Any]]:
@@ -31,20 +29,10 @@ def _request(start: Start, spans: Sequence[Span]) -> dict[str, Any]:
     by_origin: defaultdict[Origin, list[Span]] = defaultdict(list)
     for span in spans:
         by_origin[span.origin].append(span)
-    return {
-        "resourceSpans": [
-            {
-                "resource": {"attributes": _attributes(_resource(origin))},
-                "scopeSpans": [
-                    {
-                        "scope": {"name": "bootseer"},
-                        "spans": [_span(start, span) for span in own],
-                    }
-                ],
-            }
-            for origin, own in by_origin.items()
-        ]
-    }
+    return request_of(
+        (_resource(origin), [_span(start, span) for span in own])
+        for origin, own in by_origin.items()
+    )
 
 
 def _resource(origin: Origin) -> dict[str, Value]:
@@ -63,31 +51,15 @@ def _span(start: Start, span: Span) -> dict[str, Any]:
         "traceId": _digest("trace", start.job, start.attempt)[:32],
         "spanId": _digest("span", start.job, start.attempt, *identity)[:16],
         "name": span.stage,
-        "kind": _INTERNAL,
+        "kind": INTERNAL,
         "startTimeUnixNano": str(span.begin_ns),
         "endTimeUnixNano": str(span.end_ns),
-        "attributes": _attributes(span.attributes),
+        "attributes": attributes_of(span.attributes),
     }
     if span.length_ns is None or "error" in span.attributes:
         message = str(span.attributes.get("error", "the stage has no end"))
-        made["status"] = {"code": _ERROR, "message": message}
+        made["status"] = {"code": ERROR, "message": message}
     return made
-
-
-def _attributes(values: Mapping[str, Value]) -> list[dict[str, Any]]:
-    return [
-        {"key": key, "value": _value(value)} for key, value in values.items() if value is not None
-    ]
-
-
-def _value(value: Value) -> dict[str, Any]:
-    if isinstance(value, bool):
-        return {"boolValue": value}
-    if isinstance(value, int):
-        return {"intValue": str(value)} if abs(value) < 1 << 63 else {"stringValue": str(value)}
-    if isinstance(value, float):
-        return {"doubleValue": value} if value == value else {"stringValue": "nan"}  # noqa: PLR0124
-    return {"stringValue": str(value)}
 
 
 def _digest(*parts: object) -> str:

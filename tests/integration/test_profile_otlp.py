@@ -1,72 +1,27 @@
 """Starts as traces, in a real OpenTelemetry collector."""
 
 import contextlib
-import json
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
+from otlp_collector import Collector, running_collector, values
 from whole import wait_for
 
-from benchmarks.lab.service import service
 from benchmarks.measure.made_starts import STAGES, Made, made_events
 from bootseer.cli.main import run
 from bootseer.events.event import Event, Phase
 from bootseer.events.line import encode
-from tooling import collector
 
 pytestmark = pytest.mark.containers  # it takes minutes to build, once
 
-CONFIG = """\
-receivers:
-  otlp: {{protocols: {{http: {{endpoint: '127.0.0.1:{port}'}}}}}}
-exporters:
-  file: {{path: {out}, flush_interval: 50ms}}
-service:
-  telemetry: {{metrics: {{level: none}}}}
-  pipelines:
-    traces: {{receivers: [otlp], exporters: [file]}}
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Collector:
-    url: str
-    out: Path
-
-    def spans(self) -> list[dict[str, Any]]:
-        """Return the spans that arrived, with their resource's attributes as `resource`."""
-        found = []
-        for line in self.out.read_text().splitlines():
-            for part in json.loads(line)["resourceSpans"]:
-                resource = values(part["resource"])
-                for scope in part["scopeSpans"]:
-                    found += [span | {"resource": resource} for span in scope["spans"]]
-        return found
-
-
-def values(holder: dict[str, Any]) -> dict[str, Any]:
-    return {one["key"]: next(iter(one["value"].values())) for one in holder.get("attributes", ())}
-
-
-@pytest.fixture(scope="module")
-def program() -> Path:
-    return collector.ensure()
-
 
 @pytest.fixture
-def collected(program: Path, tmp_path: Path) -> Iterator[Collector]:
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
-    out, config = tmp_path / "out.jsonl", tmp_path / "collector.yaml"
-    config.write_text(CONFIG.format(port=port, out=out))
-    argv = [str(program), "--config", str(config)]
-    with service("collector", argv, tmp_path / "collector.log") as running:
-        running.wait_until(lambda: "Everything is ready" in running.log.read_text())
-        yield Collector(f"http://127.0.0.1:{port}", out)
+def collected(tmp_path: Path) -> Iterator[Collector]:
+    with running_collector(tmp_path) as running:
+        yield running
 
 
 def written(tmp_path: Path, events: list[Event]) -> str:

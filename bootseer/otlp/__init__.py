@@ -1,0 +1,1 @@
+"""Spans to OpenTelemetry collectors: OTLP over HTTP, as JSON (opentelemetry-proto 1.x)."""
