@@ -59,6 +59,9 @@ class Snapshotter:
     """Largest layer (compressed) that is treated so."""
     mount: Literal["auto", "file", "loop"] = "auto"
     """EROFS straight from a file (Linux 6.12 and newer) or over a loop device."""
+    staged: bool = False
+    """Hand layers to containerd as mounted, to be committed by it, in place of saying that they
+    exist: needs containerd 2.4, and then also works where it unpacks layers in parallel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,14 @@ class Metrics:
 
     address: Loopback = Loopback("")
     """Where `/metrics` is served over TCP besides the control socket; empty: nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """Spans for OpenTelemetry (docs/metrics.md)."""
+
+    otlp: str = ""
+    """The OTLP/HTTP endpoint of a collector, as http://localhost:4318; empty: nothing is traced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +266,7 @@ class Config:
     fill: Fill = field(default_factory=Fill)
     hot: Hot = field(default_factory=Hot)
     metrics: Metrics = field(default_factory=Metrics)
+    traces: Traces = field(default_factory=Traces)
     hdfs: Hdfs = field(default_factory=Hdfs)
     deps: Deps = field(default_factory=Deps)
     events: Events = field(default_factory=Events)

@@ -16,19 +16,21 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyfuse3
 import pyfuse3.asyncio
 
+import bootseer
 from bootseer import kernel, logs
 from bootseer.config import Config, load
 from bootseer.errors import BootseerError, HostError, first_error
 from bootseer.events.surroundings import stages_of
 from bootseer.fuse_ending import stop_answering
-from bootseer.metrics.serving import serve_metrics
+from bootseer.metrics.serving import Ready, serve_metrics
 from bootseer.service_manager import notify
 from snapshotter.blocks.filesystem import BlockFiles, BlockFilesystem
 from snapshotter.blocks.takeover import Handover
@@ -36,6 +38,7 @@ from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.reader import FetchPolicy, Services
 from snapshotter.chunks.windows import new_cache
 from snapshotter.containers.happenings import Happenings
+from snapshotter.containers.laziness import laziness
 from snapshotter.containers.lookup import ContainerLookup, connected
 from snapshotter.dependencies.containers import node_grant
 from snapshotter.dependencies.hot import HotOfAll, Present
@@ -52,6 +55,7 @@ from snapshotter.ports import MirroredSource
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.configure import client_settings
 from snapshotter.registry.repository import RepositoryAccess
+from snapshotter.service.containers import ContainerReport, container_routes
 from snapshotter.service.control import serve_control
 from snapshotter.service.dependencies import dependency_routes, serve_pods
 from snapshotter.service.server import serve
@@ -69,6 +73,8 @@ from snapshotter.snapshots.core import Settings, Snapshotter
 from snapshotter.snapshots.lazy import Patience
 from snapshotter.starts.assembly import Around, Blocks, open_blocks, open_starts
 from snapshotter.tasks import Tasks, contained
+from snapshotter.tracing.export import Exporter
+from snapshotter.tracing.spans import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -97,8 +103,7 @@ async def run(config: Config, handover: Handover) -> None:
     via_loop = await asyncio.to_thread(needs_loop, config)
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         executor = stack.enter_context(ThreadPoolExecutor(os.cpu_count(), "chunk"))
-        workers = Workers(quick=2)
-        stack.callback(workers.close)
+        workers = stack.enter_context(closing(Workers(quick=2)))
         tasks = Tasks(group)
         stack.callback(tasks.cancel)
         warming = asyncio.create_task(contained(workers.warm()))
@@ -109,14 +114,18 @@ async def run(config: Config, handover: Handover) -> None:
         def blobs(references: Sequence[str]) -> MirroredSource:
             return FirstOf([images.blobs(reference) for reference in references])
 
-        def job(reference: str) -> RepositoryAccess:
-            return RepositoryAccess(registry, reference)
+        job = partial(RepositoryAccess, registry)
 
         async def used() -> set[str]:
             return await core.layers_in_use() | dependencies.in_use()
 
+        tracer = Tracer(on=bool(config.traces.otlp))
         services = Services(
-            executor, tasks.spawn, Filler(config.fetch.idle, tasks.spawn), fetch_policy(config)
+            executor,
+            tasks.spawn,
+            Filler(config.fetch.idle, tasks.spawn),
+            fetch_policy(config),
+            tracer=tracer,
         )
         stores = await stack.enter_async_context(
             opened_stores(config.deps.timeout, config.registry)
@@ -177,11 +186,27 @@ async def run(config: Config, handover: Handover) -> None:
             used,
             dependencies.describe,
         )
-        for service in (upkeep, starts, fill, dependencies, Happenings(config.containerd, stages)):
+        for service in (
+            upkeep,
+            starts,
+            fill,
+            dependencies,
+            Happenings(config.containerd, stages),
+            Exporter(tracer, config.traces.otlp, bootseer.__version__),
+        ):
             tasks.spawn(service.run())
 
-        await stack.enter_async_context(serve_report(config, report, dependencies, containers))
-        health = await stack.enter_async_context(serve(core, config.address))
+        health = await stack.enter_async_context(serve(core, config.address, tracer=tracer))
+        await stack.enter_async_context(
+            serve_report(
+                config,
+                report,
+                dependencies,
+                containers,
+                partial(container_report, containers, core, files),
+                lambda: health.ready,
+            )
+        )
         await core.restore()
         await starts.restore(await used())
         health.set_ready()
@@ -261,17 +286,27 @@ async def serve_report(
     report: NodeReport,
     dependencies: Dependencies,
     containers: ContainerLookup | None,
+    container: ContainerReport,
+    ready: Ready,
 ) -> AsyncIterator[None]:
     """Tell whoever asks what the daemon does, and mount for root, while the context is open."""
-
-    routes = dependency_routes(dependencies, node_grant)
+    routes = [*dependency_routes(dependencies, node_grant), *container_routes(container)]
     control = config.run_dir / "control.sock"
     async with (
-        serve_control(control, report.status, report.metrics, routes),
+        serve_control(control, report.status, report.metrics, routes, ready),
         serve_pods(config.deps.pods, dependencies, containers),
-        serve_metrics(config.metrics.address, report.metrics),
+        serve_metrics(config.metrics.address, report.metrics, ready),
     ):
         yield
+
+
+async def container_report(
+    containers: ContainerLookup | None, core: Snapshotter, files: LayerFiles, space: str, name: str
+) -> dict[str, Any]:
+    """Describe a container. HostError where nobody may be asked for containers."""
+    if containers is None:
+        raise HostError("containers are not known", hint="set `containerd` in the configuration")
+    return await laziness(await containers.found(space, name), core, files.describe_mounted)
 
 
 def needs_loop(config: Config) -> bool:
@@ -330,7 +365,7 @@ def settings(config: Config) -> Settings:
     """Return the snapshotter core's settings that the configuration asks for."""
     unpack = config.snapshotter.unpack_timeout if config.snapshotter.unpack else 0.0
     patience = config.snapshotter.prepare_timeout + unpack + _PROVIDE_EXTRA_S
-    return Settings(patience=Patience(provide=patience))
+    return Settings(patience=Patience(provide=patience), staged=config.snapshotter.staged)
 
 
 def main() -> int:

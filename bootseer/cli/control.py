@@ -1,15 +1,20 @@
 """Asks the daemon over its control socket."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import aiohttp
+from yarl import URL
 
 from bootseer.config import Config, load
-from bootseer.errors import HostError
+from bootseer.errors import BootseerError, HostError, NotFoundError
 
 _TIMEOUT_S: Final = 10.0
+_REFUSED: Final[Mapping[int, type[BootseerError]]] = {404: NotFoundError, 503: HostError}
+"""What an answer with an `error` in it is."""
 _SNAPSHOTTER: Final = "the snapshotter"
 
 
@@ -25,6 +30,16 @@ async def fetch_status(path: Path) -> dict[str, Any]:
     return document
 
 
+async def fetch_container(path: Path, namespace: str, name: str) -> dict[str, Any]:
+    """Return what the daemon behind a socket knows of a container.
+
+    NotFoundError if containerd knows none of that name, HostError if nobody answers.
+    """
+    where = f"/v1/containers/{quote(namespace, safe='')}/{quote(name, safe='')}"
+    document: dict[str, Any] = await _get(path, where, aiohttp.ClientResponse.json)
+    return document
+
+
 def read_metrics(path: Path, who: str = _SNAPSHOTTER) -> str:
     """Return the metrics of the daemon behind a socket. HostError if nobody answers."""
     text: str = asyncio.run(_get(path, "/metrics", aiohttp.ClientResponse.text, who))
@@ -37,8 +52,11 @@ async def _get(path: Path, what: str, read: Any, who: str = _SNAPSHOTTER) -> Any
     try:
         async with (
             aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-            session.get(f"http://localhost{what}", raise_for_status=True) as answer,
+            session.get(URL(f"http://localhost{what}", encoded=True)) as answer,
         ):
+            if answer.status in _REFUSED:
+                raise _REFUSED[answer.status](str((await answer.json())["error"]))
+            answer.raise_for_status()
             return await read(answer)
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise HostError(

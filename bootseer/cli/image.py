@@ -1,12 +1,15 @@
 """`bootseer image`: index images, and look at what is known of them."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from bootseer.cli.about_image import about_image, wanted_platform, with_client
-from bootseer.cli.config_option import load_config
+from bootseer.cli.config_option import config_option, load_config
+from bootseer.cli.control import control_socket, fetch_container
 from bootseer.cli.image_output import (
     indexed_document,
     report_document,
@@ -15,8 +18,11 @@ from bootseer.cli.image_output import (
     show_report,
 )
 from bootseer.cli.layer_progress import LayerProgress
+from bootseer.cli.lazy_output import lazy_view
+from snapshotter.containers.store import add_image
 from snapshotter.images.indexing import IndexedImage, IndexingPolicy, index_image
 from snapshotter.images.inspection import ImageReport, inspect_image
+from snapshotter.images.resolve import ResolvedImage, resolve
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.reference import parse_reference
 
@@ -86,3 +92,81 @@ def inspect(
     show_report(report)
     if with_files:
         show_files(report)
+
+
+@group.command("lazy")
+@click.argument("container")
+@click.option(
+    "--namespace",
+    "-n",
+    default="k8s.io",
+    show_default=True,
+    envvar="CONTAINERD_NAMESPACE",
+    help="containerd's namespace with the container.",
+)
+@config_option()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def lazy(container: str, namespace: str, config_path: Path, as_json: bool) -> None:
+    """Say whether a container started lazily, and how much of its image was fetched.
+
+    CONTAINER is its name as containerd has it. Bytes are those since the server started.
+    """
+    document = asyncio.run(fetch_container(control_socket(config_path), namespace, container))
+    if as_json:
+        click.echo(json.dumps(document, indent=1))
+    else:
+        Console(highlight=False).print(lazy_view(document))
+
+
+@group.command("pull")
+@about_image
+@click.option(
+    "--address",
+    envvar="CONTAINERD_ADDRESS",
+    help="containerd's socket; default: that of the configuration.",
+)
+@click.option(
+    "--namespace",
+    "-n",
+    envvar="CONTAINERD_NAMESPACE",
+    default="default",
+    show_default=True,
+    help="containerd's namespace to pull into.",
+)
+@click.option("--snapshotter", help="Name of the plugin; default: that of the configuration.")
+def pull(
+    reference: str,
+    platform: str | None,
+    config_path: Path,
+    plain_http: bool,
+    as_json: bool,
+    address: str | None,
+    namespace: str,
+    snapshotter: str | None,
+) -> None:
+    """Pull an image into containerd without downloading its layers.
+
+    For containerd 1.x, whose `ctr images pull` downloads them all; works with 2.x, too. Containers
+    then run with `ctr run --snapshotter bootseer REF NAME`.
+    """
+    config = load_config(config_path)
+    served: list[str] = []
+
+    async def work(client: RegistryClient) -> ResolvedImage:
+        image = await resolve(client, parse_reference(reference), wanted_platform(platform))
+        await add_image(
+            address or config.containerd,
+            namespace,
+            image,
+            str(parse_reference(reference)),
+            snapshotter or config.snapshotter.name,
+            lambda layer: served.append(layer.chain),
+        )
+        return image
+
+    image = with_client(config, reference, plain_http, work)
+    name = str(parse_reference(reference))
+    if as_json:
+        click.echo(json.dumps({"image": name, "digest": image.digest, "layers": served}, indent=1))
+    else:
+        click.echo(f"{name}: {len(served)} layers are served, {image.digest}")

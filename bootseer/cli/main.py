@@ -23,6 +23,7 @@ INTERRUPTED: Final = 130
 
 NOUNS: Final = {
     "completion": Place("bootseer.cli.completion:command", "Print shell completion."),
+    "debug": Place("bootseer.cli.debug:group", "Collect what helps others to help."),
     "deps": Place("bootseer.cli.deps:group", "Install once, restore everywhere."),
     "doctor": Place("bootseer.cli.doctor:command", "Check this machine."),
     "event": Place("bootseer.cli.event:group", "Write startup events."),

@@ -42,7 +42,10 @@ def _head(status: Mapping[str, Any]) -> Text:
         f"reads    {_reads(status['reads'])}",
         f"fetched  {_fetched(status['fetched_bytes'])}",
         f"fill     {_fill(status['fill'])}",
+        f"cache    {_cache(status['layers'])}",
     ]
+    if "rates" in status:
+        lines.append(f"now      {_now(status['layers'], status['rates'])}")
     if stored := status["page_cache"]["stored_bytes"]:
         lines.append(f"memory   {size_text(stored)} put into the page cache ahead of reads")
     return Text("\n".join(lines))
@@ -58,6 +61,28 @@ def _reads(reads: Mapping[str, Any]) -> str:
         told.append(f"{count:,.0f} {text} ({seconds:.1f} s)")
     if failed := sum(area["failed"] for area in reads.values()):
         told.append(f"{failed:,} FAILED")
+    return ", ".join(told)
+
+
+def _cache(layers: Sequence[Mapping[str, Any]]) -> str:
+    data = sum(layer["data_bytes"] for layer in layers)
+    local = sum(layer["local_bytes"] for layer in layers)
+    disk = sum(layer["disk_bytes"] for layer in layers)
+    share = f", {local / data:.0%} of {size_text(data)} local" if data else ""
+    return f"{size_text(disk)} on disk{share}"
+
+
+def _now(layers: Sequence[Mapping[str, Any]], rates: Mapping[str, Any] | None) -> str:
+    fetching = sum(layer["fetching"] for layer in layers)
+    told = [f"{fetching:,} chunks under way"]
+    if rates:
+        by_purpose = sorted(rates["fetched_bytes"].items(), key=lambda one: -one[1])
+        parts = [f"{name} {size_text(size)}/s" for name, size in by_purpose if size]
+        total = f"{size_text(sum(rates['fetched_bytes'].values()))}/s fetched"
+        told.append(f"{total} ({', '.join(parts)})" if parts else total)
+        reads = sum(rates["reads"].values())
+        told.append(f"{reads:,.0f} reads/s of {size_text(rates['read_bytes'])}/s")
+        told.append(f"{rates['reads']['demand']:,.0f} misses/s")
     return ", ".join(told)
 
 

@@ -1,4 +1,7 @@
-"""Serving numbers over HTTP: `/metrics` on a unix socket, and over TCP on loopback addresses."""
+"""Serving numbers over HTTP: `/metrics` on a unix socket, and over TCP on loopback addresses.
+
+Beside them `/healthz`: 200 once the program serves, 503 before.
+"""
 
 import contextlib
 import logging
@@ -17,6 +20,8 @@ _CLOSE_S: Final = 1.0
 
 Metrics: TypeAlias = Callable[[], Awaitable[str]]
 """Returns all metrics as text."""
+Ready: TypeAlias = Callable[[], bool]
+"""Says whether the program does what it is there for."""
 
 
 @contextlib.asynccontextmanager
@@ -38,16 +43,18 @@ async def serve_socket(
 
 
 @contextlib.asynccontextmanager
-async def serve_metrics(address: str, metrics: Metrics) -> AsyncIterator[None]:
-    """Serve `/metrics` over TCP at `host:port` while the context is open; nowhere if it is empty.
+async def serve_metrics(
+    address: str, metrics: Metrics, ready: Ready = lambda: True
+) -> AsyncIterator[None]:
+    """Serve `/metrics` and `/healthz` over TCP at `host:port` while the context is open.
 
-    A port that is taken is a line in the log and nothing else.
+    Nowhere if the address is empty. A port that is taken is a line in the log and nothing else.
     """
     if not address:
         yield
         return
     host, _, port = address.rpartition(":")
-    async with _running([metrics_route(metrics)]) as runner:
+    async with _running([metrics_route(metrics), health_route(ready)]) as runner:
         fields = {"address": address}
         try:
             host = host.strip("[]")
@@ -67,6 +74,17 @@ def metrics_route(metrics: Metrics) -> web.RouteDef:
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
     return web.get("/metrics", get_metrics)
+
+
+def health_route(ready: Ready) -> web.RouteDef:
+    """Return the route of `/healthz`."""
+
+    async def get_health(request: web.Request) -> web.Response:
+        serving = ready()
+        state = "serving" if serving else "starting"
+        return web.json_response({"status": state}, status=200 if serving else 503)
+
+    return web.get("/healthz", get_health)
 
 
 @contextlib.asynccontextmanager

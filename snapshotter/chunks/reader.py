@@ -33,6 +33,7 @@ from snapshotter.chunks.reads import Source
 from snapshotter.chunks.room import DiskRoom
 from snapshotter.chunks.windows import Windows
 from snapshotter.ports import MirroredSource
+from snapshotter.tracing.spans import OFF, Tracer
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +140,8 @@ class Services:
     policy: FetchPolicy = field(default_factory=FetchPolicy)
     room: DiskRoom = field(default_factory=DiskRoom)
     """Says it when the disk is full."""
+    tracer: Tracer = OFF
+    """Records what readers waited for."""
 
 
 class LayerReader:
@@ -185,6 +188,19 @@ class LayerReader:
         """The layer's chunk arithmetic."""
         return self._chunks
 
+    @property
+    def local_bytes(self) -> int:
+        """Bytes of the data area that are on this node."""
+        if not self._presence.missing:
+            return self.size
+        here = (chunk for chunk in range(len(self._chunks)) if chunk in self._presence)
+        return sum(end - start for start, end in map(self._chunks.data, here))
+
+    @property
+    def flying(self) -> int:
+        """Chunks that are being fetched (a count)."""
+        return len(self._flights)
+
     async def read(self, offset: int, length: int, *, alone: bool = False) -> bytes | bytearray:
         """Return bytes of the data area; short only at its end.
 
@@ -212,7 +228,9 @@ class LayerReader:
         if not missing:
             self.counters.hits += 1
         else:
-            source, loose = await self._demand(low, high, alone=alone)
+            with self._services.tracer.span("layer.miss", layer=self.digest, offset=offset) as span:
+                source, loose = await self._demand(low, high, alone=alone)
+                span.note({"source": source.value, "bytes": length})
             if loose:
                 return await self._assemble(offset, length, low, high, loose), source
         data = self._cache.read_nowait(offset, length)
@@ -349,8 +367,16 @@ class LayerReader:
         landed: Callable[[], None] | None,
     ) -> None:
         """Fetch chunks `[low, high)` and settle their futures, whatever happens."""
+        start, end = self._chunks.blob(low, high)
         try:
-            await self._fetch(low, high, mine, purpose)
+            with self._services.tracer.span(
+                "layer.fetch",
+                layer=self.digest,
+                purpose=purpose.value,
+                offset=start,
+                bytes=end - start,
+            ):
+                await self._fetch(low, high, mine, purpose)
         except CorruptError as first:
             log.warning("chunk.corrupt_retrying", extra={"fields": {"reason": first.message}})
             await self._second_try(low, high, mine, purpose)

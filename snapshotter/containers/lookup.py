@@ -9,8 +9,9 @@ Race-free: it keeps no state.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from grpc import StatusCode, aio
@@ -36,6 +37,20 @@ _OPTIONS: Final = [
 
 _Header: TypeAlias = tuple[tuple[str, str], ...]
 """Says which namespace a question is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerFound:
+    """A container as containerd knows it."""
+
+    namespace: str
+    name: str
+    image: str
+    """The image's reference; empty where its client names none."""
+    snapshotter: str
+    """The plugin's name."""
+    key: str
+    """Of its snapshot, as its client has it."""
 
 
 class ContainerLookup:
@@ -68,6 +83,19 @@ class ContainerLookup:
         log.warning("container.not_asked", extra={"fields": fields})
         return {}
 
+    async def found(self, namespace: str, name: str) -> ContainerFound:
+        """Return which image and snapshot a container has.
+
+        Raises:
+            NotFoundError: there is no such container.
+            RemoteError: containerd does not say.
+        """
+        with _named(namespace, name):
+            container = await self._container(name, (("containerd-namespace", namespace),))
+        return ContainerFound(
+            namespace, name, container.image, container.snapshotter, container.snapshot_key
+        )
+
     async def annotations(self, namespace: str, name: str) -> Mapping[str, str]:
         """Return the annotations of a container and its pod; what both have is the pod's.
 
@@ -79,16 +107,10 @@ class ContainerLookup:
             RemoteError: containerd does not say.
         """
         header = (("containerd-namespace", namespace),)
-        try:
+        with _named(namespace, name):
             container = await self._container(name, header)
             sandbox = container.sandbox or _described(container).sandbox
             pod = await self._pod(sandbox, header) if sandbox else Described()
-        except aio.AioRpcError as error:
-            if error.code() is StatusCode.NOT_FOUND:
-                raise NotFoundError(f"there is no container {name} in {namespace}") from error
-            raise RemoteError(f"containerd: {error.details()}", temporary=True) from error
-        except TimeoutError as error:
-            raise RemoteError(f"containerd: no answer within {_ANSWER_S:g} s") from error
         return {**runtime_annotations(container.spec.value), **pod.annotations}
 
     async def _ask(self, namespace: str, name: str) -> dict[str, str]:
@@ -116,6 +138,19 @@ class ContainerLookup:
             if error.code() not in (StatusCode.NOT_FOUND, StatusCode.UNIMPLEMENTED):
                 raise
         return _described(await self._container(sandbox, header))
+
+
+@contextmanager
+def _named(namespace: str, name: str) -> Iterator[None]:
+    """Say of which container it was that containerd did not tell."""
+    try:
+        yield
+    except aio.AioRpcError as error:
+        if error.code() is StatusCode.NOT_FOUND:
+            raise NotFoundError(f"there is no container {name} in {namespace}") from error
+        raise RemoteError(f"containerd: {error.details()}", temporary=True) from error
+    except TimeoutError as error:
+        raise RemoteError(f"containerd: no answer within {_ANSWER_S:g} s") from error
 
 
 def _described(kept: Container | Sandbox) -> Described:

@@ -22,6 +22,7 @@ class ResolvedImage:
     raw: bytes = field(repr=False)
     manifest: ImageManifest
     config: ImageConfig
+    raw_config: bytes = field(repr=False, default=b"")
 
     @property
     def layers(self) -> tuple[Descriptor, ...]:
@@ -56,6 +57,7 @@ async def resolve(
         raw=raw.data,
         manifest=manifest,
         config=parse_config(data, config.digest, len(manifest.layers), limits),
+        raw_config=data,
     )
 
 

@@ -17,6 +17,7 @@ from snapshotter.service.protos.health_pb2_grpc import add_HealthServicer_to_ser
 from snapshotter.service.protos.snapshots_pb2_grpc import add_SnapshotsServicer_to_server
 from snapshotter.service.servicer import SnapshotsServicer
 from snapshotter.snapshots.core import Snapshotter
+from snapshotter.tracing.spans import OFF, Tracer
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +26,9 @@ _ADDRESS: Final = 107
 
 
 @asynccontextmanager
-async def serve(core: Snapshotter, path: Path, *, grace: float = 5.0) -> AsyncIterator[Health]:
+async def serve(
+    core: Snapshotter, path: Path, *, grace: float = 5.0, tracer: Tracer = OFF
+) -> AsyncIterator[Health]:
     """Serve snapshots at a Unix socket that only we may connect to, until the block ends.
 
     Everything is UNAVAILABLE until `set_ready` is called on what is yielded. In the end calls
@@ -34,7 +37,8 @@ async def serve(core: Snapshotter, path: Path, *, grace: float = 5.0) -> AsyncIt
     """
     health = Health()
     server = aio.server()
-    add_SnapshotsServicer_to_server(SnapshotsServicer(core, lambda: health.ready), server)
+    servicer = SnapshotsServicer(core, lambda: health.ready, tracer)
+    add_SnapshotsServicer_to_server(servicer, server)
     add_HealthServicer_to_server(health, server)
     try:
         inode = await _listen(server, path)

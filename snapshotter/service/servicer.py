@@ -24,6 +24,9 @@ from snapshotter.service.protos import snapshots_pb2 as pb
 from snapshotter.service.protos import snapshots_pb2_grpc
 from snapshotter.service.status import status
 from snapshotter.snapshots.core import Snapshotter
+from snapshotter.snapshots.errors import ExistsError
+from snapshotter.snapshots.labels import ABOUT
+from snapshotter.tracing.spans import OFF, Tracer
 
 _log = logging.getLogger(__name__)
 
@@ -36,15 +39,17 @@ _DETAILS: Final = 1024
 class SnapshotsServicer(snapshots_pb2_grpc.SnapshotsServicer):
     """The service over one snapshotter. `ready` tells whether it may be asked."""
 
-    def __init__(self, core: Snapshotter, ready: Callable[[], bool]) -> None:
+    def __init__(self, core: Snapshotter, ready: Callable[[], bool], tracer: Tracer = OFF) -> None:
         self._core = core
         self._ready = ready
+        self._tracer = tracer
 
     async def Prepare(
         self, request: pb.PrepareSnapshotRequest, context: Context
     ) -> pb.PrepareSnapshotResponse:
         """Make an active snapshot."""
-        async with self._call("Prepare", request.key, context):
+        about = {name: request.labels[label] for name, label in ABOUT if label in request.labels}
+        async with self._call("Prepare", request.key, context, **about):
             mounts = await self._core.prepare(
                 request.snapshotter, request.key, request.parent, request.labels
             )
@@ -125,12 +130,19 @@ class SnapshotsServicer(snapshots_pb2_grpc.SnapshotsServicer):
         return Empty()
 
     @asynccontextmanager
-    async def _call(self, method: str, key: str, context: Context) -> AsyncIterator[None]:
-        """Turn what the block raises into the call's status."""
+    async def _call(
+        self, method: str, key: str, context: Context, **about: str
+    ) -> AsyncIterator[None]:
+        """Turn what the block raises into the call's status. `about`: what its span says of it."""
         fields: dict[str, str] = {"method": method, "key": key}
         try:
-            self._check_ready()
-            yield
+            with self._tracer.span(f"snapshots.{method}", key=key, **about) as span:
+                self._check_ready()
+                try:
+                    yield
+                except ExistsError:  # that a layer is there is what containerd hopes for
+                    span.note({"exists": True})
+                    raise
         except Exception as error:  # noqa: BLE001 (nothing may leave without a status)
             code = status(error)
             if code is None:

@@ -27,7 +27,7 @@ from snapshotter.layers.format import decode_map
 from snapshotter.layers.records import BlockMap
 from snapshotter.ports import MirroredSource
 from snapshotter.serving.blockimage import BlockImage, ImageOpener
-from snapshotter.serving.layout import LAYER, LayerRecord, Layout
+from snapshotter.serving.layout import LAYER, LayerRecord, Layout, MountId
 from snapshotter.tally import Tally
 
 log = logging.getLogger(__name__)
@@ -71,9 +71,11 @@ class OpenLayer:
             "data_bytes": self.size,
             "chunks": len(presence),
             "chunks_local": len(presence) - presence.missing,
+            "local_bytes": self.reader.local_bytes,
             "disk_bytes": self.reader.cache.disk_usage(),
             "verified": presence.audited or self.record.local,
             "poisoned": self.record.poisoned,
+            "fetching": self.reader.flying,
             "fetched_bytes": sum(self.reader.counters.fetched.values()),
             **asdict(self.reader.counters),
         }
@@ -118,6 +120,16 @@ class LayerFiles:
     def describe(self) -> list[dict[str, Any]]:
         """Return the state of every open layer, for people and tools."""
         return [layer.describe(name) for name, layer in sorted(self._open.items())]
+
+    async def describe_mounted(self, mount: str) -> dict[str, Any]:
+        """Return the state of the layer of a mount, and whether it was unpacked on this node.
+
+        Raises:
+            NotFoundError, CorruptError: as `open`.
+        """
+        name = MountId.parse(mount).name
+        layer = await self.open(name)
+        return layer.describe(name) | {"unpacked": layer.record.local}
 
     async def open(self, name: LayerName) -> OpenLayer:
         """Return a layer, opened if it was not.

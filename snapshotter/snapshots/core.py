@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final, ParamSpec, Self, TypeVar
 
 from bootseer.errors import BootseerError, HostError, NotFoundError
-from snapshotter.snapshots import directories, filters, mounts
+from snapshotter.snapshots import directories, filters, idmap, mounts
 from snapshotter.snapshots import labels as label_rules
 from snapshotter.snapshots.deletion import delete
 from snapshotter.snapshots.errors import ExistsError
@@ -150,7 +150,8 @@ class Snapshotter:
 
         ExistsError if the key is taken; and if the labels say that an image layer is to be
         unpacked and a committed snapshot serves it already, found by its label and parent.
-        UsageError if the parent is not committed or a label is too long.
+        UsageError if the parent is not committed, a label is too long, or ids are mapped in a way
+        that is none.
         """
         kept = label_rules.checked(labels)
         served = await self._serve(snapshotter, key, parent, kept)
@@ -213,6 +214,10 @@ class Snapshotter:
         """Return what a snapshot takes on disk without its parents."""
         return await self._usage(await self._run(self._state.get, snapshotter, key))
 
+    async def below_container(self, snapshotter: str, namespace: str, key: str) -> list[Link]:
+        """Return what lies below a snapshot that a client of containerd calls `key`, top down."""
+        return (await self._run(self._state.of_client, snapshotter, namespace, key))[1]
+
     async def cleanup(self) -> None:
         """Delete what removed snapshots, and crashes, left on disk."""
         async with self._sweeping:
@@ -263,7 +268,7 @@ class Snapshotter:
     ) -> list[Mount]:
         info, below = await self._run(self._state.below, snapshotter, parent)
         await self._ensure(below)
-        owner = await self._owner(parent, below)
+        owner = idmap.owner(labels, await self._owner(parent, below))
         start = self._start(labels, info, below) if kind is Kind.ACTIVE else None
         stand_ins: Mapping[str, str] = {}
         if self._starting and start:
@@ -317,8 +322,10 @@ class Snapshotter:
         if row.link.layer:
             return [mounts.readonly_bind(own)]
         if row.info.kind is Kind.VIEW:
-            return mounts.readonly(own, lowers, self._options)
-        return mounts.writable(own, self._state.work(row.link.id), lowers, self._options)
+            made = mounts.readonly(own, lowers, self._options)
+        else:
+            made = mounts.writable(own, self._state.work(row.link.id), lowers, self._options)
+        return idmap.mapped(made, row.info.labels)
 
     def _path(self, link: Link) -> Path:
         if link.layer and self._lazy:

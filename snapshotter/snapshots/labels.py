@@ -15,9 +15,14 @@ from snapshotter.snapshots.records import Info
 TARGET: Final = "containerd.io/snapshot.ref"
 """Chain ID under which the snapshot will be committed: this Prepare unpacks an image layer."""
 PARENT_CHAIN: Final = "containerd.io/snapshot/parent-chain-id"
-_IMAGE: Final = "containerd.io/snapshot/cri.image-ref"
-_MANIFEST: Final = "containerd.io/snapshot/cri.manifest-digest"
-_LAYER: Final = "containerd.io/snapshot/cri.layer-digest"
+IMAGE: Final = "containerd.io/snapshot/cri.image-ref"
+MANIFEST: Final = "containerd.io/snapshot/cri.manifest-digest"
+LAYER: Final = "containerd.io/snapshot/cri.layer-digest"
+LAYERS: Final = "containerd.io/snapshot/cri.image-layers"
+"""This layer and those above it; the list may be cut off."""
+
+ABOUT: Final = (("image", IMAGE), ("layer", LAYER))
+"""What labels say for people, and which."""
 
 _OURS: Final = "containerd.io/snapshot/bootseer."
 
@@ -81,8 +86,8 @@ def start_request(
     if labels.get(TARGET) or not layers:
         return None
     return StartRequest(
-        image_ref=parent.labels.get(_IMAGE, ""),
-        manifest_digest=digest(parent.labels.get(_MANIFEST, "")),
+        image_ref=parent.labels.get(IMAGE, ""),
+        manifest_digest=digest(parent.labels.get(MANIFEST, "")),
         layers=tuple(layers),
         labels=dict(labels),
     )
@@ -103,9 +108,9 @@ def layer_request(
         return None
     below = parent.labels.get(TARGET, "") if parent else ""
     return LayerRequest(
-        image_ref=labels.get(_IMAGE, ""),
-        manifest_digest=digest(labels.get(_MANIFEST, "")),
-        layer_digest=digest(labels.get(_LAYER, "")),
+        image_ref=labels.get(IMAGE, ""),
+        manifest_digest=digest(labels.get(MANIFEST, "")),
+        layer_digest=digest(labels.get(LAYER, "")),
         chain_id=chain,
         parent_chain=named or digest(below),
         labels=dict(labels),

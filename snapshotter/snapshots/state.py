@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
+from bootseer.errors import NotFoundError
 from snapshotter.snapshots import labels as label_rules
 from snapshotter.snapshots.directories import Directories
 from snapshotter.snapshots.errors import ExistsError, StateError
@@ -60,6 +61,20 @@ class State:
             if row.info.kind is Kind.COMMITTED:
                 raise StateError(f"snapshot {key!r} is committed: only what is built on it mounts")
             return row, _with(snapshots.stand_ins(row.link.id), snapshots.chain(row.info.parent))
+
+    def of_client(self, snapshotter: str, namespace: str, key: str) -> tuple[Row, list[Link]]:
+        """Return what `mounted` does for what a client of containerd calls `key`.
+
+        containerd knows it as `namespace/number/key`. NotFoundError if there is none.
+        """
+        with self._store.transaction(snapshotter) as snapshots:
+            for info in snapshots.all():
+                space, _, rest = info.name.partition("/")
+                if space == namespace and rest.partition("/")[2] == key:
+                    row = snapshots.get(info.name)
+                    chain = snapshots.chain(info.parent)
+                    return row, _with(snapshots.stand_ins(row.link.id), chain)
+        raise NotFoundError(f"no snapshot {key!r} of {snapshotter} in {namespace}")
 
     def create(
         self,

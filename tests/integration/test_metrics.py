@@ -54,6 +54,7 @@ def test_a_lazy_start_moves_what_it_should_and_nothing_else(node: Whole, image: 
     before = numbers(node)
     node.run(image.reference, "sha256sum", image.big)
     after = numbers(node)
+    assert before.keys() == after.keys()  # images and layers make no series of their own
     changed = moved(before, after)
     assert {
         'bootseer_reads_total{area="layer",source="demand"}',

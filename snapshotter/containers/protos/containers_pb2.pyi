@@ -107,10 +107,20 @@ class Container(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
+    SNAPSHOTTER_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_KEY_FIELD_NUMBER: _builtins.int
     EXTENSIONS_FIELD_NUMBER: _builtins.int
     SANDBOX_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    image: _builtins.str
+    """The image's reference, as it was pulled."""
+    snapshotter: _builtins.str
+    """The plugin's name, and what its client calls the snapshot; the plugin knows it as
+    `namespace/number/key`.
+    """
+    snapshot_key: _builtins.str
     sandbox: _builtins.str
     """Of containerd 2.x: the sandbox (pod) that it is in."""
     @_builtins.property
@@ -128,13 +138,16 @@ class Container(_message.Message):
         *,
         id: _builtins.str = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        image: _builtins.str = ...,
         spec: _any_pb2.Any | None = ...,
+        snapshotter: _builtins.str = ...,
+        snapshot_key: _builtins.str = ...,
         extensions: _abc.Mapping[_builtins.str, _any_pb2.Any] | None = ...,
         sandbox: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["extensions", b"extensions", "id", b"id", "labels", b"labels", "sandbox", b"sandbox", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["extensions", b"extensions", "id", b"id", "image", b"image", "labels", b"labels", "sandbox", b"sandbox", "snapshot_key", b"snapshot_key", "snapshotter", b"snapshotter", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -55,6 +55,17 @@ async def test_over_tcp_there_are_metrics_and_nothing_else(unused_port: int) -> 
         assert (await get(f"http://{address}/v1/status"))[0] == 404
 
 
+async def test_health_is_bad_until_the_program_serves(unused_port: int, tmp_path: Path) -> None:
+    address, ready = f"127.0.0.1:{unused_port}", asyncio.Event()
+    async with (
+        serve_metrics(address, metrics, ready.is_set),
+        serve_control(tmp_path / "control.sock", status, metrics, (), ready.is_set),
+    ):
+        assert (await get(f"http://{address}/healthz"))[:2] == (503, '{"status": "starting"}')
+        ready.set()
+        assert (await get(f"http://{address}/healthz"))[:2] == (200, '{"status": "serving"}')
+
+
 async def test_a_port_that_is_taken_costs_the_metrics_only(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

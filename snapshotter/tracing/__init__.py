@@ -1,0 +1,1 @@
+"""Spans of what the daemon does, for OpenTelemetry; off unless a collector is configured."""
