@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.lab.cleanup import in_cgroup, kill_all, unmount_below
+from benchmarks.lab.containerd_1x import config_1x
+from benchmarks.lab.generations import programs_of
 from benchmarks.lab.netns import Network
 from benchmarks.lab.service import Service, service
 from bootseer.errors import HostError
@@ -157,6 +159,7 @@ def _proxy_plugin(proxy: ProxySnapshotter) -> list[str]:
         f"[proxy_plugins.{proxy.name}]",
         '  type = "snapshot"',
         f'  address = "{proxy.socket}"',
+        '  capabilities = ["remap-ids"]',
         f"  [proxy_plugins.{proxy.name}.exports]",
         f'    root = "{proxy.root}"',
         '    enable_remote_snapshot_annotations = "true"',
@@ -184,13 +187,16 @@ def containerd(
     registry_host: str | None = None,
     proxy: ProxySnapshotter | None = None,
     sandbox_image: str | None = None,
+    generation: str = "",
+    more: str = "",
 ) -> Iterator[Containerd]:
     """Run a containerd during the block, all its files below `root` (keep it short: sockets).
 
+    `generation`: an older one (see `generations`). `more`: lines behind its configuration.
     Afterwards its containers are killed and everything below `root` is unmounted; removing `root`
     is the caller's. Raises `HostError`.
     """
-    directory = programs.find()
+    directory = programs_of(generation) if generation else programs.find()
     if directory is None:
         raise HostError("no containerd 2.x found", hint="scripts/setup --for demo builds it")
     certs = root / "certs.d"
@@ -198,9 +204,12 @@ def containerd(
     if registry_host:
         write_hosts(certs, registry_host)
     socket, config = root / "c.sock", root / "config.toml"
-    config.write_text(
-        containerd_config(root / "root", root / "state", socket, certs, proxy, sandbox_image)
-    )
+    if generation:
+        plugin = (proxy.name, proxy.socket, proxy.root) if proxy else None
+        text = config_1x(root, socket, certs, plugin, sandbox_image)
+    else:
+        text = containerd_config(root / "root", root / "state", socket, certs, proxy, sandbox_image)
+    config.write_text(text + more)
     argv = network.in_node([str(directory / "containerd"), "--config", str(config)])
     path = {"PATH": f"{directory}:{os.environ.get('PATH', '/usr/sbin:/usr/bin:/sbin:/bin')}"}
     name = f"{network.name}-{root.name}"

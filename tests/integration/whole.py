@@ -200,21 +200,37 @@ def bootseer_daemon(directory: Path, settings: str = "") -> Iterator[Bootseer]:
 
 
 @contextmanager
-def whole(directory: Path, settings: str = "", *, sandbox: str = "") -> Iterator[Whole]:
+def whole(
+    directory: Path,
+    settings: str = "",
+    *,
+    sandbox: str = "",
+    generation: str = "",
+    more: str = "",
+) -> Iterator[Whole]:
     """Run all three below `directory` (short: sockets) during the block.
 
     `sandbox`: a repository in the registry with the pod sandbox' image; turns the CRI on.
+    `generation`, `more`: an older containerd, and lines behind its configuration.
     """
     with (
         local_registry(directory / "reg") as registry,
-        node_of(registry, directory, settings, sandbox=sandbox) as made,
+        node_of(
+            registry, directory, settings, sandbox=sandbox, generation=generation, more=more
+        ) as made,
     ):
         yield made
 
 
 @contextmanager
 def node_of(
-    registry: LocalRegistry, directory: Path, settings: str = "", *, sandbox: str = ""
+    registry: LocalRegistry,
+    directory: Path,
+    settings: str = "",
+    *,
+    sandbox: str = "",
+    generation: str = "",
+    more: str = "",
 ) -> Iterator[Whole]:
     """Run a node of a registry, one of several: the daemon and containerd, below `directory`."""
     with ExitStack() as stack:
@@ -228,6 +244,8 @@ def node_of(
                 registry_host=registry.host,
                 proxy=proxy,
                 sandbox_image=f"{registry.host}/{sandbox}" if sandbox else None,
+                generation=generation,
+                more=more,
             )
         )
         yield Whole(directory, registry, daemon, engine)
