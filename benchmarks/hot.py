@@ -25,6 +25,7 @@ from benchmarks.measure import (
     hot_record,
     hot_sweeps,
     local_start,
+    peers,
 )
 from benchmarks.measure.hot_place import Place
 from benchmarks.measure.local_start import LocalStarts
@@ -113,6 +114,11 @@ def measure_sweeps(bench: Bench) -> list[Figure]:
     ]
 
 
+def measure_peers(bench: Bench) -> list[Figure]:
+    """Start by other snapshotters, as far as they can be had here."""
+    return peers.measure(bench.place, bench.image.layout, bench.place.reference)
+
+
 PARTS: dict[str, Callable[[Bench], list[Figure]]] = {
     "local": measure_local,
     "records": measure_records,
@@ -120,6 +126,7 @@ PARTS: dict[str, Callable[[Bench], list[Figure]]] = {
     "recording": measure_recording,
     "layouts": measure_layouts,
     "sweeps": measure_sweeps,
+    "peers": measure_peers,
 }
 
 

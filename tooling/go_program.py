@@ -1,4 +1,4 @@
-"""A Go program for tests, built from pinned, hashed modules into the cache."""
+"""A Go program for tests or benchmarks, built from pinned, hashed modules into the cache."""
 
 import hashlib
 import shutil
@@ -14,7 +14,7 @@ from tooling.running import run_logged
 
 @dataclass(frozen=True, slots=True)
 class GoProgram:
-    """Source of a program: a directory below `tests` with go.mod and go.sum."""
+    """Source of a program: a directory with go.mod and go.sum."""
 
     name: str
     """Of directory and program."""
@@ -25,11 +25,13 @@ class GoProgram:
     """It has parts in C: a compiler is needed, and the headers of libraries."""
     package: str = "."
     """What is built: the module's own package, or one of a module that it requires."""
+    parent: Path = REPOSITORY / "tests"
+    """What the directory is in."""
 
     @property
     def source(self) -> Path:
         """Return the directory."""
-        return REPOSITORY / "tests" / self.name
+        return self.parent / self.name
 
     def ensure(self) -> Path:
         """Return the program, built first where it is not there (two minutes).
