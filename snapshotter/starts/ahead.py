@@ -11,39 +11,43 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
-_OWN: Final = 6
-"""Pieces of up to 1 MiB that any stream may receive ahead; the kernel holds some more."""
-_SHARED: Final = 32
-"""Further pieces that all streams together may: a pack, about."""
+_OWN: Final = 6 << 20
+"""Bytes that any stream may receive ahead; the kernel holds some more."""
+_SHARED: Final = 32 << 20
+"""Further bytes that all streams together may: a pack, about."""
 
 
 class AheadRoom:
     """Memory that streams share, so that one may have what many could not."""
 
-    def __init__(self, pieces: int = _SHARED) -> None:
-        """`pieces` of up to 1 MiB."""
-        self._left = pieces
+    def __init__(self, size: int = _SHARED) -> None:
+        """`size` in bytes."""
+        self._left = size
 
-    def take(self) -> bool:
-        """Take the place of a piece; False if there is none."""
-        if self._left <= 0:
+    def take(self, size: int) -> bool:
+        """Take room for `size` bytes; False if there is not as much."""
+        if self._left < size:
             return False
-        self._left -= 1
+        self._left -= size
         return True
 
-    def give(self, places: int) -> None:
-        """Give places back."""
-        self._left += places
+    def give(self, size: int) -> None:
+        """Give room back."""
+        self._left += size
 
 
 class ReceivedAhead:
     """The pieces of a stream, some of them at hand already. To be closed."""
 
-    def __init__(self, pieces: AsyncGenerator[bytes], room: AheadRoom) -> None:
-        """Begin to receive `pieces`, which are closed with this."""
+    def __init__(self, pieces: AsyncGenerator[bytes], room: AheadRoom, *, own: int = _OWN) -> None:
+        """Begin to receive `pieces`, which are closed with this; `own`: bytes that may always wait
+        here to be taken.
+        """
         self.received_at = time.monotonic()
         """When something came last."""
         self._room = room
+        self._own = own
+        self._held = 0
         self._borrowed = 0
         self._pieces: deque[bytes] = deque()
         self._end: Exception | None = None
@@ -56,21 +60,23 @@ class ReceivedAhead:
             async with aclosing(pieces):
                 async for piece in pieces:
                     self.received_at = time.monotonic()
-                    while not self._has_place():
+                    while not self._has_room(len(piece)):
                         await self._change()
                     self._pieces.append(piece)
+                    self._held += len(piece)
                     self._changed.set()
         except Exception as error:  # noqa: BLE001  raised where the pieces are taken
             end = error
         self._end = end
         self._changed.set()
 
-    def _has_place(self) -> bool:
-        """Say whether another piece may be kept; its place is taken then."""
-        if len(self._pieces) < _OWN + self._borrowed:
+    def _has_room(self, size: int) -> bool:
+        """Say whether so many more bytes may be kept; what is lent for them is taken then."""
+        lacking = self._held + size - self._own - self._borrowed
+        if lacking <= 0 or not self._held:
             return True
-        if self._room.take():
-            self._borrowed += 1
+        if self._room.take(lacking):
+            self._borrowed += lacking
             return True
         return False
 
@@ -89,9 +95,10 @@ class ReceivedAhead:
                 raise self._end
             await self._change()
         piece = self._pieces.popleft()
-        if self._borrowed:
-            self._borrowed -= 1
-            self._room.give(1)
+        self._held -= len(piece)
+        returned = min(self._borrowed, len(piece))
+        self._borrowed -= returned
+        self._room.give(returned)
         self._changed.set()
         return piece
 
@@ -100,6 +107,7 @@ class ReceivedAhead:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._pieces.clear()
+        self._held = 0
         self._end = self._end or StopAsyncIteration()
         self._room.give(self._borrowed)
         self._borrowed = 0
