@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
 from bootseer.atomic import sync_directory
+from fuse_hdfs.stores.reads import Reads
 from fuse_hdfs.stores.store import USER, Block, Space, Status, Stream
 from fuse_hdfs.stores.traffic import Traffic
 
@@ -66,7 +67,7 @@ class DirectoryStore:
     ) -> AsyncIterator[Stream]:
         """See `Store.stream`: reads one after the other, which cost nothing beside their bytes."""
         del place
-        yield _Reads(self, path, offset)
+        yield Reads(self, path, offset)
 
     async def write(
         self,
@@ -190,21 +191,6 @@ class DirectoryStore:
                 return await asyncio.to_thread(work, *arguments)
         except TimeoutError as error:
             raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), str(self.root)) from error
-
-
-@dataclass(slots=True)
-class _Reads:
-    """A stream."""
-
-    store: DirectoryStore
-    path: str
-    offset: int
-    place: str | None = None
-
-    async def read(self, length: int) -> bytes:
-        data = await self.store.read(self.path, self.offset, length)
-        self.offset += len(data)
-        return data
 
 
 def _stat(path: Path, name: str) -> Status:

@@ -16,7 +16,6 @@ import errno
 import importlib.util
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from bootseer.errors import HostError, NotFoundError, RemoteError, UsageError
@@ -26,6 +25,7 @@ from bootseer.webhdfs.gss import own_name
 from fuse_hdfs.stores.names import checked
 from fuse_hdfs.stores.native_errors import AwayError, translated
 from fuse_hdfs.stores.owners import gid_of, name_of_group, name_of_user, uid_of
+from fuse_hdfs.stores.reads import Reads
 from fuse_hdfs.stores.store import Block, Space, Status, Stream
 from fuse_hdfs.stores.threads import Threads
 from fuse_hdfs.stores.traffic import Traffic
@@ -102,21 +102,6 @@ def _connected(address: HdfsAddress, client: HadoopClient, patience: float) -> "
     return Client(f"hdfs://{address.authority}", config)
 
 
-@dataclass(slots=True)
-class _Reads:
-    """A stream: reads one after the other."""
-
-    store: "NativeStore"
-    path: str
-    offset: int
-    place: str | None = None
-
-    async def read(self, length: int) -> bytes:
-        data = await self.store.read(self.path, self.offset, length)
-        self.offset += len(data)
-        return data
-
-
 class NativeStore:
     """A `Store` in a directory of HDFS. Made by `open_native`."""
 
@@ -157,7 +142,7 @@ class NativeStore:
     ) -> AsyncIterator[Stream]:
         """See `Store.stream`."""
         del place
-        yield _Reads(self, path, offset)
+        yield Reads(self, path, offset)
 
     async def write(
         self,
