@@ -1,5 +1,6 @@
 """How a mount comes and goes: in the background, by mount(8), waiting, and in trouble."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -188,6 +189,67 @@ def test_a_mount_whose_server_was_killed_is_taken_away(place: Place, busy: bool)
             os.close(opened)
 
 
+def waits_in(pid: int, *functions: str) -> bool:
+    """Whether a process waits in one of these functions of the kernel."""
+    stack = Path(f"/proc/{pid}/stack").read_text()
+    return any(function in stack for function in functions)
+
+
+HANGING = {
+    "read": ("f = os.open(d + '/other', os.O_RDONLY)", "os.pread(f, 1 << 20, 0)"),
+    "write": ("f = os.open(d + '/w', os.O_WRONLY | os.O_CREAT)", "os.write(f, b'x')"),
+    "fsync": ("f = os.open(d + '/s', os.O_WRONLY | os.O_CREAT); os.write(f, b'x')", "os.fsync(f)"),
+    "close": ("f = os.open(d + '/c', os.O_WRONLY | os.O_CREAT); os.write(f, b'x')", "os.close(f)"),
+    "stat": ("", "os.stat(d + '/nothing')"),
+    "mkdir": ("", "os.mkdir(d + '/made')"),
+    "list": ("", "os.listdir(d)"),
+    "unlink": ("", "os.unlink(d + '/other')"),
+}
+"""What is done while the server works, and then while it does not, by the call's name."""
+BOUND_S = 5.0
+"""See `docs/striping.md`."""
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_nobody_waits_for_a_killed_server_longer_than_is_stated(place: Place, killed: bool) -> None:
+    (place.store / "other").write_bytes(DATA)
+    place.mount()
+    pid = place.server()
+    with contextlib.ExitStack() as stack:
+        waiting = {}
+        for call, (before, then) in HANGING.items():
+            program = f"import os\nd = '{place.path}'\n{before}\ninput()\n{then}"
+            argv, pipe = [sys.executable, "-c", program], subprocess.PIPE
+            waiting[call] = stack.enter_context(subprocess.Popen(argv, stdin=pipe, stderr=pipe))
+            stack.callback(waiting[call].kill)
+        wait_until(lambda: all(waits_in(one.pid, "pipe_read") for one in waiting.values()))
+        os.kill(pid, signal.SIGSTOP)
+        stack.callback(end, pid)
+        for one in waiting.values():
+            assert one.stdin is not None
+            one.stdin.write(b"\n")
+            one.stdin.flush()
+        # Those that change the root directory wait for one another instead.
+        hanging = [waiting[call] for call in ("read", "write", "fsync", "close")]
+        wait_until(lambda: all(waits_in(one.pid, "fuse", "filemap_read") for one in hanging))
+        if killed:
+            for one in waiting.values():
+                one.kill()
+        end(pid)
+        said = {call: one.communicate(timeout=BOUND_S)[1] for call, one in waiting.items()}
+    wait_until_gone(pid)
+    if not killed:
+        # A page that could not be read is an I/O error.
+        errors = (b"not connected", b"aborted", b"connection abort", b"Input/output")
+        assert all(any(error in text for error in errors) for text in said.values()), said
+
+
+def end(pid: int) -> None:
+    """Kill a process, if it is there."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
 def test_a_mount_replaces_one_whose_server_was_killed(place: Place) -> None:
     place.mount()
     pid = place.server()
@@ -341,8 +403,12 @@ def test_units_are_what_systemd_accepts(tmp_path: Path) -> None:
     assert "bootseer" not in done.stderr, done.stderr
 
 
-def wait_until_gone(pid: int) -> None:
+def wait_until(right: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
-    while is_alive(pid):
+    while not right():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def wait_until_gone(pid: int) -> None:
+    wait_until(lambda: not is_alive(pid))
