@@ -10,6 +10,8 @@ class Ahead:
     least: int
     """Bytes ahead after the second read in order."""
     most: int
+    brought: int = 0
+    """Units before this one need not be brought again: they were, since the reads are in order."""
     _end: int = 0
     """Where the furthest of the reads in order ended."""
     _window: int = 0
@@ -26,5 +28,5 @@ class Ahead:
                 self._window = min(self.most, max(self.least, 2 * self._window))
             self._end = max(self._end, offset + length)
         else:
-            self._end, self._window = offset + length, 0
+            self._end, self._window, self.brought = offset + length, 0, 0
         return self._window

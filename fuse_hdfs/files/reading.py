@@ -26,11 +26,19 @@ class StripedReader:
         if not length:
             return b""
         wanted = list(pieces(offset, length, manifest.unit))
-        parts = asyncio.gather(*(self._piece(piece) for piece in wanted))
+        found = [self._kept(piece) for piece in wanted]
+        here = [part for part in found if part is not None]
+        # Asked for before what may be wanted later; and without a task where there is nothing to
+        # wait for, as nearly always when there is read-ahead.
+        parts = None
+        if len(here) < len(wanted):
+            parts = asyncio.gather(*(self._piece(piece) for piece in wanted))
         if ahead is not None:
-            self._bring(wanted[-1].unit + 1, offset + length + ahead.after(offset, length))
-        found = await parts
-        return found[0] if len(found) == 1 else b"".join(found)
+            window = ahead.after(offset, length)
+            self._bring(wanted[-1].unit + 1, offset + length + window, ahead)
+        if parts is not None:
+            here = await parts
+        return here[0] if len(here) == 1 else b"".join(here)
 
     async def unit(self, number: int) -> bytes:
         """Return a unit of the file, with zeros up to its full size."""
@@ -44,17 +52,30 @@ class StripedReader:
         place = self._locator.place(piece.unit)
         if place is None:
             return bytes(piece.length)
-        unit = await self._volume.unit(place)
-        if piece.start == 0 and piece.length == len(unit):
-            return unit
-        return unit[piece.start : piece.start + piece.length].ljust(piece.length, b"\0")
+        return _part(await self._volume.unit(place), piece)
 
-    def _bring(self, first: int, end: int) -> None:
+    def _kept(self, piece: Piece) -> bytes | None:
+        """Return what `_piece` would, if that need not be waited for."""
+        place = self._locator.place(piece.unit)
+        if place is None:
+            return bytes(piece.length)
+        unit = self._volume.kept(place)
+        return None if unit is None else _part(unit, piece)
+
+    def _bring(self, first: int, end: int, ahead: Ahead) -> None:
         last = units_of(min(end, self._manifest.size), self._manifest.unit)
-        for number in range(first, last):
+        for number in range(max(first, ahead.brought), last):
             place = self._locator.place(number)
             if place is not None and not self._volume.bring(place):
                 return
+            ahead.brought = number + 1
+
+
+def _part(unit: bytes, piece: Piece) -> bytes:
+    """Return the bytes of a unit that are wanted, with zeros where it lacks some."""
+    if piece.start == 0 and piece.length == len(unit):
+        return unit
+    return unit[piece.start : piece.start + piece.length].ljust(piece.length, b"\0")
 
 
 class PlainReader:
@@ -73,17 +94,20 @@ class PlainReader:
         wanted = list(pieces(offset, length, self._unit))
         parts = asyncio.gather(*(self._piece(piece) for piece in wanted))
         if ahead is not None and wanted:
-            self._bring(wanted[-1].unit + 1, offset + length + ahead.after(offset, length))
+            window = ahead.after(offset, length)
+            self._bring(wanted[-1].unit + 1, offset + length + window, ahead)
         return b"".join(await parts)
 
     async def _piece(self, piece: Piece) -> bytes:
         unit = await self._volume.plain_unit(self._path(), self._version, piece.unit)
         return unit[piece.start : piece.start + piece.length]
 
-    def _bring(self, first: int, end: int) -> None:
-        for number in range(first, units_of(min(end, self._version.size), self._unit)):
+    def _bring(self, first: int, end: int, ahead: Ahead) -> None:
+        last = units_of(min(end, self._version.size), self._unit)
+        for number in range(max(first, ahead.brought), last):
             if not self._volume.bring_plain(self._path(), self._version, number):
                 return
+            ahead.brought = number + 1
 
 
 def reader_of(

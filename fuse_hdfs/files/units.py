@@ -38,8 +38,7 @@ class UnitCache:
 
     async def get(self, key: Key, size: int, fetch: Fetch) -> bytes:
         """Return a unit, of `size` bytes; raises what `fetch` raises."""
-        self._asked_for(key)
-        kept = self._kept.get(key)
+        kept = self.kept(key)
         if kept is not None:
             return kept
         # The flight goes on when this caller is cancelled: others may have joined it.
@@ -60,9 +59,10 @@ class UnitCache:
         self._flight(key, size, fetch)
         return True
 
-    def is_here(self, key: Key) -> bool:
-        """Say whether a unit is kept or on its way."""
-        return key in self._kept or key in self._flights
+    def kept(self, key: Key) -> bytes | None:
+        """Return a unit; None if it has to be waited for."""
+        self._asked_for(key)
+        return self._kept.get(key)
 
     async def close(self) -> None:
         """Stop all fetches."""

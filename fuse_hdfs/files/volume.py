@@ -269,6 +269,10 @@ class Volume:
         key = (place.segment.id, place.index)
         return await self.units.get(key, place.length, lambda: self._fetch(place))
 
+    def kept(self, place: Place) -> bytes | None:
+        """Return a unit of a segment; None if it has to be waited for."""
+        return self.units.kept((place.segment.id, place.index))
+
     def bring(self, place: Place) -> bool:
         """Begin to fetch a unit; see `UnitCache.bring`."""
         key = (place.segment.id, place.index)

@@ -43,6 +43,7 @@ from fuse_hdfs.stores.traffic import Traffic
 from fuse_hdfs.stores.webhdfs_asking import SMALL, Asking, Tries
 from fuse_hdfs.stores.webhdfs_errors import PastEndError, errno_error
 from fuse_hdfs.stores.webhdfs_nodes import DataNodes
+from fuse_hdfs.stores.webhdfs_receiving import AnswerBody
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +160,7 @@ class WebHdfsStore:
                         opening = self._calls.opened("GET", url)
                         response = await stack.enter_async_context(opening)
                 self._nodes.serves(path, None, url)
-                return _Answer(self, response, url)
+                return _Answer(self, AnswerBody(response), url)
 
             yield await self._asking.once(opened, path)
 
@@ -373,14 +374,14 @@ class WebHdfsStore:
         room = answers.parse_room(await self._asking.small("GET", "", "GETSTATUS"))
         return Space(room.total, room.free)
 
-    async def next_of(self, response: aiohttp.ClientResponse, url: URL, length: int) -> bytes:
+    async def next_of(self, body: AnswerBody, url: URL, length: int) -> bytes:
         """Return the next bytes of an answer from a DataNode."""
 
         async def read() -> bytes:
             with self._nodes.noticing(url) as call:
                 try:
                     async with asyncio.timeout(self._calls.patience.transfer(length)):
-                        data = await _at_most(response, length)
+                        data = await body.read(length)
                         call.bytes = len(data)
                         return data
                 except aiohttp.ClientError as error:
@@ -418,7 +419,7 @@ class WebHdfsStore:
                 asyncio.timeout(self._calls.patience.transfer(length)),
                 self._calls.opened("GET", url) as response,
             ):
-                data = await _at_most(response, length)
+                data = await AnswerBody(response).read(length)
             call.bytes = len(data)
         self._nodes.serves(path, number, url)
         return data
@@ -458,7 +459,7 @@ class _Answer:
     """A stream."""
 
     store: WebHdfsStore
-    response: aiohttp.ClientResponse
+    body: AnswerBody
     url: URL
 
     @property
@@ -466,20 +467,12 @@ class _Answer:
         return self.url.authority
 
     async def read(self, length: int) -> bytes:
-        return await self.store.next_of(self.response, self.url, length)
+        return await self.store.next_of(self.body, self.url, length)
 
 
 async def _pieces(data: bytes) -> AsyncGenerator[bytes]:
     if data:
         yield data
-
-
-async def _at_most(response: aiohttp.ClientResponse, length: int) -> bytes:
-    """Return so many bytes of an answer; fewer only where it ends."""
-    try:
-        return await response.content.readexactly(length)
-    except asyncio.IncompleteReadError as error:
-        return error.partial
 
 
 def _name(path: str) -> str:
