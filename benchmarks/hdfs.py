@@ -16,10 +16,6 @@ from typing import Final
 import click
 
 from benchmarks.figures import Figure, emit
-from benchmarks.lab.cleanup import undo_stack
-from benchmarks.lab.hdfs import running_hdfs
-from benchmarks.lab.hdfs_network import hdfs_network
-from benchmarks.lab.workdir import work_directory
 from benchmarks.measure import (
     hdfs_memory,
     hdfs_slow,
@@ -28,7 +24,7 @@ from benchmarks.measure import (
     hdfs_torch,
     hdfs_unlimited,
 )
-from benchmarks.measure.hdfs_place import HdfsPlace
+from benchmarks.measure.hdfs_place import Amounts, HdfsPlace, running_place
 from benchmarks.parts import measured
 from bootseer.errors import BootseerError
 from tooling.progress import doing, say
@@ -77,14 +73,8 @@ def main(
     """Measure striped files: one reader, one writer, many files, trouble, memory."""
     usual, size, files = _QUICK if quick else _WHOLE
     try:
-        with undo_stack() as stack:
-            directory = stack.enter_context(work_directory())
-            net = stack.enter_context(hdfs_network(nodes))
-            with doing(f"HDFS with {nodes} DataNodes"):
-                cluster = running_hdfs(directory / "hdfs", net.hub, net.data_nodes, stock=stock)
-                hdfs = stack.enter_context(cluster)
-            place = HdfsPlace(directory, net, hdfs, runs or usual, size * _MIB, files)
-            place.set_rates(rate)
+        amounts = Amounts(runs or usual, size * _MIB, files)
+        with running_place(nodes, rate, amounts, stock=stock) as place:
             found: list[Figure] = []
             for part in only or PARTS:
                 with doing(f"measuring: {part}"):

@@ -7,7 +7,8 @@ from typing import Final
 from benchmarks.figures import Figure
 from benchmarks.measure.hdfs_place import PIECE, HdfsPlace, read_file, write_file
 
-_CACHE_MB: Final = 256
+_CACHES_MB: Final = (256, 64)
+"""Of these settings of `hdfs.cache`; the first is the default."""
 _BESIDE_MB: Final = 150
 _WRITERS: Final = 8
 _READERS: Final = 8
@@ -19,16 +20,20 @@ _EACH: Final = 3 * PIECE
 
 def measure(place: HdfsPlace) -> list[Figure]:
     """Write and read files, and write very many at once; look at the most that was resident."""
-    goal = float(_CACHE_MB + _BESIDE_MB)
-    return [
-        Figure(f"memory with {_WRITERS} writers, {_READERS} readers", _some(place), "MB", goal),
-        Figure(f"memory with {_MANY} writers", _many(place), "MB", goal),
-    ]
+    found = []
+    for cache in _CACHES_MB:
+        goal, of = float(cache + _BESIDE_MB), f"cache {cache} MiB"
+        some, many = _some(place, cache), _many(place, cache)
+        found += [
+            Figure(f"memory, {of}, {_WRITERS} writers, {_READERS} readers", some, "MB", goal),
+            Figure(f"memory, {of}, {_MANY} writers", many, "MB", goal),
+        ]
+    return found
 
 
-def _many(place: HdfsPlace) -> float:
+def _many(place: HdfsPlace, cache: int) -> float:
     """Write files that are all open at the same time."""
-    with place.mount() as mount, ThreadPoolExecutor(_MANY) as pool:
+    with place.mount(cache_mib=cache) as mount, ThreadPoolExecutor(_MANY) as pool:
         paths = [mount.path / f"many{n}" for n in range(_MANY)]
         list(pool.map(lambda path: write_file(path, _EACH), paths))
         most = _most_resident(mount.pid)
@@ -37,11 +42,12 @@ def _many(place: HdfsPlace) -> float:
     return most
 
 
-def _some(place: HdfsPlace) -> float:
+def _some(place: HdfsPlace, cache: int) -> float:
     size = place.size // _WRITERS // PIECE * PIECE
     with place.mount() as mount:
         write_file(mount.path / "read", place.size)
-    with place.mount() as mount, ThreadPoolExecutor(_WRITERS + _READERS) as pool:
+    mounting = place.mount(cache_mib=cache)
+    with mounting as mount, ThreadPoolExecutor(_WRITERS + _READERS) as pool:
         work = [pool.submit(write_file, mount.path / f"written{n}", size) for n in range(_WRITERS)]
         work += [pool.submit(read_file, mount.path / "read", place.size) for _ in range(_READERS)]
         for one in work:

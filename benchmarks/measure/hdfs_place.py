@@ -7,13 +7,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks.lab.cleanup import undo_stack
 from benchmarks.lab.hadoop_servers import write_site
-from benchmarks.lab.hdfs import Hdfs
+from benchmarks.lab.hdfs import Hdfs, running_hdfs
 from benchmarks.lab.hdfs_mount import Mounted, mounted
-from benchmarks.lab.hdfs_network import HdfsNetwork
+from benchmarks.lab.hdfs_network import HdfsNetwork, hdfs_network
+from benchmarks.lab.workdir import work_directory
 from bootseer.errors import CorruptError
+from tooling.progress import doing
 
 PIECE: Final = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """How much to measure."""
+
+    runs: int
+    size: int
+    """Bytes of a large file."""
+    files: int
+    """Number of small ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +50,18 @@ class HdfsPlace:
 
     @contextlib.contextmanager
     def mount(
-        self, *, stripes: int | None = None, copies: int = 1, store: str | None = None
+        self,
+        *,
+        stripes: int | None = None,
+        copies: int = 1,
+        store: str | None = None,
+        unit_kib: int = 4096,
+        cache_mib: int = 256,
     ) -> Iterator[Mounted]:
         """Mount the root of the cluster, or a `store`, without anything in memory yet."""
         settings = (
-            f"hdfs: {{stripe_count: {stripes or self.nodes}, cache: 256MiB, ahead: 128MiB, "
+            f"hdfs: {{stripe_count: {stripes or self.nodes}, stripe_unit: {unit_kib}KiB, "
+            f"cache: {cache_mib}MiB, ahead: {cache_mib // 2}MiB, "
             f"spool: {self.directory / 'spool'}}}\n"
         )
         site = self.directory / f"copies{copies}"
@@ -55,6 +76,25 @@ class HdfsPlace:
         """Limit every DataNode's link, or none."""
         for number in range(self.nodes):
             self.net.set_rate(number, megabits)
+
+
+@contextlib.contextmanager
+def running_place(
+    nodes: int, rate: float, amounts: Amounts, *, stock: bool = False
+) -> Iterator[HdfsPlace]:
+    """Run a cluster whose DataNodes have links of `rate` Mbit/s; `stock`: see `running_hdfs`.
+
+    HostError if it does not start.
+    """
+    with undo_stack() as stack:
+        directory = stack.enter_context(work_directory())
+        net = stack.enter_context(hdfs_network(nodes))
+        with doing(f"HDFS with {nodes} DataNodes"):
+            cluster = running_hdfs(directory / "hdfs", net.hub, net.data_nodes, stock=stock)
+            hdfs = stack.enter_context(cluster)
+        place = HdfsPlace(directory, net, hdfs, amounts.runs, amounts.size, amounts.files)
+        place.set_rates(rate)
+        yield place
 
 
 def write_file(path: Path, size: int) -> float:
