@@ -29,6 +29,7 @@ _PACKAGES: Final = (
     "python3-torch",
     "python3-numpy",
     "python3-safetensors",
+    "python3-pandas",
     # What `bootseer-hdfs://` needs there.
     "python3-aiohttp",
     "python3-cachetools",

@@ -1,4 +1,4 @@
-"""PyTorch's checkpoints on a mount of a real HDFS."""
+"""PyTorch's checkpoints, and tables of pandas, on a mount of a real HDFS."""
 
 import shutil
 import subprocess
@@ -57,6 +57,15 @@ def test_what_was_saved_by_fsspec_is_loaded(mnt: Path, libraries: Path, hdfs: Hd
     run_torch("by_fsspec", f"{store}/torch/by_fsspec", mnt, libraries)
     names = {path.name for path in (mnt / "by_fsspec/dcp").iterdir()}
     assert names == {".metadata", *(f"__{rank}_0.distcp" for rank in range(3))}
+
+
+def test_tables_of_pandas_are_saved_loaded_and_seen_on_the_mount(
+    mnt: Path, libraries: Path, hdfs: Hdfs
+) -> None:
+    store = hdfs.address("", "root").replace("webhdfs://", "bootseer-hdfs://")
+    run_torch("tables", f"{store}/torch/tables", mnt, libraries)
+    rows = (mnt / "tables/table.csv").read_text().splitlines()
+    assert (rows[0], rows[-1].partition(",")[0], len(rows)) == ("step,loss", "19999", 20_001)
 
 
 def test_what_safetensors_saved_is_what_another_mount_maps(

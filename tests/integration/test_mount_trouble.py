@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from checkpoint_mount import CONFIG, Mount, checkpoint_mount
@@ -23,6 +24,8 @@ from tests.hdfs_lab import HdfsLab
 pytestmark = pytest.mark.containers
 
 DATA = random.Random(12).randbytes(3_000_017)
+LARGE = random.Random(13).randbytes(24_000_011)
+"""More than is read ahead."""
 IMPATIENT = CONFIG.replace("timeout: 15", "timeout: 4")
 IO_ERRORS = {errno.EIO, errno.ETIMEDOUT}
 
@@ -57,6 +60,15 @@ def broken(lab: HdfsLab, how: str, number: int) -> Iterator[None]:
             server.process.send_signal(signal.SIGCONT)
         else:
             lab.net.set_link(number, up=True)
+
+
+def read_exactly(file: BinaryIO, size: int) -> bytes:
+    """Return so many of the next bytes of a file, fewer only at its end."""
+    parts = []
+    while size and (part := file.read(min(size, 300_007))):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
 
 
 def holder(lab: HdfsLab, name: str) -> int:
@@ -127,6 +139,25 @@ def test_with_three_copies_a_lost_data_node_takes_nothing_along(
         assert (mount.path / f"{name}-new").read_bytes() == DATA[::-1]
         for one in (name, f"{name}-new"):
             (mount.path / one).unlink()
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped", "cut off"])
+def test_a_data_node_lost_while_a_file_is_read_is_not_noticed_where_there_are_copies(
+    hdfs_lab: HdfsLab, tmp_path: Path, how: str
+) -> None:
+    name = f"reading-{how}"
+    with mounted(hdfs_lab, tmp_path, copies=3) as mount:
+        path = mount.path / name
+        path.write_bytes(LARGE)
+        lost = holder(hdfs_lab, name)
+    with mounted(hdfs_lab, tmp_path, copies=3) as mount:
+        path = mount.path / name
+        with path.open("rb", 0) as file:
+            found = read_exactly(file, 2_000_003)
+            with broken(hdfs_lab, how, lost):
+                found += read_exactly(file, len(LARGE))
+        assert found == LARGE
+        path.unlink()
 
 
 @pytest.mark.parametrize("how", ["killed", "stopped", "cut off"])

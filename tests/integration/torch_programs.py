@@ -8,6 +8,7 @@ import os
 import sys
 
 import fsspec
+import pandas as pd
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
@@ -56,6 +57,21 @@ def safetensors(directory: str) -> None:
 def by_fsspec(address: str) -> None:
     """The same without a mount, by an address of fsspec."""
     distributed(address)
+
+
+def tables(address: str) -> None:
+    """Tables of pandas, which leaves addresses to fsspec."""
+    fsspec.register_implementation("bootseer-hdfs", BootseerFileSystem)
+    steps = range(20_000)
+    table = pd.DataFrame({"step": steps, "loss": [1 / (step + 1) for step in steps]})
+    for _ in range(2):
+        table.to_csv(f"{address}/table.csv", index=False)
+        table.to_pickle(f"{address}/table.pickle.gz")
+    read = pd.read_csv(f"{address}/table.csv", float_precision="round_trip")
+    pd.testing.assert_frame_equal(read, table)
+    pd.testing.assert_frame_equal(pd.read_pickle(f"{address}/table.pickle.gz"), table)
+    parts = pd.read_csv(f"{address}/table.csv", chunksize=7_000)
+    assert [len(part) for part in parts] == [7_000, 7_000, 6_000]
 
 
 def distributed(directory: str) -> None:
