@@ -29,6 +29,8 @@ from bootseer.errors import HostError
 from tooling import hadoop
 
 _START_S: Final = 120.0
+_SECRET: Final = "not one"
+"""Of the servers' keys, which are as good as public."""
 _CLOSING: Final = {
     "dfs.client.block.write.locateFollowingBlock.initial.delay.ms": "10",
     "dfs.client.block.write.locateFollowingBlock.retries": "12",
@@ -54,6 +56,8 @@ class Hdfs:
     """Where each DataNode keeps its blocks."""
     configuration: Path
     """What `HADOOP_CONF_DIR` may be."""
+    https: str = ""
+    """`host:port` of the NameNode, for HTTP over TLS; empty if that is not spoken."""
 
     @property
     def data_node(self) -> "subprocess.Popen[bytes]":
@@ -87,16 +91,18 @@ def running_hdfs(
     listed: int = 1000,
     *,
     stock: bool = False,
+    tls: bool = False,
 ) -> Iterator[Hdfs]:
     """Run a cluster that keeps its things under `root`. HostError if it does not start.
 
     The NameNode runs on `hub`, and lists so many names at a time. Everybody may write to the root
     directory. A DataNode that is gone counts as dead after 12 seconds, and gets no new files
-    after 3. `stock`: files are closed as Hadoop is shipped, not as we advise.
+    after 3. `stock`: files are closed as Hadoop is shipped, not as we advise. `tls`: HTTP over TLS
+    is spoken as well, with the certificate `certificate_of`.
     """
     jars = hadoop.ensure()
     root.mkdir(parents=True)
-    rpc, http = free_port(), free_port()
+    rpc, http, https = free_port(), free_port(), f"{hub.address}:{free_port()}"
     write_site(root / "core-site.xml", {"fs.defaultFS": f"hdfs://{hub.address}:{rpc}"})
     write_site(
         root / "hdfs-site.xml",
@@ -114,6 +120,7 @@ def running_hdfs(
             "dfs.namenode.safemode.extension": "0",
             "dfs.namenode.edits.noeditlogchannelflush": "true",
             **({} if stock else _CLOSING),
+            **(_with_tls(root, https) if tls else {}),
         },
     )
     java = java_with(jars, root)
@@ -123,7 +130,7 @@ def running_hdfs(
     servers, addresses, places = [], [], []
     for number, machine in enumerate(data_nodes):
         place, address = root / f"data{number}", f"{machine.address}:{free_port()}"
-        options = _data_node_options(machine, place, address)
+        options = _data_node_options(machine, place, address, tls=tls)
         argv = [*machine.enter, *java, f"{SERVER}.datanode.DataNode", *options]
         servers.append(Server(argv, root / f"datanode{number}.log"))
         addresses.append(address)
@@ -134,16 +141,46 @@ def running_hdfs(
             server.start()
         host = f"{hub.address}:{http}"
         _wait_for(hub, host, [one.process for one in (name_node, *servers)], root)
-        yield Hdfs(host, hub, name_node, servers, addresses, places, root)
+        yield Hdfs(host, hub, name_node, servers, addresses, places, root, https if tls else "")
 
 
-def _data_node_options(machine: Machine, place: Path, address: str) -> list[str]:
+def certificate_of(root: Path) -> Path:
+    """Return what all servers of a cluster below `root` prove themselves by (PEM)."""
+    return root / "servers.pem"
+
+
+def _with_tls(root: Path, https: str) -> dict[str, str]:
+    """Make the servers' certificate; return what a NameNode that listens at `https` is told."""
+    store = root / "servers.p12"
+    key = ["keytool", "-genkeypair", "-alias", "servers", "-keyalg", "RSA", "-validity", "30"]
+    names = ["-dname", "CN=servers", "-ext", f"SAN=IP:{https.partition(':')[0]}"]
+    secret = ["-keystore", str(store), "-storetype", "PKCS12", "-storepass", _SECRET]
+    run_once([*key, *names, "-ext", "BC:critical=ca:true", *secret], root / "keytool.log")
+    shown = ["keytool", "-exportcert", "-rfc", "-alias", "servers", *secret]
+    run_once([*shown, "-file", str(certificate_of(root))], root / "keytool.log")
+    write_site(
+        root / "ssl-server.xml",
+        {
+            "ssl.server.keystore.location": str(store),
+            "ssl.server.keystore.type": "PKCS12",
+            "ssl.server.keystore.password": _SECRET,
+            "ssl.server.keystore.keypassword": _SECRET,
+        },
+    )
+    return {
+        "dfs.http.policy": "HTTP_AND_HTTPS",
+        "dfs.namenode.https-address": https,
+    }
+
+
+def _data_node_options(machine: Machine, place: Path, address: str, *, tls: bool) -> list[str]:
     properties = {
         "dfs.datanode.data.dir": f"file://{place}",
         "dfs.datanode.hostname": machine.address,
         "dfs.datanode.address": f"{machine.address}:{free_port()}",
         "dfs.datanode.ipc.address": f"{machine.address}:{free_port()}",
         "dfs.datanode.http.address": address,
+        **({"dfs.datanode.https.address": f"{machine.address}:{free_port()}"} if tls else {}),
     }
     return [word for pair in properties.items() for word in ("-D", "=".join(pair))]
 

@@ -9,6 +9,7 @@ from bootseer.hadoop.site import Site
 
 RPC_PORT: Final = 8020
 HTTP_PORT: Final = 9870
+HTTPS_PORT: Final = 9871
 _HOST_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
 _ANY: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  (it is taken for what it means)
 _MOST: Final = 16
@@ -22,9 +23,11 @@ class NameNode:
     host: str
     """For HTTP."""
     port: int
-    """For HTTP; 0 if it wants TLS, which we do not speak."""
+    """For HTTP."""
     rpc: str = ""
     """`host:port` for Hadoop's own protocol; empty if only its HTTP address is known."""
+    tls: bool = False
+    """Whether its port is for HTTP over TLS."""
 
     @property
     def http(self) -> str:
@@ -98,13 +101,14 @@ def _suffixes(site: Site) -> list[str]:
 
 def _http_of(rpc: str, suffix: str, site: Site) -> NameNode:
     """Return a NameNode with the HTTP address that is configured for it, or the usual one."""
-    key = f"dfs.namenode.http-address{suffix}"
-    host, port = _split(site.get(key) or f"0.0.0.0:{HTTP_PORT}", HTTP_PORT, key)
+    tls = site.get("dfs.http.policy").upper() == "HTTPS_ONLY"
+    usual = HTTPS_PORT if tls else HTTP_PORT
+    key = f"dfs.namenode.{'https' if tls else 'http'}-address{suffix}"
+    host, port = _split(site.get(key) or f"0.0.0.0:{usual}", usual, key)
     if host in _ANY or not suffix:
         # Without a suffix the address is of whichever NameNode reads it: only the port is sure.
         host = _split(rpc, RPC_PORT, "an RPC address")[0]
-    tls = site.get("dfs.http.policy").upper() == "HTTPS_ONLY"
-    return NameNode(host, 0 if tls else port, rpc)
+    return NameNode(host, port, rpc, tls)
 
 
 def _split(text: str, port: int, what: str) -> tuple[str, int]:

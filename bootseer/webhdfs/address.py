@@ -1,6 +1,7 @@
 """Addresses of HDFS directories. Pure.
 
-`webhdfs://[user@]host:port/path` names the HTTP port of one NameNode. `hdfs://[user@]authority/path`
+`webhdfs://[user@]host:port/path` names the HTTP port of one NameNode, `swebhdfs:` that for HTTP
+over TLS. `hdfs://[user@]authority/path`
 names a nameservice of Hadoop's configuration, or a NameNode by its RPC port; `hdfs:///path` is the
 configuration's `fs.defaultFS`.
 """
@@ -13,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from bootseer.errors import UsageError
 from bootseer.hadoop.cluster import (
     HTTP_PORT,
+    HTTPS_PORT,
     NameNode,
     default_authority,
     find_name_nodes,
@@ -22,6 +24,7 @@ from bootseer.hadoop.cluster import (
 from bootseer.hadoop.site import Site
 
 _USER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9._-]{0,63}")
+_USUAL_PORT: Final = {"webhdfs": HTTP_PORT, "swebhdfs": HTTPS_PORT}
 _HINT: Final = "hdfs://[user@]nameservice/directory or webhdfs://[user@]namenode:9870/directory"
 
 
@@ -38,11 +41,6 @@ class HdfsAddress:
     """Whether who we are is proved by Kerberos."""
     service: str = ""
     """The nameservice, if it is one."""
-
-    @property
-    def by_web(self) -> bool:
-        """Whether WebHDFS can be spoken there."""
-        return all(node.port for node in self.name_nodes)
 
     @property
     def authority(self) -> str:
@@ -66,7 +64,7 @@ def parse_address(text: str, user: str, site: Site | None = None) -> HdfsAddress
     name = parts.username or user
     words = root.split("/")[1:]
     usable = (
-        (parts.scheme == "hdfs" or (parts.scheme == "webhdfs" and parts.hostname))
+        (parts.scheme == "hdfs" or (parts.scheme in _USUAL_PORT and parts.hostname))
         and not (parts.query or parts.fragment or parts.password)
         and all(word not in {"", ".", ".."} for word in words)
         and root.isprintable()
@@ -79,8 +77,10 @@ def parse_address(text: str, user: str, site: Site | None = None) -> HdfsAddress
     if parts.scheme == "hdfs":
         authority = authority or default_authority(site)
     service = authority if port is None and is_service(authority, site) else ""
-    if parts.scheme == "webhdfs" and not service:
-        nodes: tuple[NameNode, ...] = (NameNode(parts.hostname or "", port or HTTP_PORT),)
+    if parts.scheme in _USUAL_PORT and not service:
+        tls = parts.scheme == "swebhdfs"
+        node = NameNode(parts.hostname or "", port or _USUAL_PORT[parts.scheme], tls=tls)
+        nodes: tuple[NameNode, ...] = (node,)
     else:
         nodes = find_name_nodes(authority, site)
     return HdfsAddress(nodes, root, name, is_secure(site), service)

@@ -154,8 +154,11 @@ def parse_room(data: bytes) -> Room:
     return Room(_number(found, "capacity"), _number(found, "remaining"))
 
 
-def parse_data_nodes(data: bytes) -> tuple[DataNode, ...]:
-    """Return the live DataNodes, of a NameNode's bean `NameNodeInfo` (from its `/jmx`)."""
+def parse_data_nodes(data: bytes, *, tls: bool = False) -> tuple[DataNode, ...]:
+    """Return the live DataNodes, of a NameNode's bean `NameNodeInfo` (from its `/jmx`).
+
+    `tls`: with their addresses for that.
+    """
     beans = _member(_document(data), "beans")
     if not isinstance(beans, list) or not beans:
         raise _wrong("no beans")
@@ -167,7 +170,7 @@ def parse_data_nodes(data: bytes) -> tuple[DataNode, ...]:
         raise _wrong("LiveNodes are none")
     found = [
         DataNode(
-            _name(node, "infoAddr"),
+            _name(node, "infoSecureAddr" if tls else "infoAddr"),
             _name(node, "xferaddr"),
             _number(node, "lastContact"),
             _member(node, "adminState") == "In Service",

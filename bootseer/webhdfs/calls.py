@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import aiohttp
 from yarl import URL
 
-from bootseer.errors import BootseerError, CorruptError, NotFoundError, RemoteError, UsageError
+from bootseer.errors import BootseerError, CorruptError, NotFoundError, RemoteError
 from bootseer.webhdfs import gss
 from bootseer.webhdfs.address import HdfsAddress
 from bootseer.webhdfs.answers import Fault, parse_fault
@@ -48,6 +48,9 @@ _NO_NODES: Final = "suggest to check cluster health. excludeDatanodes=null"
 _KERBEROS_HINT: Final = (
     "it wants Kerberos: core-site.xml in HADOOP_CONF_DIR has to say so "
     "(hadoop.security.authentication), and the NameNode's name has to be its real one"
+)
+_TLS_HINT: Final = (
+    "SSL_CERT_FILE may name a file (PEM) with the certificates of the authorities to trust"
 )
 _REDIRECT: Final = 307
 _SMALL: Final = 64 << 10
@@ -105,15 +108,7 @@ class Calls:
         patience: Patience,
         errors: Errors | None = None,
     ) -> None:
-        """`errors` chooses what is raised for an answer that is an error; see `error_of`.
-
-        UsageError if the cluster wants TLS.
-        """
-        if not address.by_web:
-            raise UsageError(
-                "dfs.http.policy is HTTPS_ONLY, and WebHDFS over TLS is not supported",
-                hint="hdfs.transport: native, with the extra hdfs",
-            )
+        """`errors` chooses what is raised for an answer that is an error; see `error_of`."""
         self._session = session
         self._address = address
         self._active = 0
@@ -225,6 +220,8 @@ class Calls:
                     raise self._errors(f"{what} at {url.host}", response.status, fault)
                 asked = None  # it is active; what breaks from now on is no reason to leave it
                 yield response
+        except aiohttp.ClientSSLError as error:
+            raise RemoteError(f"{what}: {error}", hint=_TLS_HINT) from error
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             late = isinstance(error, TimeoutError)
             why = "did not answer in time" if late else type(error).__name__
@@ -313,7 +310,8 @@ class Calls:
 
     def _at(self, number: int, url: URL) -> URL:
         node = self._address.name_nodes[number]
-        return URL.build(scheme="http", host=node.host, port=node.port).join(url)
+        scheme = "https" if node.tls else "http"
+        return URL.build(scheme=scheme, host=node.host, port=node.port).join(url)
 
     def _leave(self, asked: int | None) -> None:
         """Ask the NameNode after this one from now on. None: it was none's fault."""
@@ -322,11 +320,15 @@ class Calls:
 
 
 def redirected(response: aiohttp.ClientResponse, what: str) -> URL:
-    """Return the address of the DataNode that a NameNode names. RemoteError if it names none."""
+    """Return the address of the DataNode that a NameNode names. RemoteError if it names none.
+
+    Who was asked over TLS names one that speaks it too.
+    """
     location = response.headers.get("Location", "")
     try:
         url = URL(location, encoded=True)
-        usable = response.status == _REDIRECT and url.scheme == "http" and bool(url.host)
+        same = url.scheme == response.url.scheme
+        usable = response.status == _REDIRECT and same and bool(url.host)
     except ValueError:
         usable = False
     if not usable:

@@ -36,7 +36,7 @@ async def open_store(place: Place) -> AsyncIterator[BlobStore]:
     address = place.address
     if (path := directory_at(address)) is not None:
         yield DirectoryBlobs(path, place.patience)
-    elif address.startswith(("webhdfs:", "hdfs:")):
+    elif address.startswith(("webhdfs:", "swebhdfs:", "hdfs:")):
         # aiohttp takes longer to import than everything else that a hit needs.
         from bootseer.blobs.webhdfs import open_webhdfs  # noqa: PLC0415
         from bootseer.hadoop.client import read_client  # noqa: PLC0415

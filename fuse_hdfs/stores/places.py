@@ -37,12 +37,13 @@ async def open_store(
         if not root.is_dir():
             raise NotFoundError(f"{root} is no directory")
         yield DirectoryStore(root, patience)
-    elif parts.scheme in {"hdfs", "webhdfs"}:
+    elif parts.scheme in {"hdfs", "webhdfs", "swebhdfs"}:
         client = client or read_client(os.environ)
         async with open_hdfs(address, client, patience, transport) as store:
             yield store
     else:
         raise UsageError(
             f"{address!r} is no address of a store",
-            hint="file:///directory, hdfs://nameservice/directory or webhdfs://namenode:9870/directory",
+            hint="file:///directory, hdfs://nameservice/directory, webhdfs://namenode:9870/directory "
+            "or swebhdfs://namenode:9871/directory",
         )

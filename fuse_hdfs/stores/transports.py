@@ -35,7 +35,7 @@ _PROBE_S: Final = 3.0
 async def open_hdfs(
     text: str, client: HadoopClient, patience: float, transport: Transport
 ) -> AsyncIterator[Store]:
-    """Open the store at an `hdfs:` or `webhdfs:` address.
+    """Open the store at an `hdfs:`, `webhdfs:` or `swebhdfs:` address.
 
     Raises:
         UsageError: it is no such address, or the transport cannot be used for it.
@@ -47,8 +47,7 @@ async def open_hdfs(
         raise UsageError(f"{text}: hdfs.transport native wants an hdfs: address")
     async with contextlib.AsyncExitStack() as stack:
         possible = bool(address.authority) and is_installed()
-        only_native = not address.by_web and possible and transport == "auto"
-        if transport == "native" or only_native:
+        if transport == "native":
             store: Store = await stack.enter_async_context(open_native(address, client, patience))
         elif transport == "webhdfs" or not possible:
             store = await stack.enter_async_context(_by_web(address, client, patience))

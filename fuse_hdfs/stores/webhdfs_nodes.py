@@ -206,9 +206,10 @@ class DataNodes:
             asyncio.timeout(self._asking.calls.patience.call),
             self._asking.calls.opened("GET", url) as response,
         ):
+            tls = response.url.scheme == "https"
             while len(data) <= _NODES and (piece := await response.content.read(PIECE)):
                 data += piece
-        return answers.parse_data_nodes(bytes(data))
+        return answers.parse_data_nodes(bytes(data), tls=tls)
 
 
 def _known_as(path: str, number: int | None) -> str:

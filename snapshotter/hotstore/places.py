@@ -27,7 +27,7 @@ async def open_hot_store(place: str, client: RegistryClient) -> AsyncIterator[Ho
         yield RegistryHotStore(client)
     elif (path := directory_at(place)) is not None:
         yield BlobHotStore(DirectoryBlobs(path), client.settings.limits)
-    elif place.startswith(("hdfs:", "webhdfs:")):
+    elif place.startswith(("hdfs:", "webhdfs:", "swebhdfs:")):
         hadoop = read_client(os.environ)
         where = parse_address(place, hadoop.user, hadoop.site)
         async with open_webhdfs(where) as store:

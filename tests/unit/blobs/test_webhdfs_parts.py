@@ -36,6 +36,8 @@ from bootseer.webhdfs.answers import (
         ("webhdfs://nn:50070/a/b", HdfsAddress((NameNode("nn", 50070),), "/a/b", "me")),
         ("webhdfs://alice@nn/a%20b/", HdfsAddress((NameNode("nn", 9870),), "/a b", "alice")),
         ("webhdfs://nn", HdfsAddress((NameNode("nn", 9870),), "", "me")),
+        ("swebhdfs://nn/a", HdfsAddress((NameNode("nn", 9871, tls=True),), "/a", "me")),
+        ("swebhdfs://nn:5/a", HdfsAddress((NameNode("nn", 5, tls=True),), "/a", "me")),
         ("webhdfs://[::1]:1/a", HdfsAddress((NameNode("::1", 1),), "/a", "me")),
         (
             "hdfs://nn/a",

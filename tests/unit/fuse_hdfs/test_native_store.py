@@ -133,13 +133,15 @@ async def test_where_webhdfs_is_closed_the_native_protocol_is_taken(
             pass
 
 
-async def test_where_webhdfs_wants_tls_the_native_protocol_is_taken(client: HadoopClient) -> None:
+async def test_where_webhdfs_wants_tls_and_has_none_the_native_protocol_is_taken(
+    client: HadoopClient,
+) -> None:
     tls = dict(client.site.properties) | {"dfs.http.policy": "HTTPS_ONLY"}
     there = HadoopClient(client.user, Site(tls))
     async with open_store("hdfs:///", client=there) as store:
         assert isinstance(store, NativeStore)
-    with pytest.raises(UsageError, match="TLS"):
-        async with open_store("hdfs:///", client=there, transport="webhdfs"):
+    with pytest.raises(RemoteError):
+        async with open_store("hdfs:///", 4, client=there, transport="webhdfs"):
             pass
 
 

@@ -141,9 +141,11 @@ def test_of_a_cluster_without_nameservices_the_http_port_is_known() -> None:
     assert find_name_nodes(default_authority(site), site) == (NameNode("nn", 50070, "nn:8020"),)
 
 
-def test_a_cluster_that_wants_tls_has_no_http_port_for_us() -> None:
-    site = Site(HA | {"dfs.http.policy": "https_only"})
-    assert [node.port for node in find_name_nodes("ns", site)] == [0, 0]
+def test_a_cluster_that_wants_tls_is_asked_at_its_https_ports() -> None:
+    key = "dfs.namenode.https-address.ns.a"
+    site = Site(HA | {"dfs.http.policy": "https_only", key: "web-one:1235"})
+    found = [(node.host, node.port, node.tls) for node in find_name_nodes("ns", site)]
+    assert found == [("web-one", 1235, True), ("two", 9871, True)]
 
 
 @pytest.mark.parametrize(
