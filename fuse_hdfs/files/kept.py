@@ -4,9 +4,11 @@ The machine that a stripe goes to may be lost on the way, with what it had been 
 passed on. From here the stripe is sent again, to another one. That takes room on a disk, which is
 bounded; a stripe for which there was none is lost with its machine.
 
+A unit is written here while it is sent: neither waits for the other.
+
 Race-free: one event loop's thread; room is counted without an await. Of one stripe one method at a
-time is called, but `close` may come while an `add` that was cancelled still writes, and waits for
-it.
+time is called. What `add` began is the one thing that goes on by itself; all other methods wait
+for it, `close` also when it was cancelled before.
 """
 
 import asyncio
@@ -49,44 +51,58 @@ class Kept:
         self._spool: Spool | None = None
         self._lengths: list[int] = []
         self._taken = 0
-        self._writing: asyncio.Future[None] | None = None
-        self.whole = True
-        """All units that were added are here."""
+        self._adding: asyncio.Task[None] | None = None
+        self._whole = True
 
-    async def add(self, unit: bytes) -> None:
-        """Keep the next unit, if there is room for it and there was for all before."""
-        if not self.whole:
-            return
-        if not self._keep.take(len(unit)):
-            await self._give_up("no room")
-            return
-        self._taken += len(unit)
-        try:
-            spool = self._spool = self._spool or Spool(self._keep.directory, self._unit)
-            self._writing = asyncio.ensure_future(spool.write(len(self._lengths), 0, unit))
-            await asyncio.shield(self._writing)
-        except OSError as error:
-            await self._give_up(str(error))
-            return
-        self._lengths.append(len(unit))
+    def add(self, unit: bytes) -> None:
+        """Begin to keep the next unit, if there is room for it and there was for all before.
+
+        What was added before is `settled`.
+        """
+        if self._whole:
+            self._adding = asyncio.create_task(self._add(unit))
+
+    async def settled(self) -> bool:
+        """Wait for what was added; return whether all of it is here."""
+        if self._adding is not None:
+            await asyncio.shield(self._adding)
+            self._adding = None
+        return self._whole
 
     async def units(self) -> AsyncIterator[bytes]:
         """Yield what is kept, in order. OSError if it cannot be read."""
+        await self.settled()
         for number, length in enumerate(self._lengths):
             if self._spool is not None:
                 yield await self._spool.read(number, 0, length)
 
     async def close(self) -> None:
         """Give the room back."""
+        if self._adding is not None:
+            await asyncio.wait((self._adding,))
+        self._drop()
+
+    async def _add(self, unit: bytes) -> None:
+        if not self._keep.take(len(unit)):
+            self._give_up("no room")
+            return
+        self._taken += len(unit)
+        try:
+            spool = self._spool = self._spool or Spool(self._keep.directory, self._unit)
+            await spool.write(len(self._lengths), 0, unit)
+        except OSError as error:
+            self._give_up(str(error))
+            return
+        self._lengths.append(len(unit))
+
+    def _give_up(self, reason: str) -> None:
+        self._whole = False
+        log.info("stripe.not_kept", extra={"fields": {"reason": reason}})
+        self._drop()
+
+    def _drop(self) -> None:
         spool, self._spool = self._spool, None
-        if self._writing is not None:
-            await asyncio.wait((self._writing,))
         if spool is not None:
             spool.close()
         self._keep.give(self._taken)
         self._taken = 0
-
-    async def _give_up(self, reason: str) -> None:
-        self.whole = False
-        log.info("stripe.not_kept", extra={"fields": {"reason": reason}})
-        await self.close()

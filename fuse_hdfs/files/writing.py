@@ -71,8 +71,6 @@ class _Stripe:
         self._sending = 0
         """Of these, those of the unit that the store takes now."""
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(striping.queue)
-        self._taken: bytes | None = None
-        """What was taken from the queue and is not kept yet."""
         self._ended = False
         kept = shared.keep if place is not None else None
         self._kept = None if kept is None else Kept(kept, striping.unit)
@@ -137,7 +135,7 @@ class _Stripe:
 
     async def _elsewhere(self, error: OSError, tried: Sequence[str | None]) -> str | None:
         """Return where to send the stripe instead, with nothing of it there; None: nowhere."""
-        kept = self._kept is not None and self._kept.whole
+        kept = self._kept is not None and await self._kept.settled()
         if not kept or error.errno not in _LOST or len(tried) >= _PLACES:
             return None
         store = self._shared.store
@@ -161,23 +159,24 @@ class _Stripe:
         while (fresh := await self._next()) is not None:
             call.idle += time.monotonic() - since
             call.bytes += len(fresh)
-            self._sending = len(fresh)
             yield fresh
-            self._sent()
             since = time.monotonic()
+            if self._kept is not None:
+                await self._kept.settled()
+            self._sent()
         call.idle += time.monotonic() - since
 
     async def _next(self) -> bytes | None:
-        """Return the next unit of the queue, when it is kept; None at the end.
+        """Return the next unit of the queue, which begins to be kept; None at the end.
 
-        A call that is cancelled loses none.
+        A call that is cancelled loses none: nothing awaits once a unit was taken.
         """
-        if self._taken is None and not self._ended:
-            self._taken = await self._queue.get()
-            self._ended = self._taken is None
-        if self._taken is not None and self._kept is not None:
-            await self._kept.add(self._taken)
-        unit, self._taken = self._taken, None
+        unit = None if self._ended else await self._queue.get()
+        self._ended = unit is None
+        if unit is not None:
+            self._sending = len(unit)
+            if self._kept is not None:
+                self._kept.add(unit)
         return unit
 
     def _sent(self) -> None:

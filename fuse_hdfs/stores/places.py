@@ -44,6 +44,6 @@ async def open_store(
     else:
         raise UsageError(
             f"{address!r} is no address of a store",
-            hint="file:///directory, hdfs://nameservice/directory, webhdfs://namenode:9870/directory "
-            "or swebhdfs://namenode:9871/directory",
+            hint="file:///directory, hdfs://nameservice/directory, "
+            "webhdfs://namenode:9870/directory or swebhdfs://namenode:9871/directory",
         )

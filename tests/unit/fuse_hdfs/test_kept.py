@@ -114,10 +114,11 @@ async def test_what_is_kept_comes_back_in_order_and_a_full_disk_keeps_nothing(
     kept = Kept(Keep(tmp_path, 1 << 20), UNIT)
     units = [DATA[:UNIT], DATA[UNIT : 2 * UNIT], b"end"]
     for unit in units:
-        await kept.add(unit)
+        kept.add(unit)
+        assert await kept.settled()
     assert [unit async for unit in kept.units()] == units
     await kept.close()
     nowhere = Kept(Keep(tmp_path / "missing", 1 << 20), UNIT)
-    await nowhere.add(b"x")
-    assert not nowhere.whole
+    nowhere.add(b"x")
+    assert not await nowhere.settled()
     await nowhere.close()
