@@ -11,7 +11,6 @@ Only to be called where no other thread runs: a fork takes along the locks that 
 import contextlib
 import fcntl
 import os
-import pickle
 import select
 import struct
 import sys
@@ -135,6 +134,8 @@ def _fork(
         return pid, reader
     try:
         os.close(reader)
+        import pickle  # noqa: PLC0415 (who works alone needs none)
+
         outcome = _work(start, pieces, numbers)
         with os.fdopen(writer, "wb") as file:
             pickle.dump(outcome, file)
@@ -173,6 +174,8 @@ def _next(numbers: int) -> int | None:
 
 
 def _collect(pid: int, reader: int) -> _Outcome[R]:
+    import pickle  # noqa: PLC0415 (likewise)
+
     with os.fdopen(reader, "rb") as file:
         data = file.read()
     status = os.waitpid(pid, 0)[1]

@@ -74,6 +74,7 @@ PACKAGES: Final = (
     Package("iproute2", _program("tc"), _RUNS),
     Package("mount", _program("losetup"), _RUNS),
     Package("e2fsprogs", _program("mkfs.ext4"), _TEST),
+    Package("xfsprogs", _program("mkfs.xfs"), _TEST),
     Package("fsverity", _program("fsverity"), _TEST),
     Package("nginx", _program("nginx"), _TEST),
     Package("busybox-static", _program("busybox"), _TEST),

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import secrets
 import stat
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -118,7 +117,7 @@ def _put(path: Path, content: bytes | Path) -> bool:
     if path.exists():
         return False
     _sweep(path.parent)
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.new")
+    temporary = path.with_name(f".{path.name[:100]}.{os.urandom(8).hex()}.new")
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with os.fdopen(os.open(temporary, flags, 0o644), "wb") as file:

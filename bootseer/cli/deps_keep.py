@@ -72,6 +72,9 @@ def rm_command(
     "--older-than", type=click.FloatRange(min=0), help="Also snapshots made so many days ago."
 )
 @click.option(
+    "--unused-for", type=click.FloatRange(min=0), help="Also snapshots unused for so many days."
+)
+@click.option(
     "--grace",
     type=click.FloatRange(min=0),
     default=_DAY_S,
@@ -84,13 +87,17 @@ def gc_command(
     store: str | None,
     config_path: Path,
     older_than: float | None,
+    unused_for: float | None,
     grace: float,
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Remove snapshots that newer ones took the place of, and packs and trees that none names."""
+    """Remove snapshots that newer ones took the place of, and packs and trees that none names.
+
+    A registry does not keep when a snapshot was used: there --unused-for means --older-than.
+    """
     place = deps_settings(store, load_config(config_path)).store
-    names, size = wait_for_result(_collect(place, older_than, grace, dry_run=dry_run))
+    names, size = wait_for_result(_collect(place, older_than, unused_for, grace, dry_run=dry_run))
     _tell(names, size, dry_run=dry_run, as_json=as_json)
 
 
@@ -130,14 +137,20 @@ async def _remove(place: Place, name: str, key: str, *, dry_run: bool) -> list[S
 
 
 async def _collect(
-    place: Place, older_than: float | None, grace: float, *, dry_run: bool
+    place: Place,
+    older_than: float | None,
+    unused_for: float | None,
+    grace: float,
+    *,
+    dry_run: bool,
 ) -> tuple[list[str], int]:
     now = time.time()
     async with open_store(place) as store:
         library = Library(store)
         snapshots = await library.all()
         made_before = None if older_than is None else now - older_than * _DAY_S
-        gone = unneeded(snapshots, made_before)
+        used_before = None if unused_for is None else now - unused_for * _DAY_S
+        gone = unneeded(snapshots, made_before, used_before, await library.last_uses())
         kept = [one for one in snapshots if one not in gone]
         unnamed = await library.unnamed(kept, now - grace)
         if not dry_run:

@@ -52,6 +52,23 @@ def _daemon_option(command: F) -> F:
     )(command)
 
 
+def _snapshot_options(command: F) -> F:
+    command = click.option(
+        "--check", default="", help="A line for the shell that has to succeed after a restore."
+    )(command)
+    return click.option(
+        "--digest",
+        default="",
+        envvar="BOOTSEER_DEPS_DIGEST",
+        help="The only snapshot that counts, by its digest as ls --json and show say it.",
+    )(command)
+
+
+def _choosing(job: Job, digest: str, check: str) -> Job:
+    settings = dataclasses.replace(job.settings, digest=digest, check=check)
+    return dataclasses.replace(job, settings=settings)
+
+
 def _mounting(job: Job, daemon: str | None, *, mount: bool) -> Job:
     path = daemon or job.settings.daemon
     settings = dataclasses.replace(job.settings, mount=mount, daemon=path)
@@ -68,10 +85,18 @@ def _mounting(job: Job, daemon: str | None, *, mount: bool) -> Job:
     help="How a snapshot comes into place; auto: as deps.restore says.",
 )
 @_daemon_option
+@_snapshot_options
 @_capture_option
 @_base_option
 def run_command(
-    job: Job, require_snapshot: bool, restore: str, daemon: str | None, capture: str, base: str
+    job: Job,
+    require_snapshot: bool,
+    restore: str,
+    daemon: str | None,
+    digest: str,
+    check: str,
+    capture: str,
+    base: str,
 ) -> None:
     """Restore what COMMAND changed when it ran for the first time; run it if that is not known.
 
@@ -82,6 +107,7 @@ def run_command(
     gc.disable()
     mount = job.settings.mount if restore == "auto" else restore == "mount"
     job = _mounting(_captured(job, capture, base), daemon, mount=mount)
+    job = _choosing(job, digest, check)
     outcome = run(job, say, required=require_snapshot)
     click.get_current_context().exit(outcome.code)
 
@@ -100,12 +126,20 @@ def capture_command(job: Job, capture: str, base: str) -> None:
 @about_step
 @click.option("--mount", is_flag=True, help="Have the node's daemon mount what is large.")
 @_daemon_option
+@_snapshot_options
 @click.option("--dry-run", is_flag=True, help="Only say what would be restored.")
 @click.option("--json", "as_json", is_flag=True, help="With --dry-run: print JSON.")
 def restore_command(
-    job: Job, mount: bool, daemon: str | None, dry_run: bool, as_json: bool
+    job: Job,
+    mount: bool,
+    daemon: str | None,
+    digest: str,
+    check: str,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Restore what COMMAND changed; the command itself is never run."""
+    job = _choosing(job, digest, check)
     if not dry_run:
         run(_mounting(job, daemon, mount=mount or job.settings.mount), say, required=True)
         return

@@ -1,5 +1,6 @@
 """A group whose commands are modules, imported when they are called for: starting stays fast."""
 
+import gc
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +20,11 @@ class Place:
     def load(self) -> click.Command:
         """Import the command."""
         module, _, name = self.attribute.partition(":")
-        command = getattr(importlib.import_module(module), name)
+        gc.disable()  # imports make much, and no garbage to look for
+        try:
+            command = getattr(importlib.import_module(module), name)
+        finally:
+            gc.enable()
         if not isinstance(command, click.Command):
             raise TypeError(f"{self.attribute} is no command")
         return command

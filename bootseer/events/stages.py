@@ -1,6 +1,6 @@
 """Tells of stages: what is handed to whoever does something that takes time at a start."""
 
-import secrets
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -43,7 +43,7 @@ class Stages:
 
         `identity` is drawn at random where it is None; empty where who ends it does not know it.
         """
-        drawn = secrets.token_hex(6) if identity is None and self.sink else identity or ""
+        drawn = os.urandom(6).hex() if identity is None and self.sink else identity or ""
         begun = Begun(stage, drawn)
         self._put(begun, Phase.BEGIN, attributes)
         return begun

@@ -15,11 +15,13 @@ _NAMES: Final = re.compile(
 """What is a credential by its name."""
 _ASKED: Final = re.compile(
     r"(^|/)(pip\.conf|pip\.ini|direct_url\.json|\.condarc|uv\.toml|\.npmrc|\.yarnrc(\.yml)?"
-    r"|easy-install\.pth|pyvenv\.cfg|\.env|\.gitconfig|sources\.list|auth\.conf|[^/]+\.sources)$"
+    r"|easy-install\.pth|g?shadow-?|pyvenv\.cfg|\.env|\.gitconfig|sources\.list|auth\.conf"
+    r"|[^/]+\.sources)$"
 )
 """What may have one in it."""
 _INSIDE: Final = re.compile(
-    rb"://[^/@\s'\":]*:[^/@\s'\"$]+@|://[A-Za-z0-9_-]{20,}@|_authToken\s*=|_password\s*=|^password",
+    rb"://[^/@\s'\":]*:[^/@\s'\"$]+@|://[A-Za-z0-9_-]{20,}@|_authToken\s*=|_password\s*=|^password"
+    rb"|^[^:\s]+:!?\$[0-9a-z]+\$",
     re.MULTILINE,
 )
 _MOST: Final = 1 << 20

@@ -39,6 +39,7 @@ _CACHES: Final = (
     "UV_CACHE_DIR",
     "XDG_CACHE_HOME",
     "CONDA_PKGS_DIRS",
+    "RATTLER_CACHE_DIR",
     "NPM_CONFIG_CACHE",
     "npm_config_cache",
     "TORCH_EXTENSIONS_DIR",

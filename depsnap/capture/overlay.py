@@ -32,7 +32,7 @@ from depsnap.capture.running import (
 from depsnap.capture.upper import Upper
 from depsnap.swap.swap import swap
 from depsnap.swap.workplace import HIDDEN, Workplace, fresh_workplace
-from depsnap.tree.entries import DIRECTORIES, Entry, Kind
+from depsnap.tree.entries import DIRECTORIES, Entry, Kind, sort_key
 
 _OPTIONS: Final = "redirect_dir=off,metacopy=off,index=off"
 """With one of these on, what is in the upper directory would not be all that was changed."""
@@ -77,6 +77,7 @@ def capture_by_overlay(
             failed = f"the command ended with {ran.code}" if ran.code else ""
             if objection := failed or ground.objection(work, changes):
                 raise ObjectionError(objection)
+        changes.sort(key=lambda one: sort_key(one[0]))  # of several roots
         swap(work, [_bare(path, kind, work) for path, kind in changes])
     except OSError as error:
         raise HostError(f"{error.filename}: {error.strerror}") from error

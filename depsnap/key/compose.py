@@ -20,7 +20,7 @@ from depsnap.key.interpreter import (
 )
 from depsnap.key.redaction import redact_words
 from depsnap.key.roots import normal_roots
-from depsnap.key.system import native_ingredient, system_ingredients
+from depsnap.key.system import account_ingredients, native_ingredient, system_ingredients
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,10 @@ def compose(request: KeyRequest) -> Composed:
     roots = normal_roots(request.roots or (python.roots if python else ()))
     if not roots:
         raise UsageError("no Python found whose directories would change", hint="give --root")
+    try:
+        system += account_ingredients(roots)
+    except OSError as error:
+        raise HostError(f"{error.filename}: {error.strerror}") from error
     ingredients = _ordered(request, python, roots, inputs, system)
     lasting = is_lasting(request.command, installer, inputs.pinned)
     return Composed(key_of(ingredients), tuple(ingredients), roots, python, lasting)
@@ -94,7 +98,8 @@ def composed_again(before: Composed) -> tuple[Ingredient, ...]:
         HostError: a file cannot be read.
     """
     try:
-        system = {one.name: one for one in system_ingredients()}
+        accounts = account_ingredients(before.roots)
+        system = {one.name: one for one in (*system_ingredients(), *accounts)}
     except OSError as error:
         raise HostError(f"{error.filename}: {error.strerror}") from error
     if before.interpreter is not None:

@@ -4,12 +4,14 @@ import hashlib
 import os
 import platform
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from depsnap.key.ingredients import Ingredient, ingredient
 
 _DATABASES: Final = ("var/lib/dpkg/status", "var/lib/rpm/rpmdb.sqlite", "lib/apk/db/installed")
+_ACCOUNTS: Final = ("passwd", "group")
 _CPU: Final = Path("/proc/cpuinfo")
 _CLASSES: Final = (
     ("x86-64-v4", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}),
@@ -33,6 +35,22 @@ def system_ingredients(root: Path = Path("/")) -> list[Ingredient]:
                 digest = hashlib.file_digest(file, "sha256").digest()
             found.append(ingredient("system packages", [str(path), digest.hex()[:12]], digest))
     return found
+
+
+def account_ingredients(roots: Iterable[str], root: Path = Path("/")) -> list[Ingredient]:
+    """Return users and groups, where the roots cover the files that have them.
+
+    A step that adds one changes a file with all of them: it is restored only where the others are
+    the same. Passwords are not looked at.
+    """
+    if not any("/etc".startswith(f"{one.rstrip('/')}/") or one == "/etc" for one in roots):
+        return []
+    found = [root / "etc" / name for name in _ACCOUNTS]
+    files = [path.read_bytes() for path in found if path.is_file()]
+    names = [
+        line.split(b":")[0].decode("utf-8", "replace") for file in files for line in file.split()
+    ]
+    return [ingredient("accounts", names, b"\0".join(files))]
 
 
 def native_ingredient() -> Ingredient:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from depsnap.mounting.points import is_loose, prefixes
 from depsnap.restore.making import Destination
-from depsnap.restore.owners import owned_here, restorer
+from depsnap.restore.owners import owned_here, owners_here, restorer
 from depsnap.restore.unpack import unpack
 from depsnap.snapshots.head import Head
 from depsnap.snapshots.places import Place
@@ -26,7 +26,7 @@ def restore_loose(
     """
     roots = [Path(root) for root in head.roots if root.strip("/") not in points]
     who = restorer()
-    entries, _ = owned_here(tree.entries, head.users, head.groups, who)
+    entries, _ = owned_here(tree.entries, owners_here(head.users, head.groups, who))
     whole = Tree(entries, tree.packs)
     inside = [str(root).strip("/") for root in roots]
     covered = prefixes(points)

@@ -6,8 +6,9 @@ succeed, and then the same one counts for every reader from then on; which one, 
 by looking again. Of a snapshot any will do: whoever reads a head reads only what that one pins.
 
 Leases are not kept: without a first there is nothing to hold. Every node that finds no snapshot
-makes one. Blobs are not listed and not removed: that is the registry's own collection's work, which
-keeps those that an artifact names.
+makes one. Nor is kept when a snapshot was used: that would be a manifest each time. Blobs are not
+listed and not removed: that is the registry's own collection's work, which keeps those that an
+artifact names.
 
 Concurrency: nothing is kept between calls but which blobs were put, for the manifest of the object
 that names them; a store is opened by one who publishes, for one snapshot.
@@ -38,7 +39,7 @@ from depsnap.registry.artifacts import (
     parse_anchor,
     parse_candidate,
 )
-from depsnap.snapshots.names import HEADS, LEASES
+from depsnap.snapshots.names import HEADS, LEASES, USED
 from snapshotter.images.artifact import EMPTY, EMPTY_CONFIG
 from snapshotter.images.referring import Subject
 from snapshotter.registry.client import RegistryClient
@@ -52,6 +53,7 @@ _DIGEST: Final = re.compile(r"(?:packs/[0-9a-f]{2}|trees)/([0-9a-f]{64})")
 _TAG: Final = "bootseer-depsnap"
 """Of the uppermost folder: so that a person finds it, and collections keep it."""
 _AT_ONCE: Final = 8
+_NOT_KEPT: Final = (f"{LEASES}/", f"{USED}/")
 
 
 @contextlib.asynccontextmanager
@@ -79,7 +81,7 @@ class RegistryBlobs:
 
     async def put(self, name: str, content: bytes | Path) -> bool:
         """Store an object; see `BlobStore.put`, and the module for what may happen instead."""
-        if check_name(name).startswith(f"{LEASES}/"):
+        if check_name(name).startswith(_NOT_KEPT):
             return True
         if digest := _digest_in(name):
             return await self._put_blob(digest, content)
@@ -138,7 +140,7 @@ class RegistryBlobs:
 
     async def delete(self, name: str) -> bool:
         """Remove an object: all that stand for it. See `BlobStore.delete`."""
-        if check_name(name).startswith(f"{LEASES}/"):
+        if check_name(name).startswith(_NOT_KEPT):
             return False
         if _digest_in(name):
             raise RemoteError(f"{name}: registries remove blobs by themselves")

@@ -28,17 +28,33 @@ class Restorer:
     gid_of: Callable[[str], int | None]
 
 
-def owned_here(
-    entries: Iterable[Entry],
-    users: Mapping[int, str],
-    groups: Mapping[int, str],
-    who: Restorer,
-) -> tuple[list[Entry], int]:
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Whose the files of a snapshot are to be here."""
+
+    uid: int
+    gid: int
+    """Who restores."""
+    uids: Mapping[int, int | None]
+    gids: Mapping[int, int | None]
+    """Numbers here, by those there; None: the same."""
+
+
+def owners_here(users: Mapping[int, str], groups: Mapping[int, str], who: Restorer) -> Owners:
+    """Return the owners here of a snapshot whose owners had these names."""
+    return Owners(
+        who.uid,
+        who.gid,
+        {number: who.uid_of(name) for number, name in users.items()},
+        {number: who.gid_of(name) for number, name in groups.items()},
+    )
+
+
+def owned_here(entries: Iterable[Entry], owners: Owners) -> tuple[list[Entry], int]:
     """Return the entries as they are to be here, and how many lost a privilege."""
-    if who.uid != 0:
-        return _own(entries, who)
-    uids = {number: who.uid_of(name) for number, name in users.items()}
-    gids = {number: who.gid_of(name) for number, name in groups.items()}
+    if owners.uid != 0:
+        return _own(entries, owners)
+    uids, gids = owners.uids, owners.gids
     found = []
     for entry in entries:
         uid, gid = uids.get(entry.uid), gids.get(entry.gid)
@@ -53,7 +69,7 @@ def owned_here(
     return found, 0
 
 
-def _own(entries: Iterable[Entry], who: Restorer) -> tuple[list[Entry], int]:
+def _own(entries: Iterable[Entry], who: Owners) -> tuple[list[Entry], int]:
     found = []
     lost = 0
     for entry in entries:

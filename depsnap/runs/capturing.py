@@ -15,7 +15,7 @@ from depsnap.capture.running import Step
 from depsnap.key.compose import Composed
 from depsnap.leases.lease import Lease
 from depsnap.leases.terms import Doing
-from depsnap.runs.finding import Held
+from depsnap.runs.leading import Held
 from depsnap.runs.nearest import find_ground
 from depsnap.runs.outcome import Outcome, Say, remember
 from depsnap.runs.publishing import entries_of, publish

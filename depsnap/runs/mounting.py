@@ -16,7 +16,7 @@ from depsnap.key.compose import Composed
 from depsnap.mounting.daemon import Daemon, Mounted, NotMountedError
 from depsnap.mounting.points import SOURCE
 from depsnap.restore.owners import restorer
-from depsnap.runs.finding import find
+from depsnap.runs.finding import find, tree_of
 from depsnap.runs.outcome import Say, remember
 from depsnap.runs.settings import Job
 
@@ -74,6 +74,7 @@ def _question(job: Job, roots: Sequence[str], key: str) -> Mapping[str, object]:
         "key": key,
         "roots": list(roots),
         "store": job.settings.store.address,  # a pod gets it from the node's, whatever it says
+        "digest": job.settings.digest,
     }
 
 
@@ -94,7 +95,11 @@ def _unpack_rest(job: Job, composed: Composed, mounted: Mounted, say: Say) -> No
     if found is None or found.stored.digest != mounted.digest:
         raise NotMountedError("the snapshot was replaced meanwhile")
     restore_loose(
-        found.stored.head, found.tree, mounted.points, job.settings.store, job.settings.workers
+        found.stored.head,
+        tree_of(job, found),
+        mounted.points,
+        job.settings.store,
+        job.settings.workers,
     )
 
 

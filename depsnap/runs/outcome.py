@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from depsnap.key.compose import Composed, composed_again
-from depsnap.swap.state import state_of, write_state
+from depsnap.swap.state import forget_state, state_of, write_state
 
 Say = Callable[[str], None]
 """How a user is told what is done: a line each."""
@@ -25,3 +25,8 @@ def remember(composed: Composed, fresh_until: int | None) -> None:
     """Write down that it is in place, so that the next start here has nothing to do."""
     after = composed_again(composed)
     write_state(map(Path, composed.roots), state_of(composed.key, fresh_until, after))
+
+
+def forget(composed: Composed) -> None:
+    """Let the next start here not believe that it is in place."""
+    forget_state(map(Path, composed.roots))

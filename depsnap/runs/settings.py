@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 from bootseer.events.stages import SILENT, Stages
 from depsnap.key.compose import KeyRequest
 from depsnap.pool import ignore
+from depsnap.restore.cache import TreeCache
 from depsnap.snapshots.places import Place
 
 Progress: TypeAlias = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -44,6 +46,15 @@ class Settings:
     """Have large directories mounted by the node's daemon instead of unpacking them."""
     daemon: str = ""
     """Its socket."""
+    digest: str = ""
+    """Of the head of the only snapshot that counts; empty: the newest does."""
+    check: str = ""
+    """A line for the shell that has to succeed in what was restored; empty: none."""
+
+    @property
+    def tree_cache(self) -> TreeCache | None:
+        """The trees that this node has restored; None: none is kept."""
+        return TreeCache(Path(self.cache)) if self.cache else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,16 @@
 """Which snapshots somebody means, and which nobody needs. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 from bootseer.errors import NotFoundError, UsageError
 from depsnap.snapshots.library import Stored
 
 LEAST_PREFIX = 4
 """Characters of a key that are taken for a name of it."""
+NEVER: Final[Mapping[tuple[str, str, int], float]] = MappingProxyType({})
+"""Nothing was used."""
 
 
 def chosen(stored: Sequence[Stored], name: str, key: str) -> list[Stored]:
@@ -24,8 +28,14 @@ def chosen(stored: Sequence[Stored], name: str, key: str) -> list[Stored]:
     return found
 
 
-def unneeded(stored: Sequence[Stored], made_before: float | None) -> list[Stored]:
-    """Return what later generations took the place of, and what was made before a time."""
+def unneeded(
+    stored: Sequence[Stored],
+    made_before: float | None = None,
+    used_before: float | None = None,
+    uses: Mapping[tuple[str, str, int], float] = NEVER,
+) -> list[Stored]:
+    """Return what later generations took the place of, what was made before a time, and what was
+    neither made nor used since another; `uses` are those of `Library.last_uses`."""
     newest: dict[tuple[str, str], int] = {}
     for one in stored:
         where = (one.head.name, one.head.key)
@@ -35,4 +45,10 @@ def unneeded(stored: Sequence[Stored], made_before: float | None) -> list[Stored
         for one in stored
         if one.generation < newest[one.head.name, one.head.key]
         or (made_before is not None and one.head.created < made_before)
+        or (used_before is not None and _last_use(one, uses) < used_before)
     ]
+
+
+def _last_use(stored: Stored, uses: Mapping[tuple[str, str, int], float]) -> float:
+    which = (stored.head.name, stored.head.key, stored.generation)
+    return max(stored.head.created, uses.get(which, 0.0))

@@ -6,8 +6,10 @@ store the same one agree. Removing takes heads away first. A reader verifies all
 half there, or half gone, is not found.
 """
 
+import contextlib
 import hashlib
 import logging
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,20 +26,23 @@ from depsnap.snapshots.names import (
     HOT,
     PACKS,
     TREES,
+    USED,
     head_name,
     job_folder,
     key_folder,
     pack_name,
     parse_head_name,
+    parse_used_name,
     tree_name,
+    used_name,
 )
 from depsnap.tree.check import check_inside
 from depsnap.tree.entries import Tree
-from depsnap.tree.tree_format import decode_tree
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 4
+_DAY_S: Final = 86_400.0
 _OBJECTS: Final = 1_000_000
 """Packs or trees that are looked at when what nobody names is removed."""
 
@@ -59,11 +64,16 @@ class Library:
     store: BlobStore
     limits: Limits = DEFAULT
 
-    async def newest(self, name: str, key: str) -> Stored | None:
-        """Return the newest generation of a snapshot that can be read; None if there is none."""
+    async def newest(self, name: str, key: str, digest: str = "") -> Stored | None:
+        """Return the newest generation of a snapshot that can be read; None if there is none.
+
+        With `digest` only the one whose head has it.
+        """
         for generation in reversed(await self.generations(name, key)):
             try:
-                return await self._read(name, key, generation)
+                stored = await self._read(name, key, generation)
+                if digest in ("", stored.digest):
+                    return stored
             except (CorruptError, NotFoundError) as error:
                 fields = {"name": name, "key": key, "reason": error.message}
                 log.warning("deps.head.unusable", extra={"fields": fields})
@@ -101,6 +111,9 @@ class Library:
             NotFoundError: it is gone.
             CorruptError: it is not what its head says.
         """
+        # Where the node has kept a snapshot its tree is not read.
+        from depsnap.tree.tree_format import decode_tree  # noqa: PLC0415
+
         data = await self.store.read(tree_name(head.tree), 0, head.tree_size)
         if hashlib.sha256(data).hexdigest() != head.tree:
             raise CorruptError(f"tree {head.tree} has other bytes than its name says")
@@ -126,25 +139,53 @@ class Library:
             head_name(stored.head.name, stored.head.key, stored.generation)
         )
 
+    async def note_use(self, stored: Stored, now: float) -> None:
+        """Note that a snapshot is used, at most once a day; see `is_use_noted`.
+
+        `now` is in seconds since 1970. A store that takes nothing is passed over.
+        """
+        if not is_use_noted(stored.head, now):
+            return
+        day = time.strftime("%Y%m%d", time.gmtime(now))
+        name = used_name(stored.head.name, stored.head.key, stored.generation, day)
+        with contextlib.suppress(BootseerError):
+            if await self.store.size(name) is None:
+                await self.store.put(name, b"")
+
+    async def last_uses(self) -> dict[tuple[str, str, int], float]:
+        """Return when each snapshot was used last, in seconds since 1970 by the store's clock.
+
+        By job, key and generation. Those that nobody used since they were made are not in it.
+        """
+        found: dict[tuple[str, str, int], float] = {}
+        for one in await self.store.list(USED, _OBJECTS):
+            if which := parse_used_name(one.name):
+                found[which] = max(one.modified, found.get(which, 0.0))
+        return found
+
     async def unnamed(self, keep: Iterable[Stored], older_than: float) -> list[tuple[str, int]]:
-        """Return (name, size) of trees, packs and hot blocks that are of no snapshot in `keep`.
+        """Return (name, size) of trees, packs, hot blocks and uses of no snapshot in `keep`.
 
         Only such that were stored before `older_than`, in seconds since 1970 by the store's clock:
         a snapshot that is being published has no head yet. Where a tree cannot be read nothing is
         returned: it may be the one that names them.
         """
-        named = set()
+        named, used = set(), set()
         for stored in keep:
             named.add(tree_name(stored.head.tree))
             named |= {pack_name(pack.digest) for pack in (await self.tree(stored.head)).packs}
             named.add(hot_folder(image_digest(stored.head)))
+            used.add((stored.head.name, stored.head.key, stored.generation))
         listed = [
-            one for folder in (PACKS, TREES, HOT) for one in await self.store.list(folder, _OBJECTS)
+            one
+            for folder in (PACKS, TREES, HOT, USED)
+            for one in await self.store.list(folder, _OBJECTS)
         ]
         return [
             (one.name, one.size)
             for one in listed
             if named.isdisjoint((one.name, "/".join(one.name.split("/")[:2])))
+            and parse_used_name(one.name) not in used
             and one.modified < older_than
         ]
 
@@ -171,3 +212,8 @@ class Library:
             fields = {"name": where[0], "key": where[1], "reason": error.message}
             log.warning("deps.head.unusable", extra={"fields": fields})
             return None
+
+
+def is_use_noted(head: Head, now: float) -> bool:
+    """Say whether a use now is noted: on the day on which it was made that is known anyway."""
+    return now - head.created >= _DAY_S

@@ -14,10 +14,13 @@ HEADS: Final = "snapshots"
 PACKS: Final = "packs"
 TREES: Final = "trees"
 LEASES: Final = "leases"
+USED: Final = "used"
+"""On which days snapshots were restored, that were not made on that day."""
 HOT: Final = "hot"
 """What starts on mounted snapshots read first."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _KEY: Final = re.compile(r"[0-9a-f]{64}")
+_USED: Final = re.compile(rf"{USED}/([^/]+)/([0-9a-f]{{64}})/([0-9]{{6}})/[0-9]{{8}}")
 _HEAD: Final = re.compile(rf"{HEADS}/([^/]+)/([0-9a-f]{{64}})/([0-9]{{6}})")
 
 
@@ -61,6 +64,17 @@ def key_folder(name: str, key: str) -> str:
 def head_name(name: str, key: str, generation: int) -> str:
     """Return the object with the head of a generation, which counts from 1."""
     return f"{key_folder(name, key)}/{generation:06d}"
+
+
+def used_name(name: str, key: str, generation: int, day: str) -> str:
+    """Return the object that says that a generation was used on a day, `20260131`."""
+    return f"{USED}/{check_job(name)}/{key}/{generation:06d}/{day}"
+
+
+def parse_used_name(text: str) -> tuple[str, str, int] | None:
+    """Return (job, key, generation) of a `used_name`; None if it is none."""
+    match = _USED.fullmatch(text)
+    return (match[1], match[2], int(match[3])) if match else None
 
 
 def parse_head_name(text: str) -> tuple[str, str, int] | None:

@@ -15,7 +15,7 @@ from depsnap.key.ingredients import Ingredient
 from depsnap.swap.workplace import HIDDEN
 
 _VERSION: Final = 1
-OUTCOMES: Final = frozenset({"installed", "system packages"})
+OUTCOMES: Final = frozenset({"installed", "system packages", "accounts"})
 """Ingredients that installing changes."""
 
 
@@ -63,6 +63,12 @@ def write_state(roots: Iterable[Path], state: State) -> None:
     for root in roots:
         (root / HIDDEN).mkdir(exist_ok=True)
         write_atomic(root / HIDDEN / "state", json.dumps(document).encode(), durable=False)
+
+
+def forget_state(roots: Iterable[Path]) -> None:
+    """Let nothing be known of these roots."""
+    for root in roots:
+        (root / HIDDEN / "state").unlink(missing_ok=True)
 
 
 def read_state(roots: Iterable[Path]) -> State | None:

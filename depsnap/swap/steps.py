@@ -5,13 +5,14 @@ nothing is missing that something old may still need. A directory that is there 
 moved: what is in it is, one by one, down to where whole new subtrees begin.
 """
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from bootseer.errors import HostError
-from depsnap.tree.entries import DIRECTORIES, Entry, Kind, parent
+from depsnap.tree.entries import DIRECTORIES, Entry, Kind, parent, sort_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +69,21 @@ class Step:
     after: Owner | None = None
 
 
-def plan(entries: Iterable[Entry], look: Look) -> list[Step]:
+def plan(entries: Sequence[Entry], look: Look) -> list[Step]:
     """Return the steps that make these entries true, in the order in which to do them.
+
+    Entries are sorted; those below a new directory are not looked at.
 
     Raises:
         HostError: something else is where a directory has to be.
     """
-    entries = list(entries)
     new: list[Step] = []
     over: list[Step] = []
     modes: list[Step] = []
     gone: list[Step] = []
-    whole = "/"  # no path begins so
-    for entry in entries:
-        if entry.path.startswith(whole):
-            continue
+    row = 0
+    while row < len(entries):
+        entry, row = entries[row], row + 1
         there = look.at(entry.path)
         if entry.kind in DIRECTORIES:
             if there is not None and there.directory:
@@ -97,12 +98,19 @@ def plan(entries: Iterable[Entry], look: Look) -> list[Step]:
                 continue
             if there is not None and entry.kind in (Kind.KEPT, Kind.CHANGED):
                 raise HostError(f"/{entry.path} is no directory here")
-            whole = f"{entry.path}/"
+            row = _end_of(entries, entry.path, row)
         if entry.kind is Kind.DELETED:
             gone += [Step(Act.REMOVE, entry.path)] if there else []
         else:
             (over if there else new).append(Step(Act.PLACE, entry.path))
     return [*new, *over, *modes, *gone]
+
+
+def _end_of(entries: Sequence[Entry], directory: str, row: int) -> int:
+    """Return the row of the first entry from `row` on that is not below a directory."""
+    # All below it are sorted in front of this, and all others behind it.
+    end = f"{sort_key(directory)}\1"
+    return bisect_left(entries, end, row, key=lambda entry: sort_key(entry.path))
 
 
 def _mode(entry: Entry, there: Found) -> list[Step]:

@@ -12,7 +12,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from bootseer.errors import HostError
@@ -39,7 +39,7 @@ class LiveLook:
         return [name for name in os.listdir(f"/{path}") if name != HIDDEN]  # noqa: PTH208
 
 
-def swap(work: Workplace, entries: Iterable[Entry]) -> int:
+def swap(work: Workplace, entries: Sequence[Entry]) -> int:
     """Put what is ready into place; return the number of steps. All of it, or nothing.
 
     Raises:

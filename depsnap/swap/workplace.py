@@ -10,7 +10,6 @@ ROOT/.depsnap/
 
 import contextlib
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -96,7 +95,7 @@ class Workplace:
 
 def fresh_workplace(roots: Sequence[Path]) -> Workplace:
     """Return a workplace that nobody else has. Nothing is made yet."""
-    return Workplace(tuple(roots), f"{os.getpid()}-{secrets.token_hex(6)}")
+    return Workplace(tuple(roots), f"{os.getpid()}-{os.urandom(6).hex()}")
 
 
 @contextlib.contextmanager

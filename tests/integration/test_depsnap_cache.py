@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def restored(world: DepsWorld) -> str:
 def kept(world: DepsWorld) -> Path:
     """Return the tree that the node keeps."""
     (tree,) = (world.home / "cache-home/bootseer/deps").iterdir()
-    return tree / str(world.venv)[1:]
+    return tree / "files" / str(world.venv)[1:]
 
 
 def test_a_second_environment_is_linked_and_works(world: DepsWorld) -> None:
@@ -98,6 +99,39 @@ def test_a_cache_on_another_file_system_is_no_trouble(world: DepsWorld) -> None:
         assert list((point / "bootseer/deps").iterdir()) == []
     finally:
         subprocess.run(["umount", point], check=True)
+
+
+@pytest.fixture
+def sharing(tmp_path: Path) -> Iterator[Path]:
+    """A file system whose files can share blocks."""
+    image, point = tmp_path / "image", tmp_path / "xfs"
+    with image.open("wb") as file:
+        file.truncate(400 << 20)
+    make = ["mkfs.xfs", "-q", "-m", "reflink=1", str(image)]
+    subprocess.run(make, check=True, capture_output=True)
+    point.mkdir()
+    subprocess.run(["mount", "-o", "loop", image, point], check=True)
+    yield point
+    subprocess.run(["umount", "-l", point], check=True)
+
+
+def test_where_files_can_share_blocks_a_second_environment_has_files_of_its_own(
+    sharing: Path, pristine: Path
+) -> None:
+    world = make_world(sharing, pristine)
+    world.install()
+    world.fresh()
+    assert "restored" in world.install().stderr
+    source = world.site / "alpha/__init__.py"
+    status = source.stat()
+    source.write_bytes(b"VALUE = 6\n")
+    os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert "from what this node has" in restored(world)
+    assert world.python("import alpha, beta; print(alpha.VALUE, beta.VALUE)") == "1 2"
+    large = world.site / "alpha/data.bin"
+    assert large.stat().st_nlink == 1
+    mapped = subprocess.run(["filefrag", "-v", large], capture_output=True, text=True, check=True)
+    assert "shared" in mapped.stdout
 
 
 def test_no_more_than_some_trees_are_kept(tmp_path: Path) -> None:

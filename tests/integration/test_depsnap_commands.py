@@ -1,10 +1,13 @@
 """`bootseer deps`: what its commands show and remove, for people and as JSON."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from depsnap_world import StepWorld, make_step_world
+
+from depsnap.snapshots.head import decode_head, encode_head
 
 pytestmark = pytest.mark.containers
 
@@ -138,6 +141,64 @@ def test_gc_removes_older_generations_and_old_snapshots(world: StepWorld) -> Non
     assert "restored" in world.step().stderr
     document(world, "gc", "--grace", "0", "--older-than", "0", "--json")
     assert [path for path in world.store.rglob("*") if path.is_file()] == []
+
+
+def made_long_ago(world: StepWorld) -> None:
+    """Let all snapshots be ten days old."""
+    for file in world.store.glob("snapshots/*/*/*"):
+        head = decode_head(file.read_bytes())
+        file.write_bytes(encode_head(replace(head, created=head.created - 864_000)))
+
+
+def test_gc_keeps_what_was_used_not_long_ago(world: StepWorld) -> None:
+    world.step()
+    world.fresh()
+    world.deps("run", "--name", "other", *world.words())
+    made_long_ago(world)
+    for _ in range(2):
+        world.fresh()
+        assert "restored" in world.step().stderr
+    (use,) = world.store.glob("used/*/*/*/*")
+    assert use.relative_to(world.store / "used").parts[0] == "job"
+    document(world, "gc", "--unused-for", "5", "--grace", "0", "--json")
+    assert [head["name"] for head in document(world, "ls", "--json")] == ["job"]
+    document(world, "gc", "--unused-for", "0", "--grace", "0", "--json")
+    assert [path for path in world.store.rglob("*") if path.is_file()] == []
+
+
+def test_only_the_snapshot_that_is_named_by_its_digest_counts(world: StepWorld) -> None:
+    world.step()
+    first = (world.root / "package/sub/b").read_text()
+    world.fresh()
+    world.deps(*about(world, "capture"))
+    rows = document(world, "ls", "--json")
+    for digest in (rows[0]["digest"], rows[1]["digest"]):
+        world.fresh()
+        assert "restored" in world.step("--digest", digest).stderr
+        same = (world.root / "package/sub/b").read_text() == first
+        assert same == (digest == rows[0]["digest"])
+    world.fresh()
+    done = world.step("--digest", "0" * 64, "--require-snapshot")
+    assert done.returncode == 3
+    assert "there is no snapshot 000000000000" in done.stderr
+
+
+def test_where_a_restored_snapshot_fails_its_check_the_command_runs(world: StepWorld) -> None:
+    check = f"test -s {world.root}/package/large"
+    world.step("--check", check)
+    world.fresh()
+    assert world.step("--check", check).returncode == 0
+    assert world.runs() == 1
+    world.fresh()
+    assert world.step("--check", "exit 9", "--require-snapshot").returncode == 6
+    assert world.runs() == 1
+    world.fresh()
+    done = world.step("--check", "exit 9")
+    assert done.returncode == 0
+    assert "fails its check, which ended with 9: the command runs" in done.stderr
+    assert world.runs() == 2
+    assert len(world.heads()) == 1, "what it changed on top is less than a snapshot"
+    assert "already in place" not in world.step().stderr
 
 
 def test_names_that_are_none_are_refused(world: StepWorld) -> None:

@@ -184,6 +184,28 @@ def test_what_is_written_outside_of_the_roots_is_named(world: StepWorld) -> None
     assert "outside of the roots" not in done.stderr
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_what_the_command_leaves_running_is_waited_for(world: StepWorld, way: str) -> None:
+    script = "(sleep 0.3; echo late > late) > /dev/null 2>&1 & echo early > early"
+    kept(world, way, script)
+    world.fresh()
+    restored(world, way, script)
+    assert (world.root / "late").read_text() == "late\n"
+
+
+def test_the_umask_of_who_restores_does_not_matter(world: StepWorld) -> None:
+    kept(world, "overlay", EVERYTHING)
+    before = look(world.root)
+    world.fresh()
+    masked = ("sh", "-c", 'umask 077; exec "$@"', "sh")
+    options = ("--root", str(world.root), "--require-snapshot")
+    for _ in range(3):  # from the store, and from what the node has kept
+        world.fresh()
+        words = ("run", "--name", "job", *options, "--", *step(world, EVERYTHING))
+        assert world.deps_as(masked, *words).returncode == 0
+        assert look(world.root) == before
+
+
 def test_several_roots_are_one_snapshot(world: StepWorld) -> None:
     other = world.home / "other"
     other.mkdir()

@@ -288,6 +288,7 @@ def test_credentials_are_not_published(world: StepWorld) -> None:
         ("pip.conf", "[global]\nindex-url = https://me:secret@host/simple\n"),
         ("x-1.0.dist-info/direct_url.json", '{"url": "https://user:pw@host/x.whl"}'),
         (".git-credentials", "https://a:b@c"),
+        ("etc/shadow", "root:*:1:0:::::\nme:$y$j9T$abc$def:1:0:::::"),
     ):
         world.fresh()
         target = world.root / name

@@ -21,7 +21,7 @@ from depsnap.key.interpreter import find_python
 from depsnap.key.redaction import redact_text, redact_words
 from depsnap.key.requirements import is_pinned, local_path, parse_requirements
 from depsnap.key.roots import normal_roots
-from depsnap.key.system import cpu_class
+from depsnap.key.system import account_ingredients, cpu_class
 
 
 def composed(cwd: Path, *command: str, **variables: str) -> Composed:
@@ -295,3 +295,15 @@ def test_a_key_is_what_the_document_says() -> None:
     assert one.digest == hashlib.sha256(b"pip\0install").hexdigest()
     listed = f'[["command","{one.digest}"]]'
     assert key_of([one]) == hashlib.sha256(listed.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(("roots", "counts"), [("/", True), ("/etc", True), ("/opt", False)])
+def test_users_count_where_the_roots_cover_them(tmp_path: Path, roots: str, counts: bool) -> None:
+    """Or a step that adds one would take away those that another node has."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+    before = account_ingredients([roots], tmp_path)
+    (tmp_path / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\nme:x:1000:1000::/:/bin/sh\n")
+    after = account_ingredients([roots], tmp_path)
+    assert (before != after) == counts
+    assert [one.detail for one in after] == ([("root", "me")] if counts else [])
