@@ -182,9 +182,17 @@ async def run(config: Config, handover: Handover) -> None:
         )
         fill = Fill(files, config.root, fill_rules(config), starts.is_prefetching)
         report = NodeReport(
-            Counted(files, starts, fill, upkeep, poisoned, blocks.page_cache, client.statistics),
+            Counted(
+                files,
+                starts,
+                fill,
+                upkeep,
+                poisoned,
+                blocks.page_cache,
+                client.statistics,
+                dependencies,
+            ),
             used,
-            dependencies.describe,
         )
         for service in (
             upkeep,

@@ -3,10 +3,12 @@
 Beside them `/healthz`: 200 once the program serves, 503 before.
 """
 
+import asyncio
 import contextlib
 import logging
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -22,24 +24,55 @@ Metrics: TypeAlias = Callable[[], Awaitable[str]]
 """Returns all metrics as text."""
 Ready: TypeAlias = Callable[[], bool]
 """Says whether the program does what it is there for."""
+Admit: TypeAlias = Callable[[asyncio.Transport], bool]
+"""Says whether a connection that was just made may stay."""
 
 
 @contextlib.asynccontextmanager
 async def serve_socket(
-    path: Path, routes: Sequence[web.RouteDef], mode: int = 0o600
+    path: Path, routes: Sequence[web.RouteDef], mode: int = 0o600, admit: Admit | None = None
 ) -> AsyncIterator[None]:
     """Serve on the unix socket `path`, by default for root only, while the context is open.
 
-    OSError if it cannot be made.
+    Connections that `admit` does not let in are closed at once. OSError if it cannot be made.
     """
     async with _running(routes) as runner:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             if stat.S_ISSOCK(path.lstat().st_mode):
                 path.unlink()
-        await web.UnixSite(runner, str(path)).start()
-        path.chmod(mode)
-        yield
+        speak = runner.server
+        if speak is None:
+            raise RuntimeError("the runner was not set up")
+        factory = partial(_Door, speak, admit or _everybody)
+        server = await asyncio.get_running_loop().create_unix_server(factory, path)
+        try:
+            path.chmod(mode)
+            yield
+        finally:
+            server.close()
+
+
+def _everybody(_transport: asyncio.Transport) -> bool:
+    return True
+
+
+class _Door(asyncio.Protocol):
+    """Speaks HTTP with whoever is let in."""
+
+    def __init__(self, speak: Callable[[], asyncio.Protocol], admit: Admit) -> None:
+        self._speak = speak
+        self._admit = admit
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hand the connection on, or close it."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 (of a socket)
+        if not self._admit(transport):
+            transport.abort()
+            return
+        protocol = self._speak()
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
 
 
 @contextlib.asynccontextmanager

@@ -25,6 +25,8 @@ class MountRequest:
     """Where it is; empty: the node's store."""
     stale: bool = False
     """Also if the step should be run again by now."""
+    digest: str = ""
+    """Of the head of the only one that counts; empty: the newest does."""
 
 
 def parse_mount(data: bytes) -> MountRequest:
@@ -34,13 +36,14 @@ def parse_mount(data: bytes) -> MountRequest:
         stale = root.required("stale").value if root.optional("stale") else False
         if not isinstance(stale, bool):
             raise root.wrong("'stale' is not true or false")
-        store = root.optional("store")
+        store, digest = root.optional("store"), root.optional("digest")
         return MountRequest(
             check_job(root.required("name").string(200)),
             check_key(root.required("key").string(64)),
             _paths(root.required("roots")),
             store.string(1024) if store else "",
             stale,
+            digest.string(64) if digest else "",
         )
     except CorruptError as error:
         raise UsageError(error.message) from error

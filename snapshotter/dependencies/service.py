@@ -27,6 +27,7 @@ from depsnap.snapshots.names import tree_name
 from snapshotter.blocks.names import LayerName, name_of
 from snapshotter.dependencies import helper
 from snapshotter.dependencies.areas import Covered, CoveredAreas
+from snapshotter.dependencies.counters import DependencyNumbers, MountCounters
 from snapshotter.dependencies.files import make_files, read_parts
 from snapshotter.dependencies.grants import Grant
 from snapshotter.dependencies.hot import reference_of
@@ -87,6 +88,7 @@ class Dependencies:
         self._connection = self._areas.connection(fresh=fresh)
         self._busy: set[str] = set()
         self._users = own_users()
+        self.counters = MountCounters()
 
     def in_use(self) -> set[str]:
         """Return the mounts that are below somebody's overlays (text forms of `MountId`)."""
@@ -116,6 +118,7 @@ class Dependencies:
             covered = Covered(asked.name, peer.space, grant.container, parts.points, (name,))
             image = ImageKey(reference_of(address, asked.name), image_digest(stored.head))
             await self._cover(covered, image, hands)
+        await Library(await self._stores.at(address)).note_use(stored, time.time())
         fields = {
             "name": asked.name,
             "key": asked.key,
@@ -136,11 +139,12 @@ class Dependencies:
 
     async def _find(self, asked: MountRequest, address: str) -> Stored:
         library = Library(await self._stores.at(address))
-        stored = await library.newest(asked.name, asked.key)
+        stored = await library.newest(asked.name, asked.key, asked.digest)
         if stored is None:
             raise NotFoundError(f"there is no snapshot of {asked.name} for key {asked.key[:12]}")
         until = stored.head.fresh_until
-        if until is not None and until <= time.time() and not asked.stale:
+        wanted = asked.stale or asked.digest
+        if until is not None and until <= time.time() and not wanted:
             raise NotFoundError(f"the snapshot of {asked.name} is not fresh any more")
         if stored.head.roots != asked.roots:
             raise UsageError(f"the snapshot is of {', '.join(stored.head.roots)}")
@@ -260,6 +264,10 @@ class Dependencies:
         for layer in covered.layers:
             if layer not in self._areas.layers():
                 await self._starts.release(layer)
+
+    def numbers(self) -> DependencyNumbers:
+        """Return what was counted so far."""
+        return DependencyNumbers(len(self._areas), self.counters)
 
     def describe(self) -> list[dict[str, Any]]:
         """Return what is mounted, for people and tools."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import bootseer
 from bootseer.metrics.process import process_numbers
 from snapshotter.blocks.pagecache import PageCache, PageCacheCounters
+from snapshotter.dependencies.service import Dependencies
 from snapshotter.metrics.numbers import LayerNumbers, NodeNumbers
 from snapshotter.registry.statistics import Statistics
 from snapshotter.serving.files import LayerFiles
@@ -29,6 +30,7 @@ class Counted:
     poisoned: Poisoned
     page_cache: PageCache | None
     registry: Statistics
+    dependencies: Dependencies
 
 
 def collect(parts: Counted, mounted: Collection[str]) -> NodeNumbers:
@@ -48,6 +50,7 @@ def collect(parts: Counted, mounted: Collection[str]) -> NodeNumbers:
         fill=parts.fill.numbers(),
         audits=parts.upkeep.audits,
         poisoned_indexes=len(parts.poisoned),
+        dependencies=parts.dependencies.numbers(),
     )
 
 

@@ -18,7 +18,7 @@ from snapshotter.serving.filling import Pause
 
 def families(numbers: NodeNumbers) -> list[Family]:
     """Return all metrics of a node."""
-    parts = (_reads, _fetches, _hot, _fill, _layers, _registry)
+    parts = (_reads, _fetches, _hot, _fill, _layers, _registry, _dependencies)
     found = [family for part in parts for family in part(numbers)]
     return found + process_families(numbers.version, numbers.process)
 
@@ -208,6 +208,28 @@ def _registry(numbers: NodeNumbers) -> list[Family]:
             "bootseer_registry_discarded_bytes_total",
             "Bytes received because of that, and thrown away.",
             Sample(statistics.discarded),
+        ),
+    ]
+
+
+def _dependencies(numbers: NodeNumbers) -> list[Family]:
+    dependencies = numbers.dependencies
+    requests = dependencies.requests
+    return [
+        gauge(
+            "bootseer_dependency_mounts",
+            "Mounted dependency snapshots in use.",
+            Sample(dependencies.mounts),
+        ),
+        counter(
+            "bootseer_dependency_mount_requests_total",
+            "Requests to mount a dependency snapshot, by what came of them.",
+            *_by("outcome", requests.outcomes),
+        ),
+        counter(
+            "bootseer_dependency_mount_seconds_total",
+            "Time from request to mount, summed over those that were mounted.",
+            Sample(requests.seconds),
         ),
     ]
 

@@ -6,6 +6,7 @@ from bootseer.metrics.process import ProcessNumbers
 from snapshotter.blocks.pagecache import PageCacheCounters
 from snapshotter.chunks.reader import Counters
 from snapshotter.chunks.reads import ReadCounters
+from snapshotter.dependencies.counters import DependencyNumbers
 from snapshotter.registry.statistics import Statistics
 from snapshotter.serving.fill import FillNumbers
 from snapshotter.serving.upkeep import AuditCounters
@@ -50,3 +51,4 @@ class NodeNumbers:
     audits: AuditCounters
     poisoned_indexes: int
     """Indexes that are known to lie (a count)."""
+    dependencies: DependencyNumbers

@@ -19,12 +19,10 @@ class NodeReport:
         self,
         parts: Counted,
         used: Callable[[], Awaitable[set[str]]],
-        dependencies: Callable[[], list[dict[str, Any]]],
     ) -> None:
-        """`used` returns the mounts that snapshots name; `dependencies` describes those of ours."""
+        """`used` returns the mounts that snapshots name."""
         self._parts = parts
         self._used = used
-        self._dependencies = dependencies
 
     async def status(self) -> dict[str, Any]:
         """Return the status document."""
@@ -32,7 +30,7 @@ class NodeReport:
         numbers = collect(self._parts, mounted)
         parts = self._parts
         layers, hot = parts.files.describe(), parts.starts.describe()
-        return status_document(numbers, mounted, layers, hot, self._dependencies())
+        return status_document(numbers, mounted, layers, hot, parts.dependencies.describe())
 
     async def metrics(self) -> str:
         """Return all metrics as Prometheus reads them."""

@@ -1,6 +1,6 @@
 """Dependency snapshots over HTTP on a Unix socket: requests in, errors to status codes.
 
-POST /v1/deps/mount     {"name", "key", "roots", "store"?, "stale"?}
+POST /v1/deps/mount     {"name", "key", "roots", "store"?, "stale"?, "digest"?}
 POST /v1/deps/unmount   {"roots"}
 """
 
@@ -18,6 +18,7 @@ from bootseer.errors import BootseerError, NotFoundError, UsageError
 from bootseer.metrics.serving import serve_socket
 from snapshotter.containers.lookup import ContainerLookup
 from snapshotter.dependencies.containers import ContainerGrants
+from snapshotter.dependencies.crowd import Crowd
 from snapshotter.dependencies.grants import Grant
 from snapshotter.dependencies.peers import Peer, RefusedError, peer_of
 from snapshotter.dependencies.requests import MOST, parse_mount, parse_unmount
@@ -41,7 +42,7 @@ def dependency_routes(dependencies: Dependencies, grant_of: GrantOf) -> list[web
 
     async def mount(request: web.Request) -> dict[str, Any]:
         asked = parse_mount(await _body(request))
-        with peer_of(_connection(request)) as peer:
+        with dependencies.counters.counted(), peer_of(_connection(request)) as peer:
             done = await dependencies.mount(asked, peer, await grant_of(peer))
         head = done.stored.head
         return {
@@ -100,7 +101,8 @@ async def serve_pods(
     async with contextlib.AsyncExitStack() as stack:
         routes = dependency_routes(dependencies, grants.of)
         try:
-            await stack.enter_async_context(serve_socket(Path(path), routes, 0o666))
+            socket_ = serve_socket(Path(path), routes, 0o666, Crowd().admit)
+            await stack.enter_async_context(socket_)
         except OSError as error:
             log.error(
                 "deps.pods_not_served", extra={"fields": {"path": path, "reason": str(error)}}

@@ -74,8 +74,15 @@ class Pods:
     def run(
         self, script: str, *, store: bool = False, annotation: str = "", options: Sequence[str] = ()
     ) -> "subprocess.CompletedProcess[str]":
-        """Run a script in a container that has the host's programs, and the directory of the
-        socket."""
+        """Run a script in a container; see `command`."""
+        command = self.command(script, store=store, annotation=annotation, options=options)
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    def command(
+        self, script: str, *, store: bool = False, annotation: str = "", options: Sequence[str] = ()
+    ) -> list[str]:
+        """Return what runs a script in a container that has the host's programs, and the directory
+        of the socket. The last words but three name it."""
         mounts = {
             "/usr": "/usr",
             "/usr/lib": "/lib",
@@ -95,10 +102,9 @@ class Pods:
             words += ["--annotation", f"bootseer.deps={annotation}"]
         name = f"p{len(list(self.directory.glob('ran-*')))}"
         (self.directory / f"ran-{name}").touch()
-        command = self.node.containerd.ctr_command(
+        return self.node.containerd.ctr_command(
             *words, *options, self.image, name, "/bin/sh", "-c", script
         )
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     def step(self, *options: str) -> str:
         """Return the install step, as a line of a script."""
@@ -169,6 +175,28 @@ def test_nobody_but_root_in_a_container_gets_a_mount(pods: Pods) -> None:
     ask = {"name": "job", "key": pods.key, "roots": [ROOT]}
     done = pods.run(asking(ask), annotation="job", options=("--user", "1000:1000"))
     assert "only root" in json.loads(done.stdout)["error"]
+
+
+def test_a_container_that_holds_connections_keeps_nobody_out(pods: Pods) -> None:
+    hold = (
+        "import socket, time\n"
+        "held = [socket.socket(socket.AF_UNIX) for _ in range(30)]\n"
+        "for one in held: one.connect('/pods/deps.sock'); one.settimeout(0.2)\n"
+        "def is_open(one):\n"
+        "    try: return one.recv(1) != b''\n"
+        "    except TimeoutError: return True\n"
+        "    except OSError: return False\n"
+        "print(sum(map(is_open, held)), flush=True); time.sleep(60)\n"
+    )
+    command = pods.command(shlex.join([sys.executable, "-c", hold]))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as hostile:
+        try:
+            assert hostile.stdout is not None
+            assert hostile.stdout.readline() == "8\n"
+            done = pods.run(pods.step(MOUNT) + f"; cat {ROOT}/pkg/7", annotation="job")
+            assert "mounted" in done.stderr, done.stderr
+        finally:
+            pods.node.containerd.ctr("task", "kill", "-s", "KILL", command[-4])
 
 
 def test_a_read_only_container_gets_a_read_only_mount(pods: Pods) -> None:

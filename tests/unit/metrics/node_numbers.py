@@ -4,6 +4,7 @@ from bootseer.metrics.process import ProcessNumbers
 from snapshotter.blocks.pagecache import PageCacheCounters
 from snapshotter.chunks.reader import Counters
 from snapshotter.chunks.reads import ReadCounters
+from snapshotter.dependencies.counters import DependencyNumbers, MountCounters
 from snapshotter.metrics.numbers import LayerNumbers, NodeNumbers
 from snapshotter.registry.statistics import Statistics
 from snapshotter.serving.fill import FillNumbers, FillStage
@@ -29,4 +30,5 @@ def node_numbers() -> NodeNumbers:
         fill=FillNumbers(FillStage.PAUSED, Pause.DISK, 16, 17, 18),
         audits=AuditCounters(19, 20),
         poisoned_indexes=21,
+        dependencies=DependencyNumbers(22, MountCounters(seconds=23.5)),
     )
