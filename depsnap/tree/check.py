@@ -18,6 +18,7 @@ _STAMP: Final = 1 << 32
 _STAMPED_LEAST: Final = 16
 """Bytes of the header of compiled Python."""
 _ATTRIBUTES: Final = ("user.", "security.capability", "system.posix_acl_")
+_NO_NAMES: Final = frozenset({"", ".", ".."})
 _HEX: Final = frozenset("0123456789abcdef")
 
 
@@ -37,14 +38,11 @@ def check_tree(tree: Tree, limits: Limits = DEFAULT) -> None:
     _check_order(tree)
     _check_numbers(tree, limits)
     kinds = {entry.path: entry.kind for entry in tree.entries}
-    checked = ""  # the directory that was looked at last: what is in one comes together
+    _check_paths(tree, kinds, limits)
+    packs = len(tree.packs)
     for entry in tree.entries:
-        above, _, name = entry.path.rpartition("/")
-        if above not in ("", checked) and kinds.get(above) not in DIRECTORIES:
-            raise refuse(entry.path, "what it is in is no directory of the snapshot")
-        checked = above
-        _check_path(entry.path, name, limits)
-        _check_kind(entry, kinds, len(tree.packs), limits)
+        if not _is_plain(entry, packs):
+            _check_kind(entry, kinds, packs, limits)
         if entry.xattrs or entry.extents is not None:
             _check_rare(entry, limits)
     frame_of_each(tree)
@@ -74,6 +72,33 @@ def _check_order(tree: Tree) -> None:
             raise refuse(after.replace("\0", "/"), "there twice, or not in order")
 
 
+def _check_paths(tree: Tree, kinds: dict[str, Kind], limits: Limits) -> None:
+    """Check all paths: together where nothing is unusual, and else one by one."""
+    parted = [entry.path.rpartition("/") for entry in tree.entries]
+    for above in {above for above, _, _ in parted}:
+        if above and kinds.get(above) not in DIRECTORIES:
+            raise refuse(above, "what is in it lies in no directory of the snapshot")
+    names = {name for _, _, name in parted}
+    usual = (
+        all(map(str.isascii, kinds))
+        and max(map(len, kinds), default=0) <= limits.path
+        and max(map(len, names), default=0) <= limits.name
+        and names.isdisjoint(_NO_NAMES)
+        and not any("\0" in name for name in names)
+    )
+    for entry, (_, _, name) in () if usual else zip(tree.entries, parted, strict=True):
+        _check_path(entry.path, name, limits)
+
+
+def _is_plain(entry: Entry, packs: int) -> bool:
+    """Say whether an entry is a file or a directory with nothing about it to look at."""
+    if entry.target or entry.stamp != -1 or entry.extents is not None:
+        return False
+    if entry.kind is Kind.FILE:
+        return 0 <= entry.pack < packs if entry.size else entry.pack == -1
+    return entry.kind in DIRECTORIES and not entry.size and entry.pack == -1
+
+
 def _check_path(path: str, name: str, limits: Limits) -> None:
     """Check a path by its last name. Those in front are entries, and checked, themselves."""
     if path.isascii():
@@ -86,7 +111,7 @@ def _check_path(path: str, name: str, limits: Limits) -> None:
             raise refuse(path, "no path") from error
     if length > limits.path or "\0" in path:
         raise refuse(path, "no path")
-    if name in ("", ".", "..") or last > limits.name:
+    if name in _NO_NAMES or last > limits.name:
         raise refuse(path, "no path below the root")
 
 

@@ -13,6 +13,8 @@ from typing import Final, NamedTuple
 class Kind(enum.StrEnum):
     """What an entry is; the value stands in the tree's file."""
 
+    __hash__ = str.__hash__  # an enumeration's own is Python, and asked for each of many entries
+
     FILE = "f"
     SYMLINK = "l"
     HARDLINK = "h"

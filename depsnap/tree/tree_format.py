@@ -4,6 +4,8 @@ import base64
 import binascii
 import json
 from collections.abc import Callable
+from functools import partial
+from itertools import repeat
 from typing import Any, Final, TypeVar
 
 import zstandard
@@ -125,10 +127,10 @@ def _entries(root: Node, limits: Limits) -> tuple[Entry, ...]:
         raise root.wrong("columns of different lengths")
     if not _KINDS.keys() >= set(kinds):
         raise root.wrong("a kind that is not known")
-    entries = [
-        Entry(path, _KINDS[kind], *rest)
-        for path, kind, *rest in zip(paths, kinds, *numbers, strict=True)
-    ]
+    usual = (repeat(""), repeat(()), repeat(None))
+    rows = zip(paths, map(_KINDS.__getitem__, kinds), *numbers, *usual, strict=False)
+    # What `Entry._make` does, less a call of Python's for each of them.
+    entries: list[Entry] = list(map(partial(tuple.__new__, Entry), rows))
     _fill_in(root.required("targets"), entries, _with_target, limits)
     _fill_in(root.required("xattrs"), entries, _with_xattr, limits)
     _fill_in(root.required("extents"), entries, _with_extents, limits)

@@ -105,8 +105,7 @@ class _Area:
             self.data.append(self.size)
             at = self.tar[-1]
             for row in placed.files:
-                self._file(row, at)
-                at += self.tree.entries[row].stored
+                at = self._file(row, at)
         self.blob.append(self.blob[-1] + frame.stored)
         self.tar.append(self.tar[-1] + frame.raw)
         self.digests.append(bytes.fromhex(frame.digest))
@@ -128,16 +127,23 @@ class _Area:
         else:
             self.data.append(self.place[placed.files[0]] + _offset(entry, placed.start))
 
-    def _file(self, row: int, at: int) -> None:
-        """Give a file its room; `at` is where its contents are in what the frames hold."""
+    def _file(self, row: int, at: int) -> int:
+        """Give a file its room; its contents are from `at` on in what the frames hold, and until
+        what is returned."""
         entry = self.tree.entries[row]
-        self.place[row] = self.size
-        for offset, length in entry.extents if entry.extents is not None else ((0, entry.size),):
-            self.runs.append((self.size + offset, at, length))
-            at += length
+        start, size = self.size, entry.size
+        self.place[row] = start
+        if entry.extents is None:
+            self.runs.append((start, at, size))
+            at += size
+        else:
+            for offset, length in entry.extents:
+                self.runs.append((start + offset, at, length))
+                at += length
         if entry.stamp >= 0:
-            self.stamped.append((self.size + _STAMP_AT, entry.stamp))
-        self.size += -(-entry.size // BLOCK) * BLOCK
+            self.stamped.append((start + _STAMP_AT, entry.stamp))
+        self.size = start + -(-size // BLOCK) * BLOCK
+        return at
 
     def end(self) -> None:
         """Give files that are nothing but a hole their room, and end the last chunk."""
