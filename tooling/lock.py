@@ -20,6 +20,7 @@ from tooling.virtualenv import environment
 _SOURCES: Final = {
     "uv": ["requirements/uv.in"],
     "build": ["requirements/build.in"],
+    "rattler": ["requirements/rattler.in"],
     "go": ["requirements/go.in"],
     "run": ["pyproject.toml"],
     # What run.lock pins is left out of dev.lock and fuzz.lock; together they are environments.

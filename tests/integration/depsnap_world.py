@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -244,3 +245,41 @@ def make_step_world(home: Path) -> StepWorld:
     (home / "install.sh").write_text(SCRIPT)
     world.fresh()
     return world
+
+
+def own_root(root: Path, shared: Sequence[Path]) -> tuple[str, ...]:
+    """Return the words that start a program with `root` for its root directory.
+
+    It has the host's programs, read-only, and the `shared` directories at their paths; what it
+    writes anywhere else lands below `root`.
+    """
+    places = " ".join(shlex.quote(str(path)) for path in shared)
+    script = (
+        f"mount --bind {root} {root} && cd {root} && "
+        "mkdir -p bin lib lib64 usr etc root opt proc dev tmp var/lib var/tmp sys && "
+        "for d in bin lib lib64 usr root opt proc dev sys; do [ -e /$d ] && mount --rbind /$d $d; "
+        "mount -o remount,bind,ro $d 2>/dev/null; done; "
+        f"for d in {places}; do mkdir -p .$d && mount --rbind $d .$d; done; "
+        'exec chroot . "$@"'
+    )
+    return ("unshare", "-m", "sh", "-c", script, "sh")
+
+
+def layered_root(upper: Path, shared: Sequence[Path]) -> tuple[str, ...]:
+    """Return the words that start a program in the host's root directory with `upper` over it.
+
+    As a container sees it: everything is there and can be written to, and the root is an overlay.
+    Homes and the like are empty but for the `shared` directories.
+    """
+    places = " ".join(shlex.quote(str(path)) for path in shared)
+    root, work = upper.with_name(f"{upper.name}.root"), upper.with_name(f"{upper.name}.work")
+    script = (
+        f"mkdir -p {root} {work} {upper}; options=lowerdir=/,upperdir={upper},workdir={work}; "
+        f"mount -t overlay -o $options overlay {root} && cd {root} && "
+        "for d in home mnt opt root run srv tmp var/tmp work; do "
+        "[ -d $d ] && mount -t tmpfs tmpfs $d; done; "
+        "for d in proc dev sys; do mount --rbind /$d $d; done; "
+        f"for d in {places}; do mkdir -p .$d && mount --rbind $d .$d; done; "
+        'exec chroot . "$@"'
+    )
+    return ("unshare", "-m", "sh", "-c", script, "sh")

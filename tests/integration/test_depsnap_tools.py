@@ -1,9 +1,14 @@
 """Real installers, each by its first run and a restore on a fresh node."""
 
+import hashlib
+import io
+import json
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,12 +16,16 @@ from depsnap_world import (
     REPOSITORY,
     DepsWorld,
     StepWorld,
+    layered_root,
     make_pristine,
     make_step_world,
     make_world,
+    own_root,
 )
 
+from tooling.locking import only_one
 from tooling.places import cache_dir
+from tooling.virtualenv import environment
 
 pytestmark = pytest.mark.containers
 
@@ -59,6 +68,8 @@ def test_uv(world: DepsWorld, cache: str) -> None:
     assert world.pip("check").returncode == 0
     compiled = [path.name for path in (world.site / "alpha/__pycache__").iterdir()]
     assert compiled == [f"__init__.{sys.implementation.cache_tag}.pyc"], "uv did not compile"
+    assert world.pip("uninstall", "-y", "alpha").returncode == 0
+    assert not (world.site / "alpha").exists(), "what was compiled is in no RECORD"
 
 
 def source_tree(world: DepsWorld) -> Path:
@@ -165,6 +176,128 @@ def test_npm(steps: StepWorld) -> None:
     assert listed.returncode == 0
 
 
+@pytest.fixture(scope="module")
+def rattler() -> Path:
+    """The Python of an environment with conda's installer as pixi has it."""
+    with only_one(cache_dir() / "setup.lock"):
+        return environment(["rattler"], name="rattler") / "bin/python"
+
+
+CONDA_INSTALL = """
+import asyncio, os, sys
+from rattler import install, solve
+
+async def main():
+    channel, prefix, *specs = sys.argv[1:]
+    await install(await solve([channel], specs, platforms=["noarch"]), prefix)
+
+asyncio.run(main())
+os._exit(0)  # its threads do not always survive the interpreter's end
+"""
+PLACEHOLDER = "/opt/" + "placeholder_" * 6
+
+
+def conda_channel(directory: Path, name: str, files: Mapping[str, bytes]) -> str:
+    """Make a channel with one package; return its address."""
+    described = {"name": name, "version": "1.0", "build": "0", "build_number": 0, "depends": []}
+    index = described | {"subdir": "noarch", "noarch": "generic"}
+    paths = [
+        {"_path": path, "path_type": "hardlink", "size_in_bytes": len(data)}
+        | {"sha256": hashlib.sha256(data).hexdigest()}
+        | (
+            {"prefix_placeholder": PLACEHOLDER, "file_mode": "text"}
+            if PLACEHOLDER.encode() in data
+            else {}
+        )
+        for path, data in files.items()
+    ]
+    about = {
+        "info/index.json": json.dumps(index).encode(),
+        "info/paths.json": json.dumps({"paths": paths, "paths_version": 1}).encode(),
+        "info/files": "".join(f"{path}\n" for path in files).encode(),
+        "info/about.json": b"{}",
+    }
+    archive = directory / "noarch" / f"{name}-1.0-0.tar.bz2"
+    archive.parent.mkdir(parents=True)
+    with tarfile.open(archive, "w:bz2") as tar:
+        for path, data in (dict(files) | about).items():
+            member = tarfile.TarInfo(path)
+            member.size, member.mode = len(data), 0o755 if path.startswith("bin/") else 0o644
+            tar.addfile(member, io.BytesIO(data))
+    data = archive.read_bytes()
+    entry = index | {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+    repodata = {"info": {"subdir": "noarch"}, "packages": {archive.name: entry}}
+    (archive.parent / "repodata.json").write_text(json.dumps(repodata | {"packages.conda": {}}))
+    return f"file://{directory}"
+
+
+def test_conda_packages(steps: StepWorld, rattler: Path) -> None:
+    script = f"#!/bin/sh\necho delta of {PLACEHOLDER}\n".encode()
+    files = {"bin/delta": script, "share/delta/data": b"delta\n"}
+    channel = conda_channel(steps.home / "channel", "delta", files)
+    (steps.home / "install.py").write_text(CONDA_INSTALL)
+    variables = {"RATTLER_CACHE_DIR": str(steps.root / "cache")}
+    world = StepWorld(steps.home, steps.pristine, variables)
+    command = (str(rattler), "install.py", channel, str(world.root), "delta")
+    twice(world, *command, options=("--root", str(world.root)))
+    assert not (world.root / "cache").exists(), "a cache is never kept"
+    done = subprocess.run([world.root / "bin/delta"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"delta of {world.root}\n"
+    assert (world.root / "share/delta/data").read_text() == "delta\n"
+    record = json.loads((world.root / "conda-meta/delta-1.0-0.json").read_text())
+    assert sorted(record["files"]) == sorted(files)
+
+
+def deb(directory: Path, name: str) -> Path:
+    """Build a package of Debian's with one file."""
+    package = directory / "deb"
+    (package / "DEBIAN").mkdir(parents=True)
+    (package / "DEBIAN/control").write_text(
+        f"Package: {name}\nVersion: 1.0\nArchitecture: all\nMaintainer: x <x@y>\nDescription: d\n"
+    )
+    (package / f"usr/share/{name}").mkdir(parents=True)
+    (package / f"usr/share/{name}/data").write_text(f"{name}\n")
+    archive = directory / f"{name}.deb"
+    build = ["dpkg-deb", "--build", "--root-owner-group", str(package), str(archive)]
+    subprocess.run(build, check=True, capture_output=True)
+    return archive
+
+
+def test_apt_in_a_root_like_a_containers(tmp_path: Path) -> None:
+    """With apt's own solver and Debian's real database, captured as the whole root directory."""
+    world = StepWorld(tmp_path, tmp_path)
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    archive = deb(repository, "bootseer-delta")
+    control = subprocess.run(
+        ["dpkg-deb", "--field", str(archive)], capture_output=True, text=True, check=True
+    ).stdout
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    (repository / "Packages").write_text(
+        f"{control}Filename: ./{archive.name}\nSize: {archive.stat().st_size}\nSHA256: {digest}\n"
+    )
+    (repository / "list").write_text(f"deb [trusted=yes] file:{repository} ./\n")
+    sources = f"-o Dir::Etc::SourceList={repository}/list -o Dir::Etc::SourceParts=/none"
+    apt = f"apt-get -qq {sources} -o APT::Sandbox::User=root"
+    install = f"{apt} update && {apt} install -y --no-install-recommends bootseer-delta"
+    # An interpreter of no container's: what it reads must be there.
+    shared = (tmp_path, REPOSITORY, Path(sys.prefix), Path(sys.base_prefix))
+    words = ("--root", "/", "--python", sys.executable, "--", "sh", "-c", install)
+    first = world.deps_as(layered_root(tmp_path / "first", shared), "run", "--name", "job", *words)
+    assert first.returncode == 0, first.stderr
+    assert "kept" in first.stderr, first.stderr
+    second = layered_root(tmp_path / "second", shared)
+    restored = world.deps_as(second, "restore", "--name", "job", *words)
+    assert restored.returncode == 0, restored.stderr
+    look = (
+        "cat /usr/share/bootseer-delta/data; dpkg-query -W -f '${Status}\n' bootseer-delta; "
+        f"{apt} check && {apt} remove -y bootseer-delta >/dev/null; ls /usr/share/bootseer-delta"
+    )
+    done = subprocess.run([*second, "sh", "-c", look], capture_output=True, text=True, check=False)
+    assert done.stdout == "bootseer-delta\ninstall ok installed\n", done.stderr
+    assert "No such file" in done.stderr
+
+
 @pytest.fixture
 def dpkg_root(tmp_path: Path) -> Path:
     """An own dpkg database with nothing in it, and a package to install."""
@@ -172,15 +305,7 @@ def dpkg_root(tmp_path: Path) -> Path:
     (root / "var/lib/dpkg/info").mkdir(parents=True)
     (root / "var/lib/dpkg/updates").mkdir()
     (root / "var/lib/dpkg/status").write_text("")
-    package = tmp_path / "deb"
-    (package / "DEBIAN").mkdir(parents=True)
-    (package / "DEBIAN/control").write_text(
-        "Package: delta\nVersion: 1.0\nArchitecture: all\nMaintainer: x <x@y>\nDescription: d\n"
-    )
-    (package / "usr/share/delta").mkdir(parents=True)
-    (package / "usr/share/delta/data").write_text("delta\n")
-    build = ["dpkg-deb", "--build", "--root-owner-group", str(package), str(tmp_path / "delta.deb")]
-    subprocess.run(build, check=True, capture_output=True)
+    deb(tmp_path, "delta")
     return root
 
 
@@ -213,19 +338,9 @@ def test_the_whole_root_directory_is_captured(tmp_path: Path) -> None:
     stale = tmp_path / "libraries/libfar.so.3"
     stale.parent.mkdir()
     stale.symlink_to("/etc/alternatives/libfar.so.3")
-    script = (
-        f"mount --bind {home} {home} && cd {home} && mkdir -p old && "
-        "mkdir -p bin lib lib64 usr etc root opt proc dev tmp var sys given && "
-        "for d in bin lib lib64 usr root opt proc dev sys; do [ -e /$d ] && mount --rbind /$d $d; "
-        "mount -o remount,bind,ro $d 2>/dev/null; "
-        f"done; mkdir -p var/lib var/tmp; mount --rbind {tmp_path} given; "
-        f"mkdir -p .{tmp_path} && mount --rbind {tmp_path} .{tmp_path}; "
-        f"mkdir -p .{REPOSITORY} && mount --rbind {REPOSITORY} .{REPOSITORY};"
-        'exec chroot . "$@"'
-    )
-    enter = ("unshare", "-m", "sh", "-c", script, "sh")
+    enter = own_root(home, (tmp_path, REPOSITORY))
     step = (
-        "mkdir -p /etc/ld.so.conf.d; echo /given/libraries > /etc/ld.so.conf.d/x.conf;"
+        f"mkdir -p /etc/ld.so.conf.d; echo {stale.parent} > /etc/ld.so.conf.d/x.conf;"
         "echo 'include /etc/ld.so.conf.d/*.conf' > /etc/ld.so.conf;"
         "echo conf > /etc/app.conf; mkdir -p /var/lib/app; echo x > /var/lib/app/x; echo > /tmp/t"
     )
