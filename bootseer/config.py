@@ -33,7 +33,14 @@ class Registry:
     config_path: Path = Path("/etc/containerd/certs.d")
     """containerd's directory of `hosts.toml` files: mirrors, certificates, plain HTTP."""
     docker_config: Path = Path("/root/.docker/config.json")
-    """Where `docker login` keeps credentials. Need not exist."""
+    """Where `docker login` keeps credentials, or names helpers that know some. Need not exist."""
+    kubelet_config: str = ""
+    """The kubelet's `--image-credential-provider-config`; empty: no plugins are asked."""
+    kubelet_plugins: Path = Path("/usr/libexec/kubernetes/credential-providers")
+    """The kubelet's `--image-credential-provider-bin-dir`."""
+    cri: str = ""
+    """Socket at which the daemon stands in for containerd's CRI image service, to learn the
+    credentials of pulls (the kubelet's `--image-service-endpoint`); empty: nowhere."""
     plain_http: tuple[str, ...] = ()
     """Registries (`host:port`) spoken to over HTTP without a hosts.toml that says so."""
     connect_timeout: Seconds = 10.0

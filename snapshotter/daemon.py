@@ -4,7 +4,7 @@
     kernel -----FUSE---> blocks -> serving (files) -> chunks -> registry
 
 Run by the keeper, which hands over the FUSE connection: `python -m snapshotter.daemon --config FILE
---handover SESSION:DEVICE:STATE`.
+--handover SESSION:DEVICE:STATE:KEPT`.
 """
 
 import argparse
@@ -54,10 +54,12 @@ from snapshotter.parent import die_with_parent
 from snapshotter.ports import MirroredSource
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.configure import client_settings
+from snapshotter.registry.logins.remembered import Keepsake, RememberedPulls
 from snapshotter.registry.repository import RepositoryAccess
 from snapshotter.service.containers import ContainerReport, container_routes
 from snapshotter.service.control import serve_control
 from snapshotter.service.dependencies import dependency_routes, serve_pods
+from snapshotter.service.image_proxy import serve_image_proxy
 from snapshotter.service.server import serve
 from snapshotter.serving.files import LayerFiles
 from snapshotter.serving.fill import Fill
@@ -107,13 +109,10 @@ async def run(config: Config, handover: Handover) -> None:
         tasks = Tasks(group)
         stack.callback(tasks.cancel)
         warming = asyncio.create_task(contained(workers.warm()))
-        registry = client_settings(config.registry)
+        pulls = RememberedPulls(None if handover.kept is None else Keepsake(handover.kept))
+        registry = client_settings(config.registry, pulls)
         client = await stack.enter_async_context(RegistryClient(registry))
         images = PublishedImages(client)
-
-        def blobs(references: Sequence[str]) -> MirroredSource:
-            return FirstOf([images.blobs(reference) for reference in references])
-
         job = partial(RepositoryAccess, registry)
 
         async def used() -> set[str]:
@@ -130,7 +129,13 @@ async def run(config: Config, handover: Handover) -> None:
         stores = await stack.enter_async_context(
             opened_stores(config.deps.timeout, config.registry)
         )
-        files = LayerFiles(layout, blobs, services, new_cache(), {SNAPSHOT: SnapshotOpener(stores)})
+        files = LayerFiles(
+            layout,
+            partial(first_of, images),
+            services,
+            new_cache(),
+            {SNAPSHOT: SnapshotOpener(stores)},
+        )
         blocks = open_blocks(layout, files, config.hot)
         await stack.enter_async_context(serve_blocks(blocks, handover, group))
         set_fuse_read_ahead(layout, config.fuse.read_ahead_kb)
@@ -206,13 +211,14 @@ async def run(config: Config, handover: Handover) -> None:
 
         health = await stack.enter_async_context(serve(core, config.address, tracer=tracer))
         await stack.enter_async_context(
-            serve_report(
+            serve_sides(
                 config,
                 report,
                 dependencies,
                 containers,
                 partial(container_report, containers, core, files),
                 lambda: health.ready,
+                pulls,
             )
         )
         await core.restore()
@@ -227,6 +233,11 @@ async def run(config: Config, handover: Handover) -> None:
         await files.flush()
         await starts.close()
         await stack.aclose()
+
+
+def first_of(images: PublishedImages, references: Sequence[str]) -> MirroredSource:
+    """Return blobs from the first of some images' repositories that has them."""
+    return FirstOf([images.blobs(reference) for reference in references])
 
 
 def made_layout(root: Path) -> Layout:
@@ -289,21 +300,25 @@ async def serve_fuse(
 
 
 @asynccontextmanager
-async def serve_report(
+async def serve_sides(
     config: Config,
     report: NodeReport,
     dependencies: Dependencies,
     containers: ContainerLookup | None,
     container: ContainerReport,
     ready: Ready,
+    pulls: RememberedPulls,
 ) -> AsyncIterator[None]:
-    """Tell whoever asks what the daemon does, and mount for root, while the context is open."""
+    """Serve what is beside snapshots, while the context is open: tell whoever asks what the daemon
+    does, mount for root, stand in for the CRI's image service.
+    """
     routes = [*dependency_routes(dependencies, node_grant), *container_routes(container)]
     control = config.run_dir / "control.sock"
     async with (
         serve_control(control, report.status, report.metrics, routes, ready),
         serve_pods(config.deps.pods, dependencies, containers),
         serve_metrics(config.metrics.address, report.metrics, ready),
+        serve_image_proxy(config.registry.cri, config.containerd, pulls),
     ):
         yield
 

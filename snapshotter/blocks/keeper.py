@@ -50,6 +50,7 @@ class Keeper:
         self._command = command
         self._device = -1
         self._init = b""
+        self._kept = os.memfd_create("kept", os.MFD_CLOEXEC)
         self._fresh = True
         self._stored = False
         self._deaths: list[float] = []
@@ -164,12 +165,14 @@ class Keeper:
             ours.send(self._init)
             os.set_inheritable(self._device, True)
             os.set_inheritable(theirs.fileno(), True)
+            os.set_inheritable(self._kept, True)
             state = "fresh" if self._fresh else "live"
-            handover = f"{theirs.fileno()}:{self._device}:{state}"
+            handover = f"{theirs.fileno()}:{self._device}:{state}:{self._kept}"
             command = [*self._command, "--handover", handover]
             environment = {k: v for k, v in os.environ.items() if not k.startswith("LISTEN_")}
             server = os.posix_spawn(command[0], command, environment, setsigmask=[])
             os.set_inheritable(self._device, False)
+            os.set_inheritable(self._kept, False)
         self._fresh = False
         say("server_started", pid=server)
         return server

@@ -26,12 +26,14 @@ class Handover:
     """The real /dev/fuse descriptor."""
     fresh: bool
     """The connection is new: nothing that was mounted before is of use."""
+    kept: int | None = None
+    """Memory file with what servers leave to each other."""
 
     @classmethod
     def parse(cls, text: str) -> "Handover":
-        """Parse `--handover SESSION:DEVICE:fresh|live`."""
-        session, device, state = text.split(":")
-        return cls(int(session), int(device), state == "fresh")
+        """Parse `--handover SESSION:DEVICE:fresh|live[:KEPT]`."""
+        session, device, state, *kept = text.split(":")
+        return cls(int(session), int(device), state == "fresh", int(kept[0]) if kept else None)
 
     @property
     def mountpoint(self) -> str:
@@ -42,6 +44,8 @@ class Handover:
         """Keep the descriptors out of every process that the server starts."""
         os.set_inheritable(self.session, False)
         os.set_inheritable(self.device, False)
+        if self.kept is not None:
+            os.set_inheritable(self.kept, False)
 
     def complete(self) -> bool:
         """Called while libfuse handles INIT. Return whether lost requests will be sent again."""

@@ -159,6 +159,7 @@ class Blobs:
         async with self._streams:
             while total is None or wanted.offset < total:
                 try:
+                    self._calls.admit(attempts.current)
                     async with self._opened(attempts.current, wanted) as (response, body, request):
                         self._calls.answered(attempts.current)
                         total = _agreed(total, body.total, wanted)

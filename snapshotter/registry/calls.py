@@ -10,12 +10,13 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from cachetools import TTLCache
+from cachetools import LRUCache, TTLCache
 
 from bootseer.errors import BootseerError, CorruptError, NotFoundError, RemoteError, UsageError
+from snapshotter.registry.breaker import Breaker, HeldBackError
 from snapshotter.registry.hosts import PULL, Endpoint
 from snapshotter.registry.reference import Reference
-from snapshotter.registry.retry import Attempts
+from snapshotter.registry.retry import Attempts, HttpError
 from snapshotter.registry.settings import ClientSettings
 from snapshotter.registry.standing import Standing, Topic
 from snapshotter.registry.statistics import Statistics
@@ -38,7 +39,9 @@ class Calls:
         self._settings = settings
         self._statistics = statistics
         self._standing = Standing(settings.endpoint_pause, settings.mirror_memory)
+        self._breaker = Breaker(settings.breaker)
         self._endpoints: TTLCache[str, tuple[Endpoint, ...]] = TTLCache(256, _REREAD_S)
+        self._usable: LRUCache[str, tuple[Endpoint, ...]] = LRUCache(256)
 
     async def endpoints(self, reference: Reference, capability: str) -> tuple[Endpoint, ...]:
         """Return who may be asked, in the configured order, at least one.
@@ -48,8 +51,7 @@ class Calls:
         """
         every = self._endpoints.get(reference.host)
         if every is None:
-            every = await asyncio.to_thread(self._settings.hosts.endpoints, reference.host)
-            self._endpoints[reference.host] = every
+            every = await self._configured(reference.host)
         able = tuple(endpoint for endpoint in every if capability in endpoint.capabilities)
         if not able:
             raise UsageError(
@@ -57,6 +59,20 @@ class Calls:
                 hint="see capabilities in the registry's hosts.toml",
             )
         return able
+
+    async def _configured(self, host: str) -> tuple[Endpoint, ...]:
+        """Read who is asked for a registry; as before, if the files make no sense any more."""
+        try:
+            every = await asyncio.to_thread(self._settings.hosts.endpoints, host)
+        except UsageError as error:
+            before = self._usable.get(host)
+            if before is None:
+                raise
+            fields = {"reason": error.message, "do": "what was there before counts until then"}
+            log.error("registry.hosts.unusable", extra={"fields": fields})
+            every = before
+        self._endpoints[host] = self._usable[host] = every
+        return every
 
     async def attempts(
         self, reference: Reference, capability: str, topic: Topic | None = None
@@ -82,6 +98,7 @@ class Calls:
         while True:
             endpoint = attempts.current
             try:
+                self.admit(endpoint)
                 result = await operation(endpoint)
             except FAILURES as error:
                 await self.after(attempts, error, topic)
@@ -89,8 +106,17 @@ class Calls:
                 self.answered(endpoint)
                 return result
 
+    def admit(self, endpoint: Endpoint) -> None:
+        """Return if an endpoint may be asked now.
+
+        Raises:
+            HeldBackError: it fails all the time, or asked to be left alone.
+        """
+        self._breaker.admit(endpoint.base)
+
     def answered(self, endpoint: Endpoint) -> None:
         """Note that an endpoint delivered."""
+        self._breaker.answered(endpoint.base)
         if self._standing.answered(endpoint):
             log.info("registry.endpoint_back", extra={"fields": {"endpoint": endpoint.base}})
 
@@ -112,6 +138,7 @@ class Calls:
             BootseerError: there is nobody left to ask.
         """
         endpoint, failures = attempts.current, attempts.failures
+        self._break(endpoint, error)
         # Not a secret: it only spreads retries.
         pause = attempts.failed(error, random.random())  # noqa: S311
         self._statistics.retries += 1
@@ -132,6 +159,21 @@ class Calls:
         )
         await asyncio.sleep(pause)
 
+    def _break(self, endpoint: Endpoint, error: BootseerError) -> None:
+        """Note what a failure says of the host."""
+        if isinstance(error, HeldBackError):
+            return
+        wait = min(
+            getattr(error, "retry_after", None) or 0.0, self._settings.retries.longest_retry_after
+        )
+        if wait:
+            self._breaker.hold(endpoint.base, wait)
+        if not isinstance(error, RemoteError) or not error.temporary or _alive(error):
+            self._breaker.answered(endpoint.base)
+        elif self._breaker.failed(endpoint.base):
+            fields = {"endpoint": endpoint.base, "reason": error.message}
+            log.warning("registry.endpoint_failing", extra={"fields": fields})
+
     def _demote(self, endpoint: Endpoint, error: BootseerError, topic: Topic | None) -> None:
         """Ask an endpoint that failed for good last for a while."""
         if isinstance(error, RemoteError) and error.temporary:
@@ -144,3 +186,8 @@ class Calls:
                 log.warning("registry.endpoint_aside", extra={"fields": fields})
         elif topic is not None:
             self._standing.poor(endpoint, topic)
+
+
+def _alive(error: BootseerError) -> bool:
+    """Say whether a failure shows that there is somebody: he wants fewer questions, that is all."""
+    return isinstance(error, HttpError) and error.status == 429

@@ -225,6 +225,22 @@ def _clients(value: Any, directory: Path, where: str) -> tuple[tuple[str, str | 
     return tuple(pairs)
 
 
+def docker_certificates(directory: Path) -> Tls | None:
+    """Return the certificates in a directory without a `hosts.toml`, as docker has them there:
+    `*.crt` of authorities, `*.cert` of ours with `*.key`. None if there are none. Reads files.
+    """
+    try:
+        names = sorted(path.name for path in directory.iterdir())
+    except OSError:
+        return None
+    ca = tuple(str(directory / name) for name in names if name.endswith(".crt"))
+    ours = [name.removesuffix(".cert") for name in names if name.endswith(".cert")]
+    client = tuple(
+        (str(directory / f"{name}.cert"), str(directory / f"{name}.key")) for name in ours
+    )
+    return Tls(ca=ca, client=client) if ca or client else None
+
+
 @dataclass(frozen=True, slots=True)
 class HostsDirectory:
     """Finds the endpoints of registries: our own options, then containerd's `certs.d`."""
@@ -249,6 +265,8 @@ class HostsDirectory:
                 text = self._read(directory / name / "hosts.toml")
                 if text is not None:
                     return parse_hosts_toml(text, default, directory / name)
+                if tls := docker_certificates(directory / name):
+                    return (replace(default, tls=tls),)
         return (default,)
 
     def _read(self, path: Path) -> str | None:

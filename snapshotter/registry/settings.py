@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from snapshotter.limits import DEFAULT, Limits
+from snapshotter.registry.breaker import BreakerPolicy
 from snapshotter.registry.credentials import Anonymous, CredentialSource
 from snapshotter.registry.hosts import HostOptions, HostsDirectory
 from snapshotter.registry.retry import RetryPolicy
@@ -35,6 +36,7 @@ class ClientSettings:
     credentials: CredentialSource = field(default_factory=Anonymous)
     timeouts: Timeouts = field(default_factory=Timeouts)
     retries: RetryPolicy = field(default_factory=RetryPolicy)
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     limits: Limits = DEFAULT
     connections: int = 32
     """Connections to one host at a time."""

@@ -1,5 +1,9 @@
 """Getting past a 401: basic credentials and bearer tokens, kept while they last.
 
+Credentials expire, too, and several sources may know some: those that are refused make way for the
+next. What was let in once and is refused later is had anew, so that a container which reads again
+after days is let in whatever became of the token that its pull had.
+
 Concurrency: everything runs on the event loop. `_known` is read and written without an await in
 between; fetching for one (endpoint, scope) happens under that pair's lock, and whoever waited for
 the lock first looks whether the one before it brought what it needs. Locks are few (one an
@@ -7,8 +11,10 @@ endpoint and repository) and are kept.
 """
 
 import asyncio
+import contextlib
+import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -16,20 +22,20 @@ from yarl import URL
 
 from bootseer.documents import parse_document
 from bootseer.errors import CorruptError, RemoteError
-from snapshotter.registry.challenge import (
-    Challenge,
-    TokenService,
-    parse_challenges,
-    token_service,
-)
+from snapshotter.registry.challenge import TokenService, parse_challenges, token_service
 from snapshotter.registry.credentials import Credentials, CredentialSource
 from snapshotter.registry.hosts import Endpoint
+from snapshotter.registry.retry import HttpError
+
+log = logging.getLogger(__name__)
 
 _DEFAULT_LIFE: Final = 60
 """Seconds a token lasts if the service does not say (distribution's specification)."""
 _LONGEST_LIFE: Final = 24 * 3600
 _MARGIN: Final = 5.0
 _LONGEST_TOKEN: Final = 64 << 10
+_REFUSED: Final = frozenset({400, 401, 403})
+"""What token services answer to credentials that are not, or no longer, good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +68,34 @@ class AskTokenService(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Pass:
+@dataclass(slots=True)
+class Pass:
+    """An `Authorization` header, and what is known of it."""
+
     header: str = field(repr=False)
     good_until: float
+    """Seconds of the authenticator's clock."""
+    credentials: Credentials | None = field(repr=False)
+    """What it was had for; None: for nothing."""
+    worked: bool = False
+    """Somebody let us in for it."""
+
+
+@dataclass(slots=True)
+class Refusals:
+    """What was not accepted in the course of one request."""
+
+    headers: set[str] = field(default_factory=set, repr=False)
+    spent: set[Credentials | None] = field(default_factory=set, repr=False)
+    """Credentials for which there was a new header, and that was refused as well."""
+    fresh: Pass | None = None
+    """What was obtained last for this request."""
+
+    def add(self, refused: Pass) -> None:
+        """Note a header that was not accepted."""
+        self.headers.add(refused.header)
+        if refused is self.fresh:
+            self.spent.add(refused.credentials)
 
 
 class Authenticator:
@@ -84,63 +114,137 @@ class Authenticator:
         self._ask = ask
         self._longest = longest_answer
         self._clock = clock
-        self._known: dict[tuple[str, Scope], _Pass] = {}
+        self._known: dict[tuple[str, Scope], Pass] = {}
         self._locks: dict[tuple[str, Scope], asyncio.Lock] = {}
 
-    def header(self, endpoint: Endpoint, scope: Scope) -> str | None:
-        """Return the `Authorization` to send, if one is known that should still be good."""
+    def known(self, endpoint: Endpoint, scope: Scope) -> Pass | None:
+        """Return the pass to show, if there is one that should still be good."""
         known = self._known.get((endpoint.base, scope))
-        return known.header if known and known.good_until > self._clock() else None
+        return known if known and known.good_until > self._clock() else None
+
+    def forget(self, endpoint: Endpoint, scope: Scope, known: Pass) -> None:
+        """Show a pass no more, unless another has taken its place."""
+        if self._known.get((endpoint.base, scope)) is known:
+            del self._known[endpoint.base, scope]
 
     async def answer(
-        self, endpoint: Endpoint, scope: Scope, challenges: Sequence[str], refused: str | None
-    ) -> str:
-        """Return the `Authorization` that answers a 401 with these `WWW-Authenticate` headers.
-
-        `refused` is the one that was sent and not accepted.
+        self, endpoint: Endpoint, scope: Scope, challenges: Sequence[str], refusals: Refusals
+    ) -> Pass | None:
+        """Return the pass that answers a 401 with these `WWW-Authenticate` headers; None if all
+        that we have was refused.
 
         Raises:
             RemoteError: we have no answer, or the token service has none.
         """
         key = (endpoint.base, scope)
         async with self._locks.setdefault(key, asyncio.Lock()):
-            header = self.header(endpoint, scope)
-            if header is not None and header != refused:
-                return header
+            known = self.known(endpoint, scope)
+            if known is not None and known.header not in refusals.headers:
+                return known
             self._known.pop(key, None)
-            known = await self._obtain(endpoint, scope, challenges)
-            self._known[key] = known
-            return known.header
+            found = await self._obtain(endpoint, scope, challenges, refusals)
+            if found is not None:
+                self._known[key] = refusals.fresh = found
+            return found
 
-    async def _obtain(self, endpoint: Endpoint, scope: Scope, challenges: Sequence[str]) -> _Pass:
+    async def _obtain(
+        self, endpoint: Endpoint, scope: Scope, challenges: Sequence[str], refusals: Refusals
+    ) -> Pass | None:
         try:
             offered = {c.scheme: c for c in reversed(parse_challenges(challenges))}
-            host = endpoint.credential_host
-            credentials = await self._source.credentials(host, scope.repository)
-            if bearer := offered.get("bearer"):
-                return await self._bearer(endpoint, scope, bearer, credentials)
+            bearer = offered.get("bearer")
+            service = None
+            if bearer:
+                service = token_service(bearer, str(scope), plain_http=endpoint.plain_http)
+            tries = self._tries(endpoint, scope, refusals, anonymous=service is not None)
+            async with contextlib.aclosing(tries):
+                basic = "basic" in offered and service is None
+                return await self._first(endpoint, scope, service, tries, refusals, basic=basic)
         except CorruptError as error:
             raise RemoteError(f"{endpoint.base}: {error.message}") from error
-        if "basic" in offered and credentials:
-            return _Pass(credentials.basic, float("inf"))
-        wanted = "/".join(offered) or "no scheme"
-        raise RemoteError(
-            f"{endpoint.base} wants authentication ({wanted}) for {scope.repository}",
-            hint=f"docker login {host}",
-        )
+        except _NobodyError:
+            if refusals.headers:
+                return None
+            wanted = "/".join(offered) or "no scheme"
+            raise RemoteError(
+                f"{endpoint.base} wants authentication ({wanted}) for {scope.repository}",
+                hint=f"docker login {endpoint.credential_host}",
+            ) from None
 
-    async def _bearer(
+    async def _tries(
+        self, endpoint: Endpoint, scope: Scope, refusals: Refusals, *, anonymous: bool
+    ) -> AsyncGenerator[Credentials | None]:
+        """Yield what to try: all credentials that were not refused, then none at all."""
+        host = endpoint.credential_host
+        async for credentials in self._source.offers(host, scope.repository):
+            if credentials not in refusals.spent:
+                yield credentials
+        if anonymous and None not in refusals.spent:
+            yield None
+
+    async def _first(
         self,
         endpoint: Endpoint,
         scope: Scope,
-        challenge: Challenge,
-        credentials: Credentials | None,
-    ) -> _Pass:
-        service = token_service(challenge, str(scope), plain_http=endpoint.plain_http)
+        service: TokenService | None,
+        tries: AsyncIterator[Credentials | None],
+        refusals: Refusals,
+        *,
+        basic: bool,
+    ) -> Pass | None:
+        """Return a pass for the first credentials that bring one.
+
+        Raises:
+            _NobodyError: there were none.
+            RemoteError: the token service refuses them all, or fails.
+        """
+        refused: HttpError | None = None
+        async for credentials in tries:
+            direct = _direct(credentials, basic=basic)
+            if direct and direct not in refusals.headers:
+                return Pass(direct, float("inf"), credentials)
+            if direct or service is None:
+                continue
+            try:
+                return await self._bearer(endpoint, service, credentials)
+            except HttpError as error:
+                if error.status not in _REFUSED:
+                    raise
+                refused = refused or error
+                if credentials is not None:
+                    _say_refused(endpoint, scope, error)
+        raise refused or _NobodyError
+
+    async def _bearer(
+        self, endpoint: Endpoint, service: TokenService, credentials: Credentials | None
+    ) -> Pass:
         asked = self._clock()
         body = await self._ask(endpoint, token_request(service, credentials))
         token, life = parse_token(body, self._longest)
-        return _Pass(f"Bearer {token}", asked + max(life - _MARGIN, life / 2))
+        return Pass(f"Bearer {token}", asked + max(life - _MARGIN, life / 2), credentials)
+
+
+class _NobodyError(Exception):
+    """There is nothing to try."""
+
+
+def _direct(credentials: Credentials | None, *, basic: bool) -> str | None:
+    """Return the header that credentials are by themselves, without a token service."""
+    if credentials is None:
+        return None
+    if credentials.registry_token:
+        return f"Bearer {credentials.registry_token}"
+    return credentials.basic if basic and credentials.username else None
+
+
+def _say_refused(endpoint: Endpoint, scope: Scope, error: HttpError) -> None:
+    fields = {
+        "endpoint": endpoint.base,
+        "repository": scope.repository,
+        "status": error.status,
+        "do": "renew the credentials; others are tried meanwhile",
+    }
+    log.warning("registry.credentials_refused", extra={"fields": fields})
 
 
 def token_request(service: TokenService, credentials: Credentials | None) -> TokenRequest:

@@ -4,15 +4,14 @@ Secrets stay at home: `Authorization` and the operator's own headers go to the e
 (scheme, host, port) and to nobody it redirects to.
 
 Concurrency: the state here is aiohttp's session (whose connector bounds connections per host),
-the authenticator (see there) and two memories, of TLS contexts and proxies, whose entries are never
+the authenticator and the certificates (see there) and a memory of proxies, whose entries are never
 wrong: two tasks that make the same one at once lose nothing but the time.
 """
 
 import asyncio
 import contextlib
-import ssl
 import urllib.request
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,15 +19,19 @@ import aiohttp
 from cachetools import LRUCache
 from yarl import URL
 
-from bootseer.errors import RemoteError, UsageError
+from bootseer.errors import BootseerError, RemoteError
 from snapshotter.registry.bodies import PIECE, Body, pieces
+from snapshotter.registry.certificates import Certificates
 from snapshotter.registry.faults import shown, status_error, translated
-from snapshotter.registry.hosts import Endpoint, Tls
+from snapshotter.registry.hosts import Endpoint
 from snapshotter.registry.settings import ClientSettings
 from snapshotter.registry.statistics import Statistics
-from snapshotter.registry.tokens import Authenticator, Scope, TokenRequest
+from snapshotter.registry.tokens import Authenticator, Pass, Refusals, Scope, TokenRequest
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_DENIED: Final = frozenset({401, 403})
+_MOST_PASSES: Final = 16
+"""Shown for one request; there are as many as there are credentials for a repository."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class Transport:
     def __init__(self, settings: ClientSettings, statistics: Statistics) -> None:
         self._settings = settings
         self._statistics = statistics
-        self._contexts: dict[Tls, ssl.SSLContext] = {}
+        self._certificates = Certificates()
         # Reading the environment takes longer than the rest of a request does.
         self._proxies: LRUCache[URL, str | None] = LRUCache(256)
         self._session: aiohttp.ClientSession | None = None
@@ -150,21 +153,47 @@ class Transport:
     ) -> aiohttp.ClientResponse:
         if not _same_origin(url, URL(endpoint.base)):
             return await self._send(endpoint, request, url, {})
-        own = dict(endpoint.headers)
-        header = self._authenticator.header(endpoint, request.scope)
-        if header is not None:
-            own["Authorization"] = header
-        response = await self._send(endpoint, request, url, own)
-        if response.status != 401:
-            return response
-        challenges = response.headers.getall("WWW-Authenticate", [])
-        response.release()
-        with translated(f"token for {endpoint.registry}", url):
+        refusals = Refusals()
+        known = self._authenticator.known(endpoint, request.scope)
+        refusal: BootseerError = RemoteError(f"{request.what}: {shown(url)} lets nobody in")
+        for _ in range(_MOST_PASSES):
+            pass_header = {"Authorization": known.header} if known else {}
+            own = {**dict(endpoint.headers), **pass_header}
+            response = await self._send(endpoint, request, url, own)
+            if response.status not in _DENIED:
+                if known:
+                    known.worked = True
+                return response
+            if response.status == 403 and not (known and known.worked):
+                return response
+            # Read, the connection can be used again; held, it might lack to the token service.
+            refusal = await self._refusal(request, response)
+            if known:
+                refusals.add(known)
+                self._authenticator.forget(endpoint, request.scope, known)
+            if response.status == 403:
+                # Some say so of a pass that has expired; what they want instead they say to nobody.
+                known = None
+                continue
+            challenges = response.headers.getall("WWW-Authenticate", [])
+            known = await self._answer(endpoint, request.scope, challenges, refusals)
+            if known is None:
+                break
+        raise refusal
+
+    async def _refusal(self, request: Request, response: aiohttp.ClientResponse) -> BootseerError:
+        try:
+            body = await self._beginning(request, response)
+        finally:
+            response.release()
+        return status_error(request.what, response.url, response.status, response.headers, body)
+
+    async def _answer(
+        self, endpoint: Endpoint, scope: Scope, challenges: Sequence[str], refusals: Refusals
+    ) -> Pass | None:
+        with translated(f"token for {endpoint.registry}", URL(endpoint.base)):
             async with asyncio.timeout(self._settings.timeouts.request):
-                own["Authorization"] = await self._authenticator.answer(
-                    endpoint, request.scope, challenges, refused=header
-                )
-        return await self._send(endpoint, request, url, own)
+                return await self._authenticator.answer(endpoint, scope, challenges, refusals)
 
     async def _send(
         self, endpoint: Endpoint, request: Request, url: URL, own: Mapping[str, str]
@@ -219,7 +248,7 @@ class Transport:
             url,
             allow_redirects=False,
             proxy=self._proxy(url),
-            ssl=await self._context(endpoint.tls) if url.scheme == "https" else True,
+            ssl=await self._certificates.context(endpoint.tls) if url.scheme == "https" else True,
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=connect, sock_read=stall or timeouts.stall
             ),
@@ -289,11 +318,6 @@ class Transport:
             self._proxies[origin] = proxy
         return self._proxies[origin]
 
-    async def _context(self, tls: Tls) -> ssl.SSLContext:
-        if tls not in self._contexts:
-            self._contexts[tls] = await asyncio.to_thread(_tls_context, tls)
-        return self._contexts[tls]
-
 
 def _same_origin(one: URL, other: URL) -> bool:
     return one.origin() == other.origin()
@@ -315,19 +339,3 @@ def _target(request: Request, response: aiohttp.ClientResponse) -> URL:
             "changed unnoticed"
         )
     return url
-
-
-def _tls_context(tls: Tls) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context()
-        for file in tls.ca:
-            context.load_verify_locations(cafile=file)
-        for certificate, key in tls.client:
-            context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        files = [*tls.ca, *(name for pair in tls.client for name in pair if name)]
-        raise UsageError(f"cannot use the certificates {files}: {error}") from error
-    if tls.skip_verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

@@ -26,8 +26,8 @@ from benchmarks.lab.workdir import work_directory
 from bootseer.digests import digest_of
 from bootseer.errors import NotFoundError
 from snapshotter.registry.client import RegistryClient
-from snapshotter.registry.credentials import DockerConfig
 from snapshotter.registry.hosts import HostsDirectory
+from snapshotter.registry.logins.docker import DockerConfig
 from snapshotter.registry.reference import Reference
 from snapshotter.registry.settings import ClientSettings
 from tests import hostile_registry as hostile

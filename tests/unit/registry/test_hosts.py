@@ -1,8 +1,6 @@
 """Where registries are asked: defaults, our own options, containerd's hosts.toml."""
 
-import base64
 import contextlib
-import json
 import pickle
 from pathlib import Path
 
@@ -11,13 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootseer.errors import UsageError
-from snapshotter.registry.credentials import (
-    Anonymous,
-    Credentials,
-    DockerConfig,
-    FirstKnown,
-    parse_docker_config,
-)
+from snapshotter.registry.credentials import Anonymous, InOrder
 from snapshotter.registry.hosts import (
     HostOptions,
     HostsDirectory,
@@ -26,6 +18,7 @@ from snapshotter.registry.hosts import (
     origin,
     parse_hosts_toml,
 )
+from snapshotter.registry.logins.docker import DockerConfig
 from snapshotter.registry.settings import ClientSettings
 
 HERE = Path("/etc/certs.d/r.io")
@@ -149,53 +142,6 @@ def test_directories_are_looked_up_in_containerds_order(tmp_path: Path) -> None:
 def test_settings_reach_a_worker_process(tmp_path: Path) -> None:
     settings = ClientSettings(
         hosts=HostsDirectory({"r.io": HostOptions(plain_http=True)}, (tmp_path,)),
-        credentials=FirstKnown((DockerConfig(tmp_path / "config.json"), Anonymous())),
+        credentials=InOrder((DockerConfig(tmp_path / "config.json"), Anonymous())),
     )
     assert pickle.loads(pickle.dumps(settings)) == settings
-
-
-def auth(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
-
-
-async def test_credentials_are_found_under_every_name_of_a_registry(tmp_path: Path) -> None:
-    path = tmp_path / "config.json"
-    entries = {
-        "https://index.docker.io/v1/": {"auth": auth("hub:p")},
-        "https://r.io/v2/": {"auth": auth("user:pass:with:colons")},
-        "plain.io:5000": {"username": "u", "password": "p"},
-        "left.behind": {},
-    }
-    path.write_text(json.dumps({"auths": entries, "credsStore": "x"}))
-    config = DockerConfig(path)
-    assert await config.credentials("docker.io", "a") == Credentials("hub", "p")
-    assert await config.credentials("r.io", "a") == Credentials("user", "pass:with:colons")
-    assert await config.credentials("plain.io:5000", "a") == Credentials("u", "p")
-    assert await config.credentials("left.behind", "a") is None
-    assert await config.credentials("unknown", "a") is None
-    assert await DockerConfig(tmp_path / "none").credentials("r.io", "a") is None
-
-
-@given(
-    st.binary(max_size=100)
-    | st.recursive(
-        st.none() | st.booleans() | st.text(max_size=20) | st.integers(),
-        lambda inner: (
-            st.lists(inner, max_size=3)
-            | st.dictionaries(
-                st.sampled_from(["auths", "auth", "username", "identitytoken", "r.io"]), inner
-            )
-        ),
-    ).map(lambda value: json.dumps(value).encode())
-)
-def test_any_docker_configuration_is_credentials_or_a_usage_error(data: bytes) -> None:
-    with contextlib.suppress(UsageError):
-        parse_docker_config(data, "config.json")
-
-
-def test_a_mistake_in_the_docker_configuration_does_not_quote_the_secret() -> None:
-    data = json.dumps({"auths": {"r.io": {"auth": "hunter2!"}}}).encode()
-    with pytest.raises(UsageError) as caught:
-        parse_docker_config(data, "config.json")
-    assert "hunter2" not in str(caught.value)
-    assert "hunter2" not in repr(Credentials("u", "hunter2", "hunter2"))

@@ -15,9 +15,9 @@ from bootseer.digests import digest_of
 from bootseer.errors import CorruptError, NotFoundError, RemoteError, UsageError
 from snapshotter.limits import Limits
 from snapshotter.registry.client import RegistryClient
-from snapshotter.registry.credentials import DockerConfig
 from snapshotter.registry.descriptors import Descriptor
 from snapshotter.registry.hosts import HostsDirectory
+from snapshotter.registry.logins.docker import DockerConfig
 from snapshotter.registry.manifests import OCI_MANIFEST
 from snapshotter.registry.reference import Reference
 from snapshotter.registry.referrers import fallback_tag, with_referrer

@@ -1,0 +1,1 @@
+"""Where credentials for registries come from: docker, the kubelet's plugins, the CRI's pulls."""
