@@ -78,7 +78,7 @@ def _credentials(auth: AuthConfig) -> Credentials | None:
     )
 
 
-class _Forward(grpc.GenericRpcHandler[bytes, bytes]):
+class _Forward(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     """Handles every method of the image service alike: on the wire they differ in nothing."""
 
     def __init__(self, channel: aio.Channel, pulls: RememberedPulls) -> None:
