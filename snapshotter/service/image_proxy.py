@@ -131,7 +131,7 @@ class _Forward(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         except aio.AioRpcError as error:
             if new is not None:
                 self._pulls.forget(new.reference.host, new.reference.path, new.credentials)
-            trailing = aio.Metadata(*error.trailing_metadata())
+            trailing: Any = tuple(error.trailing_metadata())
             await context.abort(error.code(), error.details() or "", trailing)
         finally:
             call.cancel()
