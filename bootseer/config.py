@@ -57,9 +57,10 @@ class Snapshotter:
     """Name of the proxy plugin; unique for each `root`."""
     prepare_timeout: Seconds = 25.0
     """Seconds that finding a layer's index may hold up containerd before it unpacks by itself."""
-    unpack: bool = True
-    """Index a layer that has no index on this node, in one pass, instead of leaving it to
-    containerd, which would then download all layers above it too."""
+    unpack: Literal["local", "publish", "off"] = "local"
+    """What becomes of a layer without an index: `local`: it is indexed on this node, in one pass;
+    `publish`: and that index is published, so that other nodes are lazy; `off`: it is left to
+    containerd, which then downloads all layers above it too."""
     unpack_timeout: Seconds = 600.0
     """Seconds that such a pass may take."""
     unpack_limit: Bytes = Bytes(64 << 30)
@@ -90,6 +91,30 @@ class Index:
     spacing: Annotated[Bytes, Range(64 << 10, 64 << 20)] = Bytes(256 << 10)
     """Uncompressed bytes between places where a gzip layer can be entered. Smaller: less is read
     for one block; larger: a smaller index."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrustRule:
+    """Whose indexes are believed about the images of some repositories."""
+
+    match: str = ""
+    """`host[:port][/path]`: the rule with the longest path that fits counts."""
+    policy: Literal["any", "signed", "pinned", "local"] = "any"
+    keys: tuple[str, ...] = ()
+    """Files; empty: those of `trust.keys`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whose published indexes are believed (docs/security.md)."""
+
+    policy: Literal["any", "signed", "pinned", "local"] = "any"
+    """`any`: whoever may push; `signed`: who has one of the keys; `pinned`: an index whose digest
+    the image names; `local`: nobody."""
+    keys: tuple[str, ...] = ()
+    """Files with public keys or certificates (PEM), for `signed`."""
+    rules: tuple[TrustRule, ...] = ()
+    """Other policies for some repositories."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +293,7 @@ class Config:
     snapshotter: Snapshotter = field(default_factory=Snapshotter)
     cache: Cache = field(default_factory=Cache)
     index: Index = field(default_factory=Index)
+    trust: Trust = field(default_factory=Trust)
     fuse: Fuse = field(default_factory=Fuse)
     fetch: Fetch = field(default_factory=Fetch)
     fill: Fill = field(default_factory=Fill)

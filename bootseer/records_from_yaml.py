@@ -129,6 +129,8 @@ class _Reader:
     def _choice(self, choices: tuple[str, ...], node: yaml.Node, path: str) -> str:
         names = " or ".join(choices)
         value = self._plain(node, path, names)
+        if isinstance(value, bool):
+            value = node.value  # YAML takes `off` for a truth value; here it is a word
         if value not in choices:
             near = difflib.get_close_matches(str(value), choices, 1)
             hint = f"did you mean {near[0]}?" if near else None

@@ -47,7 +47,9 @@ from snapshotter.dependencies.service import SNAPSHOT, Dependencies
 from snapshotter.erofs.probe import supports_file_backed
 from snapshotter.heap import keep_freed_memory
 from snapshotter.hotstore.places import open_hot_store
+from snapshotter.images.made import MadeIndexes
 from snapshotter.images.published import PublishedImages
+from snapshotter.images.trusting import trust_rules
 from snapshotter.metrics.collect import Counted
 from snapshotter.metrics.report import NodeReport
 from snapshotter.parent import die_with_parent
@@ -68,6 +70,7 @@ from snapshotter.serving.layout import Layout
 from snapshotter.serving.mounts import set_read_ahead
 from snapshotter.serving.poison import Poisoned
 from snapshotter.serving.provider import Provider, ProviderPolicy
+from snapshotter.serving.publisher import Publisher
 from snapshotter.serving.sources import FirstOf
 from snapshotter.serving.upkeep import Upkeep
 from snapshotter.serving.workers import Workers
@@ -112,27 +115,27 @@ async def run(config: Config, handover: Handover) -> None:
         pulls = RememberedPulls(None if handover.kept is None else Keepsake(handover.kept))
         registry = client_settings(config.registry, pulls)
         client = await stack.enter_async_context(RegistryClient(registry))
-        images = PublishedImages(client)
+        images = PublishedImages(client, trust=trust_rules(config.trust))
+        publisher = Publisher(layout, MadeIndexes(client, images))
         job = partial(RepositoryAccess, registry)
 
         async def used() -> set[str]:
             return await core.layers_in_use() | dependencies.in_use()
 
         tracer = Tracer(on=bool(config.traces.otlp))
-        services = Services(
-            executor,
-            tasks.spawn,
-            Filler(config.fetch.idle, tasks.spawn),
-            fetch_policy(config),
-            tracer=tracer,
-        )
         stores = await stack.enter_async_context(
             opened_stores(config.deps.timeout, config.registry)
         )
         files = LayerFiles(
             layout,
             partial(first_of, images),
-            services,
+            Services(
+                executor,
+                tasks.spawn,
+                Filler(config.fetch.idle, tasks.spawn),
+                fetch_policy(config),
+                tracer=tracer,
+            ),
             new_cache(),
             {SNAPSHOT: SnapshotOpener(stores)},
         )
@@ -150,6 +153,7 @@ async def run(config: Config, handover: Handover) -> None:
             used,
             job,
             poisoned,
+            publisher.look,
         )
         store = await stack.enter_async_context(open_hot_store(config.hot.store, client))
         stages = stages_of(os.environ, config.events.path)
@@ -206,6 +210,7 @@ async def run(config: Config, handover: Handover) -> None:
             dependencies,
             Happenings(config.containerd, stages),
             Exporter(tracer, config.traces.otlp, bootseer.__version__),
+            publisher,
         ):
             tasks.spawn(service.run())
 
@@ -371,7 +376,8 @@ def provider_policy(config: Config, *, via_loop: bool) -> ProviderPolicy:
     """Return the provider's policy that the configuration asks for."""
     return ProviderPolicy(
         lazy_s=config.snapshotter.prepare_timeout,
-        unpack=config.snapshotter.unpack,
+        unpack=config.snapshotter.unpack != "off",
+        publish_spacing=config.index.spacing if config.snapshotter.unpack == "publish" else 0,
         via_loop=via_loop,
         erofs_read_ahead_kb=config.fuse.erofs_read_ahead_kb,
     )
@@ -386,7 +392,8 @@ def fill_rules(config: Config) -> FillRules:
 
 def settings(config: Config) -> Settings:
     """Return the snapshotter core's settings that the configuration asks for."""
-    unpack = config.snapshotter.unpack_timeout if config.snapshotter.unpack else 0.0
+    unpacks = config.snapshotter.unpack != "off"
+    unpack = config.snapshotter.unpack_timeout if unpacks else 0.0
     patience = config.snapshotter.prepare_timeout + unpack + _PROVIDE_EXTRA_S
     return Settings(patience=Patience(provide=patience), staged=config.snapshotter.staged)
 

@@ -82,6 +82,39 @@ class ImageKey:
 
 
 @dataclass(frozen=True, slots=True)
+class MadeIndex:
+    """A layer's index that this node made, in files."""
+
+    layer_digest: str
+    index: Path
+    windows: Path
+    """May be empty."""
+    random_access: bool
+    """Without it the layer has to be fetched whole, and the index is of no use to others."""
+
+
+class IndexPublishing(Protocol):
+    """Publishes indexes next to their image."""
+
+    async def lacking(self, image: ImageKey) -> frozenset[str]:
+        """Return the layers of an image without a published index.
+
+        Raises:
+            BootseerError: the registry cannot say, or the image is broken.
+        """
+        ...
+
+    async def publish(self, image: ImageKey, made: Sequence[MadeIndex]) -> str:
+        """Publish indexes besides those that are there; return the digest of the result.
+
+        Raises:
+            BootseerError: the registry refuses, or what was made is not of this image.
+            OSError: a file cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class PublishedPack:
     """A hot pack that can be fetched. Nothing of it was read yet."""
 

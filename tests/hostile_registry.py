@@ -340,6 +340,48 @@ async def reset(registry: HostileRegistry, request: web.Request) -> web.StreamRe
     return web.Response()
 
 
+async def shifted_bytes(registry: HostileRegistry, request: web.Request) -> web.Response:
+    """Send the bytes behind those that were asked for, and call them what was asked for."""
+    data = _data(registry, request)
+    first, last = wanted(request, len(data))
+    body = (data[first + 1 :] + data)[: last - first + 1]
+    headers = {"Content-Range": f"bytes {first}-{last}/{len(data)}"}
+    return web.Response(status=206, body=body, headers=headers)
+
+
+async def another_blob(registry: HostileRegistry, request: web.Request) -> web.Response:
+    """Send a whole other object, correctly framed."""
+    del registry, request
+    return web.Response(body=b"{}")
+
+
+async def several_parts(registry: HostileRegistry, request: web.Request) -> web.Response:
+    """Answer one range as if there were several."""
+    data = _data(registry, request)
+    first, last = wanted(request, len(data))
+    head = f"--x\r\nContent-Range: bytes {first}-{last}/{len(data)}\r\n\r\n".encode()
+    body = head + data[first : last + 1] + b"\r\n--x--\r\n"
+    headers = {"Content-Type": "multipart/byteranges; boundary=x"}
+    return web.Response(status=206, body=body, headers=headers)
+
+
+async def huge_headers(registry: HostileRegistry, request: web.Request) -> web.Response:
+    """Send more of a header than anybody wants to read."""
+    honest = ranged(request, _data(registry, request))
+    honest.headers["X-Padding"] = "x" * 200_000
+    return honest
+
+
+async def no_http(registry: HostileRegistry, request: web.Request) -> web.Response:
+    """Send what is no HTTP at all."""
+    del registry
+    assert request.transport is not None
+    assert isinstance(request.transport, asyncio.WriteTransport)
+    request.transport.write(b"\x16\x03\x01 SSH-2.0 220 hello\r\n\r\n" * 10)
+    request.transport.abort()
+    return web.Response()
+
+
 def answers(status: int, **headers: str) -> Handler:
     """Answer with a status; underscores in the names of headers are dashes."""
 

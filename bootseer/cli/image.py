@@ -17,6 +17,7 @@ from bootseer.cli.image_output import (
     show_indexed,
     show_report,
 )
+from bootseer.cli.image_trust import pin, sign
 from bootseer.cli.layer_progress import LayerProgress
 from bootseer.cli.lazy_output import lazy_view
 from snapshotter.containers.store import add_image
@@ -30,6 +31,10 @@ from snapshotter.registry.reference import parse_reference
 @click.group("image", short_help="Index images and look into them.")
 def group() -> None:
     """Index images and look into them."""
+
+
+group.add_command(sign)
+group.add_command(pin)
 
 
 @group.command("index")

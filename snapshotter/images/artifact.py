@@ -6,6 +6,8 @@ needs inflate windows, one with these; both are annotated with the layer they ar
 `docs/formats/index-artifact.md`.
 """
 
+import base64
+import binascii
 import datetime as dt
 import json
 from collections.abc import Sequence
@@ -26,6 +28,9 @@ LAYER: Final = "io.bootseer.layer.digest"
 """Annotation of a blob: the layer it is for."""
 UNINDEXED: Final = "io.bootseer.layers.unindexed"
 """Annotation of the manifest: layers that cannot be read at random, separated by commas."""
+SIGNATURES: Final = "io.bootseer.signatures"
+"""Annotation of the manifest: signatures of what it says (see `trust`), in base64, separated by
+commas."""
 CREATED: Final = "org.opencontainers.image.created"
 
 EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
@@ -33,6 +38,8 @@ EMPTY: Final = b"{}"
 EMPTY_CONFIG: Final = Descriptor(
     EMPTY_TYPE, "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a", 2
 )
+_MOST_SIGNATURES: Final = 16
+_LONGEST_SIGNATURE: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,7 @@ class IndexArtifact:
     layers: tuple[LayerEntry, ...]
     unindexed: tuple[str, ...] = ()
     """Layers of the image that cannot be read at random."""
+    signatures: tuple[bytes, ...] = ()
 
     def layer(self, digest: str) -> LayerEntry | None:
         """Return the entry of a layer."""
@@ -66,6 +74,9 @@ def build(artifact: IndexArtifact) -> bytes:
     annotations = {CREATED: artifact.created.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")}
     if artifact.unindexed:
         annotations[UNINDEXED] = ",".join(artifact.unindexed)
+    if artifact.signatures:
+        encoded = [base64.b64encode(one).decode("ascii") for one in artifact.signatures]
+        annotations[SIGNATURES] = ",".join(encoded)
     subject = artifact.subject
     document = {
         "schemaVersion": 2,
@@ -111,6 +122,7 @@ def parse(raw: RawManifest, subject_digest: str, limits: Limits = DEFAULT) -> In
         created=created,
         layers=_entries(manifest.layers, root, limits),
         unindexed=_unindexed(manifest.annotations.get(UNINDEXED, ""), root, limits),
+        signatures=_signatures(manifest.annotations.get(SIGNATURES, ""), root),
     )
 
 
@@ -155,3 +167,13 @@ def _unindexed(text: str, root: Node, limits: Limits) -> tuple[str, ...]:
     if len(digests) > limits.layers or not all(is_digest(digest) for digest in digests):
         raise root.wrong(f"annotation {UNINDEXED} is not a list of digests")
     return digests
+
+
+def _signatures(text: str, root: Node) -> tuple[bytes, ...]:
+    parts = text.split(",") if text else []
+    if len(parts) > _MOST_SIGNATURES or any(len(part) > _LONGEST_SIGNATURE for part in parts):
+        raise root.wrong(f"annotation {SIGNATURES} is too long")
+    try:
+        return tuple(base64.b64decode(part, validate=True) for part in parts)
+    except (binascii.Error, ValueError) as error:
+        raise root.wrong(f"annotation {SIGNATURES} is not base64") from error

@@ -1,11 +1,19 @@
 """Finds the published indexes of an image."""
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from snapshotter.images.artifact import ARTIFACT_TYPE, CREATED, IndexArtifact, parse, parse_time
 from snapshotter.images.referring import Subject
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.reference import Reference
+
+log = logging.getLogger(__name__)
+
+Believe: TypeAlias = Callable[[IndexArtifact], tuple[IndexArtifact | None, str]]
+"""What is believed of an artifact, or None and why nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +24,15 @@ class FoundArtifact:
     artifact: IndexArtifact
 
 
+def _everything(artifact: IndexArtifact) -> tuple[IndexArtifact, str]:
+    return artifact, ""
+
+
 async def find_artifact(
-    client: RegistryClient, reference: Reference, manifest_digest: str
+    client: RegistryClient,
+    reference: Reference,
+    manifest_digest: str,
+    believe: Believe = _everything,
 ) -> FoundArtifact | None:
     """Return the newest index artifact of an image that can be used; None if there is none.
 
@@ -35,7 +50,13 @@ async def find_artifact(
         dated = parse_time(listed.annotations.get(CREATED, "")) is not None
         if best is not None and dated:
             continue
-        found = await subject.fetch(listed, lambda raw: parse(raw, manifest_digest, limits))
-        if found and (best is None or found.created > best.artifact.created):
+        fetched = await subject.fetch(listed, lambda raw: parse(raw, manifest_digest, limits))
+        if fetched is None:
+            continue
+        found, reason = believe(fetched)
+        if found is None:
+            fields = {"artifact": listed.digest, "image": str(reference), "reason": reason}
+            log.warning("index.not_believed", extra={"fields": fields})
+        elif best is None or found.created > best.artifact.created:
             best = FoundArtifact(listed.digest, found)
     return best

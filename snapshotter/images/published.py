@@ -15,16 +15,19 @@ from cachetools import LRUCache
 
 from bootseer.digests import check_digest
 from snapshotter.images.artifact import IndexArtifact
-from snapshotter.images.find import find_artifact
+from snapshotter.images.find import FoundArtifact, find_artifact
+from snapshotter.images.manifest import ImageManifest, parse_manifest
+from snapshotter.images.trust import Policy, TrustRules, believed
 from snapshotter.ports import MirroredSource, PublishedIndex
 from snapshotter.registry.client import RegistryClient
-from snapshotter.registry.reference import parse_reference
+from snapshotter.registry.reference import Reference, parse_reference
 from snapshotter.registry.repository import RepositoryBlobs
 
 _FOUND_S: Final = 600.0
 _MISSED_S: Final = 30.0
 """How long it is believed that an image has an index, or has none: a newer one may be pushed."""
 _IMAGES: Final = 256
+_ANYBODY: Final = TrustRules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,16 @@ class _Known:
 class PublishedImages:
     """The `snapshotter.ports.Images` of the daemon."""
 
-    def __init__(self, client: RegistryClient, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` counts seconds."""
+    def __init__(
+        self,
+        client: RegistryClient,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        trust: TrustRules = _ANYBODY,
+    ) -> None:
+        """`clock` counts seconds; `trust`: whose indexes are believed."""
         self._client = client
+        self._trust = trust
         self._clock = clock
         self._known: LRUCache[tuple[str, str], _Known] = LRUCache(_IMAGES)
         self._flights: dict[tuple[str, str], asyncio.Task[IndexArtifact | None]] = {}
@@ -91,11 +101,33 @@ class PublishedImages:
         return await asyncio.shield(flight)
 
     async def _search(self, key: tuple[str, str], reference: str) -> IndexArtifact | None:
-        found = await find_artifact(self._client, parse_reference(reference), key[1])
+        found = await self._find(parse_reference(reference), key[1])
         artifact = found.artifact if found else None
         lasts = _FOUND_S if artifact else _MISSED_S
         self._known[key] = _Known(artifact, self._clock() + lasts)
         return artifact
+
+    async def _find(self, reference: Reference, digest: str) -> FoundArtifact | None:
+        """Return the newest artifact of an image that is believed."""
+        trust = self._trust.of(reference)
+        if trust.policy is Policy.LOCAL:
+            return None
+        image = None
+        if trust.policy is Policy.PINNED:
+            raw = await self._client.manifests.get(reference, digest)
+            parsed = parse_manifest(raw, self._client.settings.limits)
+            image = parsed if isinstance(parsed, ImageManifest) else None
+        return await find_artifact(
+            self._client, reference, digest, lambda artifact: believed(artifact, trust, image)
+        )
+
+    def forget(self, reference: str, manifest_digest: str) -> None:
+        """Look again for an image's artifact the next time: there is a new one.
+
+        Raises:
+            UsageError: the reference is malformed.
+        """
+        self._known.pop((parse_reference(reference).name, manifest_digest), None)
 
     def _landed(self, key: tuple[str, str], task: "asyncio.Task[IndexArtifact | None]") -> None:
         del self._flights[key]

@@ -4,7 +4,8 @@ Sources are asked in order; each is one class with one method (`snapshotter/regi
 """
 
 import base64
-from collections.abc import AsyncIterator, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -30,7 +31,7 @@ class Credentials:
 class CredentialSource(Protocol):
     """Knows credentials for some registries. Must pickle, to be handed to workers."""
 
-    def offers(self, host: str, repository: str) -> AsyncIterator[Credentials]:
+    def offers(self, host: str, repository: str) -> AsyncGenerator[Credentials]:
         """Yield credentials for a repository at `host[:port]`, the best first.
 
         Whoever asks for the next ones was refused with those before: what is only remembered has
@@ -43,7 +44,7 @@ class CredentialSource(Protocol):
 class Anonymous:
     """Knows nobody."""
 
-    async def offers(self, host: str, repository: str) -> AsyncIterator[Credentials]:
+    async def offers(self, host: str, repository: str) -> AsyncGenerator[Credentials]:
         """Yield nothing."""
         del host, repository
         nobody: tuple[Credentials, ...] = ()
@@ -57,11 +58,12 @@ class InOrder:
 
     sources: Sequence[CredentialSource]
 
-    async def offers(self, host: str, repository: str) -> AsyncIterator[Credentials]:
+    async def offers(self, host: str, repository: str) -> AsyncGenerator[Credentials]:
         """Yield the offers of all sources."""
         seen: set[Credentials] = set()
         for source in self.sources:
-            async for offer in source.offers(host, repository):
-                if offer not in seen:
-                    seen.add(offer)
-                    yield offer
+            async with contextlib.aclosing(source.offers(host, repository)) as offers:
+                async for offer in offers:
+                    if offer not in seen:
+                        seen.add(offer)
+                        yield offer

@@ -176,9 +176,10 @@ class Authenticator:
     ) -> AsyncGenerator[Credentials | None]:
         """Yield what to try: all credentials that were not refused, then none at all."""
         host = endpoint.credential_host
-        async for credentials in self._source.offers(host, scope.repository):
-            if credentials not in refusals.spent:
-                yield credentials
+        async with contextlib.aclosing(self._source.offers(host, scope.repository)) as offers:
+            async for credentials in offers:
+                if credentials not in refusals.spent:
+                    yield credentials
         if anonymous and None not in refusals.spent:
             yield None
 

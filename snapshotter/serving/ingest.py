@@ -16,10 +16,11 @@ from bootseer.atomic import write_atomic
 from bootseer.errors import CorruptError, HostError
 from snapshotter.chunks.cachefile import write_all
 from snapshotter.layers.format import encode
-from snapshotter.layers.indexer import IndexedLayer, LayerIndexer
+from snapshotter.layers.indexer import SPACING, IndexedLayer, LayerIndexer
 from snapshotter.limits import Limits
 from snapshotter.ports import MirroredSource
 from snapshotter.serving.materialise import Materialised, write_metadata
+from snapshotter.serving.unpublished import PublishJob, keep
 
 
 class IngestJob(Protocol):
@@ -30,8 +31,16 @@ class IngestJob(Protocol):
         ...
 
 
-def ingest(job: IngestJob, layer_digest: str, directory: Path, limits: Limits) -> Materialised:
+def ingest(
+    job: IngestJob,
+    layer_digest: str,
+    directory: Path,
+    limits: Limits,
+    publish: PublishJob | None = None,
+) -> Materialised:
     """Fetch the layer, write `data`, `index` and the EROFS metadata into `directory`.
+
+    `publish`: leave there as well what is to be published.
 
     Raises:
         CorruptError: the bytes are not those of the digest, or not a layer.
@@ -39,23 +48,28 @@ def ingest(job: IngestJob, layer_digest: str, directory: Path, limits: Limits) -
         HostError: the disk.
     """
     try:
-        return asyncio.run(_ingest(job, layer_digest, directory, limits))
+        return asyncio.run(_ingest(job, layer_digest, directory, limits, publish))
     except OSError as error:
         raise HostError(f"cannot unpack layer {layer_digest} into {directory}: {error}") from error
 
 
 async def _ingest(
-    job: IngestJob, layer_digest: str, directory: Path, limits: Limits
+    job: IngestJob,
+    layer_digest: str,
+    directory: Path,
+    limits: Limits,
+    publish: PublishJob | None,
 ) -> Materialised:
+    spacing = publish.spacing if publish else None
     data = os.open(directory / "data", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         async with job.open() as blobs:
             try:
-                layer = await _index(blobs, layer_digest, data, limits)
+                layer = await _index(blobs, layer_digest, data, limits, spacing)
             except CorruptError:  # a mirror's copy may have gone bad
                 await blobs.doubt(layer_digest)
                 os.ftruncate(data, 0)
-                layer = await _index(blobs, layer_digest, data, limits)
+                layer = await _index(blobs, layer_digest, data, limits, spacing)
         os.ftruncate(data, layer.index.data_size)
         os.fdatasync(data)
     finally:
@@ -63,16 +77,22 @@ async def _ingest(
     encoded = encode(layer.index)
     write_atomic(directory / "index", encoded)
     digest = f"sha256:{hashlib.sha256(encoded).hexdigest()}"
+    if publish:
+        keep(directory, publish.image, layer.windows_blob, random_access=layer.random_access)
     return write_metadata(layer.index, digest, directory)
 
 
 async def _index(
-    blobs: MirroredSource, layer_digest: str, data: int, limits: Limits
+    blobs: MirroredSource, layer_digest: str, data: int, limits: Limits, spacing: int | None
 ) -> IndexedLayer:
-    def keep(offset: int, piece: bytes | memoryview) -> None:
+    """Return the layer's index; fit to read it at random only with a `spacing`."""
+
+    def write(offset: int, piece: bytes | memoryview) -> None:
         write_all(data, offset, piece)
 
-    indexer = LayerIndexer(limits=limits, windows=False, sink=keep)
+    indexer = LayerIndexer(
+        spacing=spacing or SPACING, limits=limits, windows=spacing is not None, sink=write
+    )
     async for piece in blobs.stream(layer_digest):
         await asyncio.to_thread(indexer.feed, piece)
     layer = await asyncio.to_thread(indexer.finish)

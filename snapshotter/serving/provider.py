@@ -46,6 +46,7 @@ from snapshotter.serving.mounts import (
     unmount_layer,
 )
 from snapshotter.serving.poison import Poisoned
+from snapshotter.serving.unpublished import PublishJob
 from snapshotter.serving.workers import Workers
 from snapshotter.snapshots.ports import LayerMount, LayerRequest
 
@@ -62,6 +63,9 @@ class ProviderPolicy:
     """How long finding and reading an index may take before containerd is told to unpack."""
     unpack: bool = True
     """Unpack a layer without an index ourselves, so that containerd does not fetch the rest."""
+    publish_spacing: int = 0
+    """Have the index published that comes of it, with so many bytes between the places where a
+    gzip layer can be entered; 0: it is kept to this node."""
     via_loop: bool = False
     """Put loop devices under the EROFS mounts (kernels before 6.12)."""
     erofs_read_ahead_kb: int = -1
@@ -100,12 +104,14 @@ class Provider:
         used: Callable[[], Awaitable[set[str]]],
         ingest_job: Callable[[str], IngestJob],
         poisoned: Poisoned,
+        unpacked: Callable[[], None],
     ) -> None:
         """Tie it together.
 
         Args:
             used: returns the mounts that snapshots name.
             ingest_job: returns what a worker needs to read from an image reference's repository.
+            unpacked: called when a layer was unpacked.
         """
         self._layout = layout
         self._files = files
@@ -116,6 +122,7 @@ class Provider:
         self._used = used
         self._ingest_job = ingest_job
         self._poisoned = poisoned
+        self._unpacked = unpacked
         self._locks: dict[LayerName, asyncio.Lock] = {}
         self._provided: dict[LayerName, float] = {}
         self._materialising = asyncio.Semaphore(1)
@@ -271,9 +278,16 @@ class Provider:
         with self._building() as directory:
             job = self._ingest_job(request.image_ref)
             made = await self._workers.bulk(
-                ingest, job, request.layer_digest, directory, self.limits
+                ingest, job, request.layer_digest, directory, self.limits, self._publish(request)
             )
             self._finish(directory, name, record_of(made, request.image_ref, LOCAL))
+        self._unpacked()
+
+    def _publish(self, request: LayerRequest) -> PublishJob | None:
+        if not (self._policy.publish_spacing and request.manifest_digest):
+            return None
+        image = ImageKey(request.image_ref, request.manifest_digest)
+        return PublishJob(image, self._policy.publish_spacing)
 
     @contextmanager
     def _building(self) -> Iterator[Path]:
@@ -321,14 +335,25 @@ class Provider:
         """Make sure that a layer is mounted, as after a reboot; cheap when it is.
 
         Raises:
+            CorruptError: its index was caught lying: nothing new starts on it.
             BootseerError: it is not on this node any more, or the kernel refuses.
         """
+        mount = MountId.parse(layer)
+        self._refuse_lies(mount.name)
         if layer in self._mounted:
             return
-        mount = MountId.parse(layer)
         async with self._lock(mount.name):
             await self._mount(mount, read_record(self._layout, mount.name))
             self._touch(mount.name)
+
+    def _refuse_lies(self, name: LayerName) -> None:
+        layer = self._files.opened().get(name)
+        record = layer.record if layer else read_record(self._layout, name)
+        if record.poisoned:
+            raise CorruptError(
+                f"layer {record.layer_digest}: {record.poisoned}",
+                hint="remove the image from this node and pull it again",
+            )
 
     async def _mount(self, mount: MountId, record: LayerRecord) -> None:
         if str(mount) not in self._mounted:

@@ -11,7 +11,7 @@ import binascii
 import json
 import logging
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -60,7 +60,7 @@ class DockerConfig:
     path: Path
     limits: Limits = DEFAULT
 
-    async def offers(self, host: str, repository: str) -> AsyncIterator[Credentials]:
+    async def offers(self, host: str, repository: str) -> AsyncGenerator[Credentials]:
         """Yield what the file's helper and the file itself know; nothing if it is not there.
 
         Raises:

@@ -7,7 +7,7 @@ calls that find no answer at once run the plugin twice, and either answer is goo
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -69,7 +69,7 @@ class KubeletPlugins:
         """Pickle without the answers: they are secrets, and a worker lives for one job."""
         return KubeletPlugins, (self._config, self._directory, self._limits)
 
-    async def offers(self, host: str, repository: str) -> AsyncIterator[Credentials]:
+    async def offers(self, host: str, repository: str) -> AsyncGenerator[Credentials]:
         """Yield what the plugins say of a repository: first what they said before, while it lasts.
 
         Raises:

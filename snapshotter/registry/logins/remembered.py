@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 from cachetools import LRUCache
@@ -87,7 +87,7 @@ class RememberedPulls:
             self._known[key] = left
         self._keep()
 
-    async def offers(self, host: str, repository: str) -> AsyncIterator[Credentials]:
+    async def offers(self, host: str, repository: str) -> AsyncGenerator[Credentials]:
         """Yield what pulls of this repository came with."""
         for credentials in self._known.get((host, repository), ()):
             yield credentials

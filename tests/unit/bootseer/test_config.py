@@ -57,7 +57,7 @@ log: {level: debug, format: json}
 registry:
   plain_http: ["a:5000", b]
   read_timeout: 5
-snapshotter: {unpack: false, unpack_limit: 2 GiB}
+snapshotter: {unpack: off, unpack_limit: 2 GiB}
 index: {spacing: 1048576}
 """
     config = parse(Config, text, "test.yaml")
@@ -65,7 +65,7 @@ index: {spacing: 1048576}
     assert config.log.level == "debug"
     assert config.registry.plain_http == ("a:5000", "b")
     assert isinstance(config.registry.read_timeout, float)
-    assert config.snapshotter.unpack is False
+    assert config.snapshotter.unpack == "off"
     assert config.snapshotter.unpack_limit == 2 << 30
     assert config.index.spacing == 1 << 20
 
@@ -101,7 +101,7 @@ def test_any_loopback_address_will_do(address: str) -> None:
         ("registry: {read_timeout: true}", r"read_timeout: expected a number, found True"),
         ("registry: {read_timeout: -1}", r"read_timeout: expected 0.01 to 86400, found -1"),
         ("registry: {read_timeout: .nan}", r"read_timeout: expected 0.01 to 86400, found nan"),
-        ("snapshotter: {unpack: 1}", r"unpack: expected true or false, found 1"),
+        ("snapshotter: {unpack: true}", r"unpack: expected local or publish or off, found 'true'"),
         ("fetch: {concurrency: 1.5}", r"concurrency: expected a whole number, found 1.5"),
         ("fetch: {ahead: 8MB}", r"ahead: expected a size such as 8MiB, found '8MB'"),
         ("fetch: {ahead: -1}", r"ahead: expected a size such as 8MiB, found -1"),
