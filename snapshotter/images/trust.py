@@ -12,7 +12,7 @@ What is signed are the artifact's contents as they are understood: the digest of
 `artifact.build` writes it without signatures. What a parser passes over cannot matter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Protocol
@@ -91,12 +91,19 @@ def believed(
         if _is_signed(artifact, trust.keys):
             return artifact, ""
         return None, "no key of the site has signed it"
-    pins = _pins(image)
+    return _pinned(artifact, _pins(image))
+
+
+def _pinned(artifact: IndexArtifact, pins: Mapping[str, str]) -> tuple[IndexArtifact | None, str]:
+    """Return what an artifact says of layers that name their index; nothing if it lacks one."""
+    if not pins:
+        return None, "the image's manifest names no index"
     kept = tuple(
         entry for entry in artifact.layers if pins.get(entry.layer_digest) == entry.index.digest
     )
-    if not kept:
-        return None, "the image's manifest names none of its indexes"
+    # Were less enough, a newer artifact with other indexes would hide the right ones.
+    if pins.keys() - {entry.layer_digest for entry in kept}:
+        return None, "the image's manifest names other indexes"
     return replace(artifact, layers=kept), ""
 
 
@@ -109,4 +116,4 @@ def _is_signed(artifact: IndexArtifact, keys: Sequence[Verifier]) -> bool:
 
 def _pins(image: ImageManifest | None) -> dict[str, str]:
     layers = image.layers if image else ()
-    return {layer.digest: layer.annotations.get(PIN, "") for layer in layers}
+    return {layer.digest: layer.annotations[PIN] for layer in layers if PIN in layer.annotations}
