@@ -19,9 +19,14 @@ from snapshotter.images import artifact as index_artifact
 from snapshotter.images.manifest import parse_config, parse_manifest
 from snapshotter.limits import DEFAULT
 from snapshotter.registry.challenge import parse_challenges
-from snapshotter.registry.credentials import parse_docker_config
 from snapshotter.registry.descriptors import Descriptor
 from snapshotter.registry.hosts import Endpoint, parse_hosts_toml
+from snapshotter.registry.logins.docker import parse_docker_config, parse_helper_answer
+from snapshotter.registry.logins.kubelet_config import (
+    Provider,
+    parse_answer,
+    parse_provider_config,
+)
 from snapshotter.registry.manifests import OCI_INDEX, OCI_MANIFEST, RawManifest
 from snapshotter.registry.ranges import parse_content_range, parse_length, plan_body
 from snapshotter.registry.reference import parse_reference
@@ -168,11 +173,22 @@ _HOSTS: Final = (
 
 
 def run_credentials(data: bytes) -> None:
-    """A docker `config.json`. The error must not quote it."""
-    try:
-        parse_docker_config(data, "config.json")
-    except UsageError as error:
-        must("c2VjcmV0" not in str(error), "an error quotes a secret")
+    """A docker `config.json`, which plugins there are, and what plugins and helpers answer. The
+    error must not quote it.
+    """
+    for parse in (
+        lambda: parse_docker_config(data, "config.json"),
+        lambda: parse_helper_answer(data, "helper", DEFAULT.token),
+        lambda: parse_answer(data, _PLUGIN, DEFAULT.token),
+        lambda: parse_provider_config(_text(data), "plugins.yaml"),
+    ):
+        try:
+            parse()
+        except (CorruptError, UsageError) as error:
+            must("c2VjcmV0" not in str(error), "an error quotes a secret")
+
+
+_PLUGIN: Final = Provider("plugin", ("*.io",), 0.0, "credentialprovider.kubelet.k8s.io/v1")
 
 
 _CREDENTIALS: Final = (
@@ -180,6 +196,17 @@ _CREDENTIALS: Final = (
         b'{"auths": {"https://index.docker.io/v1/": {"auth": "dTpjMlZqY21WMA=="},'
         b' "a:5000": {"username": "u", "password": "c2VjcmV0"},'
         b' "b": {"identitytoken": "c2VjcmV0"}}}'
+    ),
+    b'{"ServerURL": "a:5000", "Username": "u", "Secret": "c2VjcmV0"}',
+    (
+        b'{"apiVersion": "credentialprovider.kubelet.k8s.io/v1", "cacheKeyType": "Image",'
+        b' "kind": "CredentialProviderResponse", "cacheDuration": "1h5m",'
+        b' "auth": {"*.io": {"username": "u", "password": "c2VjcmV0"}}}'
+    ),
+    (
+        b'{"kind": "CredentialProviderConfig", "providers": [{"name": "plugin",'
+        b' "apiVersion": "credentialprovider.kubelet.k8s.io/v1", "matchImages": ["*.io"],'
+        b' "defaultCacheDuration": "12h", "args": ["x"], "env": [{"name": "A", "value": "b"}]}]}'
     ),
 )
 
