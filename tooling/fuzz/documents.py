@@ -176,12 +176,13 @@ def run_credentials(data: bytes) -> None:
     """A docker `config.json`, which plugins there are, and what plugins and helpers answer. The
     error must not quote it.
     """
-    for parse in (
+    parsers: tuple[Callable[[], object], ...] = (
         lambda: parse_docker_config(data, "config.json"),
         lambda: parse_helper_answer(data, "helper", DEFAULT.token),
         lambda: parse_answer(data, _PLUGIN, DEFAULT.token),
         lambda: parse_provider_config(_text(data), "plugins.yaml"),
-    ):
+    )
+    for parse in parsers:
         try:
             parse()
         except (CorruptError, UsageError) as error:
