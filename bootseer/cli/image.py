@@ -20,6 +20,7 @@ from bootseer.cli.image_output import (
 from bootseer.cli.image_trust import pin, sign
 from bootseer.cli.layer_progress import LayerProgress
 from bootseer.cli.lazy_output import lazy_view
+from bootseer.errors import UsageError
 from snapshotter.containers.store import add_image
 from snapshotter.images.indexing import IndexedImage, IndexingPolicy, index_image
 from snapshotter.images.inspection import ImageReport, inspect_image
@@ -155,12 +156,15 @@ def pull(
     then run with `ctr run --snapshotter bootseer REF NAME`.
     """
     config = load_config(config_path)
+    socket = address or config.containerd
+    if not socket:
+        raise UsageError("no containerd to pull into", hint="--address says where its socket is")
     served: list[str] = []
 
     async def work(client: RegistryClient) -> ResolvedImage:
         image = await resolve(client, parse_reference(reference), wanted_platform(platform))
         await add_image(
-            address or config.containerd,
+            socket,
             namespace,
             image,
             str(parse_reference(reference)),

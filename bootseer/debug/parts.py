@@ -3,7 +3,6 @@
 A part that cannot be had says why in its place: a bundle is made when things are broken.
 """
 
-import asyncio
 import importlib.metadata
 import json
 import os
@@ -12,12 +11,11 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import bootseer
-from bootseer.cli.control import fetch_status, read_metrics
 from bootseer.config import Config
 from bootseer.errors import BootseerError
 from bootseer.logs import redact
@@ -38,16 +36,23 @@ _ENTRIES: Final = 2_000
 """Entries of a directory that are listed."""
 
 
-def parts_of(config: Config, config_path: Path, logs: Sequence[Path]) -> list[Part]:
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """What a daemon that runs says of itself. Each raises `HostError` if none answers."""
+
+    status: Callable[[], dict[str, Any]]
+    metrics: Callable[[], str]
+
+
+def parts_of(config: Config, config_path: Path, logs: Sequence[Path], daemon: Daemon) -> list[Part]:
     """Return all parts. `logs`: files with the daemon's log; none: the journal's."""
-    control = config.run_dir / "control.sock"
     named = [(f"log/{number}-{path.name}", _log_of(path)) for number, path in enumerate(logs)]
     return [
         ("versions.json", _versions),
         ("config.json", lambda: _json(_plain(asdict(config)))),
         ("config.yaml", lambda: config_path.read_text(errors="replace")),
-        ("status.json", lambda: _json(asyncio.run(fetch_status(control)))),
-        ("metrics.txt", lambda: read_metrics(control)),
+        ("status.json", lambda: _json(daemon.status())),
+        ("metrics.txt", daemon.metrics),
         ("mounts.txt", _mounts),
         ("fuse.txt", lambda: "\n".join(_connections()) + "\n"),
         ("files.txt", lambda: "\n".join(_files(config.root)) + "\n"),

@@ -20,7 +20,7 @@ _SHORTEST_VARIABLE: Final = 8
 """Likewise of a variable's value: some are called like secrets and are numbers or names."""
 _NAMED: Final = re.compile(
     r"""(?ix)
-    ( [\w.-]* (?: password|passwd|secret|token|credential|api[_-]?key|private[_-]?key|cookie )
+    ( (?: password|passwd|secret|token|credential|api[_-]?key|private[_-]?key|cookie )
       [\w.-]* ["']? \s* [:=] \s* )
     ( "(?:[^"\\]|\\.)*" | '[^']*' | [^\s,;&"'}\]]+ )
     """

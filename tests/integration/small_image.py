@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from whole import Whole, bootseer
+
 from benchmarks.images.layer_tar import LayerTar
 from benchmarks.images.oci_layout import OciLayout
 
@@ -115,6 +117,13 @@ def small_image(
         contents,
         "/data/0/file-0",
     )
+
+
+def indexed_image(node: Whole) -> SmallImage:
+    """Build the image, push it to a node's registry, and publish its index."""
+    made = small_image(node.directory / "image", node.registry.host)
+    bootseer("image", "index", made.reference, "--config", str(node.daemon.config))
+    return made
 
 
 def manifest_digest(reference: str) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 import grpc
 import pytest
 from pods import cri_of, pull, push_pause, run_pod
-from small_image import SmallImage, small_image
-from whole import PLUGIN, Whole, bootseer, whole
+from small_image import SmallImage, indexed_image
+from whole import PLUGIN, Whole, whole
 
 from benchmarks.lab.workdir import work_directory
 from snapshotter.starts.labels import WORKLOAD
@@ -31,9 +31,7 @@ def channel(node: Whole) -> Iterator[grpc.Channel]:
 @pytest.fixture(scope="module")
 def image(node: Whole) -> SmallImage:
     """An image with its index published."""
-    made = small_image(node.directory / "image", node.registry.host)
-    bootseer("image", "index", made.reference, "--config", str(node.daemon.config))
-    return made
+    return indexed_image(node)
 
 
 def test_a_pod_runs_from_an_image_that_the_cri_pulled_lazily(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import grpc
 import pytest
 from pods import cri_of, pull, push_pause, run_pod
-from small_image import SmallImage, small_image
+from small_image import SmallImage, indexed_image
 from whole import Whole, bootseer, whole
 
 from benchmarks.lab.generations import SUITES
@@ -29,9 +29,7 @@ def node(request: pytest.FixtureRequest) -> Iterator[Whole]:
 
 @pytest.fixture(scope="module")
 def image(node: Whole) -> SmallImage:
-    made = small_image(node.directory / "image", node.registry.host)
-    bootseer("image", "index", made.reference, "--config", str(node.daemon.config))
-    return made
+    return indexed_image(node)
 
 
 @pytest.fixture(scope="module")

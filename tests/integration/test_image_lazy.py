@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from small_image import SmallImage, small_image
+from small_image import SmallImage, indexed_image
 from whole import PLUGIN, Whole, bootseer, free_port, wait_for, whole
 
 from benchmarks.lab.workdir import work_directory
@@ -32,9 +32,7 @@ def node() -> Iterator[Whole]:
 
 @pytest.fixture(scope="module")
 def image(node: Whole) -> SmallImage:
-    made = small_image(node.directory / "image", node.registry.host)
-    bootseer("image", "index", made.reference, "--config", str(node.daemon.config))
-    return made
+    return indexed_image(node)
 
 
 def lazy(node: Whole, name: str) -> dict:

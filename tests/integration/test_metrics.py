@@ -6,7 +6,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from small_image import SmallImage, small_image
+from small_image import SmallImage, indexed_image
 from whole import Whole, bootseer, free_port, wait_for, whole
 
 from benchmarks.lab.workdir import work_directory
@@ -29,9 +29,7 @@ def node() -> Iterator[Whole]:
 
 @pytest.fixture
 def image(node: Whole) -> SmallImage:
-    made = small_image(node.directory / "image", node.registry.host)
-    bootseer("image", "index", made.reference, "--config", str(node.daemon.config))
-    return made
+    return indexed_image(node)
 
 
 def numbers(node: Whole) -> Numbers:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from small_image import SmallImage, small_image
-from whole import Whole, bootseer, wait_for, whole
+from small_image import SmallImage, indexed_image
+from whole import Whole, wait_for, whole
 
 from benchmarks.lab.workdir import work_directory
 
@@ -20,9 +20,7 @@ def node() -> Iterator[Whole]:
 
 @pytest.fixture(scope="module")
 def image(node: Whole) -> SmallImage:
-    made = small_image(node.directory / "image", node.registry.host)
-    bootseer("image", "index", made.reference, "--config", str(node.daemon.config))
-    return made
+    return indexed_image(node)
 
 
 def test_staged_layers_are_lazy_and_are_removed_with_the_image(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from otlp_collector import running_collector, values
-from small_image import small_image
-from whole import bootseer, wait_for, whole
+from small_image import indexed_image
+from whole import wait_for, whole
 
 from benchmarks.lab.workdir import work_directory
 
@@ -16,8 +16,7 @@ def test_a_lazy_start_is_traced(tmp_path: Path) -> None:
     with running_collector(tmp_path) as collected, work_directory() as directory:
         settings = f"traces:\n  otlp: {collected.url}\nhot:\n  record: never\nfill:\n  rate: 0\n"
         with whole(directory, settings) as node:
-            image = small_image(node.directory / "image", node.registry.host)
-            bootseer("image", "index", image.reference, "--config", str(node.daemon.config))
+            image = indexed_image(node)
             node.pull(image.reference)
             node.run(image.reference, "sha256sum", image.big)
             names = ("layer.miss", "layer.fetch", "snapshots.Prepare")

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from small_image import SmallImage, small_image
-from whole import PLUGIN, Whole, bootseer, wait_for, whole
+from small_image import SmallImage, indexed_image
+from whole import PLUGIN, Whole, wait_for, whole
 
 from benchmarks.lab.workdir import work_directory
 from bootseer.errors import HostError
@@ -27,8 +27,7 @@ def node() -> Iterator[Whole]:
 
 @pytest.fixture(scope="module")
 def image(node: Whole) -> SmallImage:
-    made = small_image(node.directory / "image", node.registry.host)
-    bootseer("image", "index", made.reference, "--config", str(node.daemon.config))
+    made = indexed_image(node)
     node.pull(made.reference)
     return made
 
