@@ -14,6 +14,8 @@ from depsnap.key.requirements import parse_requirements
 from depsnap.nearest.dry_run import parse_report
 from depsnap.registry.artifacts import anchor, candidate, parse_anchor, parse_candidate
 from snapshotter.containers.metadata import described, runtime_annotations
+from snapshotter.dependencies.containers import container_of
+from snapshotter.dependencies.requests import parse_mount, parse_unmount
 from snapshotter.hot import artifact as hot_artifact
 from snapshotter.images import artifact as index_artifact
 from snapshotter.images.manifest import parse_config, parse_manifest
@@ -33,7 +35,9 @@ from snapshotter.registry.reference import parse_reference
 from snapshotter.registry.referrers import parse_referrers
 from snapshotter.registry.retry import parse_retry_after
 from snapshotter.registry.tokens import parse_token
+from snapshotter.snapshots import idmap
 from snapshotter.snapshots.filters import parse_all
+from snapshotter.snapshots.labels import PARENT_CHAIN, TARGET, layer_request, updated
 from tooling.fuzz.target import Target, must
 
 _DIGEST: Final = "sha256:" + "5" * 64
@@ -316,7 +320,32 @@ _REQUIREMENTS: Final = (
     b'{"install": [{"metadata": {"name": "a", "version": "1"}}]}',
 )
 
+
+def run_questions(data: bytes) -> None:
+    """What a container asks of the daemon, and the labels of a snapshot."""
+    text = _text(data)
+    labels = {idmap.UIDS: text, idmap.GIDS: text, TARGET: text, PARENT_CHAIN: text}
+    _all_of(
+        lambda: parse_mount(data),
+        lambda: parse_unmount(data),
+        lambda: idmap.mapped([], labels),
+        lambda: layer_request(labels, None),
+        lambda: updated({}, labels, text.split("\n")),
+    )
+    container_of(text)
+
+
+_QUESTIONS: Final = (
+    b'{"name": "train", "key": "' + b"5" * 64 + b'", "roots": ["/usr/lib"], "stale": false,'
+    b' "store": "file:///a"}',
+    b"0:100000:65536,100:5:1",
+    b"sha256:" + b"a" * 64,
+    b"labels.a\nlabels",
+    b"12:cpu:/kubepods/burstable/pod1/" + b"a" * 64 + b"\n0::/system.slice/a.service\n",
+)
+
 TARGETS = (
+    Target("questions", run_questions, lambda: _QUESTIONS, 8 << 10),
     Target("manifest", run_manifest, _manifests),
     Target("headers", run_headers, lambda: _HEADERS, 8 << 10),
     Target("hosts", run_hosts, lambda: _HOSTS, 16 << 10),
