@@ -91,6 +91,6 @@ class Tree:
 
     def _remove_if_empty(self, directory: Path) -> None:
         """Remove a directory of ours that nothing is left in."""
-        if directory.name in {"bootseer", "conf.d"}:
+        if directory.name in {"bootseer", "conf.d", "config.toml.d", "config-v3.toml.d"}:
             with contextlib.suppress(OSError):
                 directory.rmdir()

@@ -9,13 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tooling.node.containerd_files import DROP_IN, drop_in, merged, with_import, without_import
+from tooling.node import layouts
+from tooling.node.containerd_files import (
+    drop_in,
+    merged,
+    template_with_import,
+    with_import,
+    without_import,
+)
 from tooling.node.files import File, Tree, link
 from tooling.node.toml_text import dumps
 from tooling.places import REPOSITORY
 from tooling.running import SetupError
 
 CONFIG = REPOSITORY / "config" / "containerd"
+PLAIN = layouts.plain(2)
+DROP_IN = PLAIN.drop_in
 CRI_1 = "io.containerd.grpc.v1.cri"
 CRI_2 = "io.containerd.cri.v1.images"
 
@@ -56,7 +65,7 @@ def test_shipped_snippet_names_one_socket_and_one_snapshotter(name: str) -> None
 
 def test_drop_in_for_2_is_the_snippet_for_this_platform() -> None:
     template = (CONFIG / "2.x.toml").read_text()
-    text = drop_in(template, "version = 3\n", platform="linux/arm64", major=2)
+    text = drop_in(template, "version = 3\n", PLAIN, platform="linux/arm64", major=2)
     entries = tomllib.loads(text)["plugins"]["io.containerd.transfer.v1.local"]["unpack_config"]
     assert entries == [{"platform": "linux/arm64", "snapshotter": "bootseer"}]
 
@@ -72,7 +81,7 @@ version = 2
 [plugins."io.containerd.internal.v1.opt"]
   path = "/opt/other"
 """
-    text = drop_in((CONFIG / "1.x.toml").read_text(), main, platform="linux/amd64", major=1)
+    text = drop_in((CONFIG / "1.x.toml").read_text(), main, PLAIN, platform="linux/amd64", major=1)
     plugins = tomllib.loads(text)["plugins"]
     assert set(plugins) == {CRI_1}
     assert plugins[CRI_1]["sandbox_image"] == "registry.test/pause:3.9"
@@ -95,13 +104,13 @@ version = 2
     ],
 )
 def test_import_is_added_changes_nothing_else_and_is_taken_out_again(main: str) -> None:
-    changed = with_import(main, major=2)
+    changed = with_import(main, PLAIN, major=2)
     assert tomllib.loads(changed) == {
         **tomllib.loads(main),
         "imports": ["/etc/containerd/conf.d/*.toml"],
     }
-    assert with_import(changed, major=2) == changed
-    removed = without_import(changed)
+    assert with_import(changed, PLAIN, major=2) == changed
+    removed = without_import(changed, PLAIN)
     assert removed is not None
     assert tomllib.loads(removed) == tomllib.loads(main)
 
@@ -109,25 +118,75 @@ def test_import_is_added_changes_nothing_else_and_is_taken_out_again(main: str) 
 def test_main_file_that_imports_the_drop_in_already_stays_as_it_is() -> None:
     for pattern in ("/etc/containerd/conf.d/*.toml", DROP_IN, "/etc/containerd/*/*.toml"):
         main = f'version = 3\nimports = ["/a.toml", "{pattern}"]\n'
-        assert with_import(main, major=2) == main
-        assert without_import(main) == main
+        assert with_import(main, PLAIN, major=2) == main
+        assert without_import(main, PLAIN) == main
 
 
 def test_main_file_with_other_imports_is_left_to_its_owner() -> None:
     with pytest.raises(SetupError, match="add it to the list"):
-        with_import('imports = ["/etc/containerd/other/*.toml"]\n', major=2)
+        with_import('imports = ["/etc/containerd/other/*.toml"]\n', PLAIN, major=2)
 
 
 def test_main_file_that_is_no_toml_is_refused() -> None:
     with pytest.raises(SetupError, match="not valid TOML"):
-        with_import("version = \n", major=2)
+        with_import("version = \n", PLAIN, major=2)
 
 
 @pytest.mark.parametrize(("major", "version"), [(1, 2), (2, 3)])
 def test_missing_main_file_is_made_and_removed_again(major: int, version: int) -> None:
-    made = with_import(None, major=major)
+    made = with_import(None, PLAIN, major=major)
     assert tomllib.loads(made)["version"] == version
-    assert without_import(made) is None
+    assert without_import(made, PLAIN) is None
+
+
+K3S = layouts.k3s(2)
+K3S_LINE = (
+    'imports = ["/var/lib/rancher/k3s/agent/etc/containerd/config-v3.toml.d/*.toml"]'
+    " # added by bootseer's bootstrap-node\n"
+)
+
+
+@pytest.mark.parametrize("made", [None, "version = 3\n[grpc]\n  address = 'x'\n"])
+@pytest.mark.parametrize("template", [None, '{{ template "base" . }}\n[debug]\n  level = "info"\n'])
+def test_template_of_a_k3s_without_imports_gets_one_and_loses_it_again(
+    made: str | None, template: str | None
+) -> None:
+    changed = template_with_import(template, made, K3S)
+    assert changed == K3S_LINE + (template or '{{ template "base" . }}\n')
+    rendered = changed.replace('{{ template "base" . }}', made or "version = 3")
+    assert template_with_import(changed, rendered, K3S) == changed
+    assert without_import(changed, K3S) == template
+
+
+def test_a_k3s_that_imports_the_directory_by_itself_needs_no_template() -> None:
+    made = f'version = 3\nimports = ["{K3S.imports}"]\n'
+    assert template_with_import(None, made, K3S) is None
+
+
+def test_our_import_goes_once_an_upgraded_k3s_brings_its_own() -> None:
+    template = K3S_LINE + '{{ template "base" . }}\n'
+    made = K3S_LINE + "version = 3\n" + K3S_LINE
+    assert template_with_import(template, made, K3S) == '{{ template "base" . }}\n'
+    more = template + "[debug]\n  level = 'debug'\n"
+    assert (
+        template_with_import(more, made, K3S)
+        == "{{ template \"base\" . }}\n[debug]\n  level = 'debug'\n"
+    )
+
+
+@pytest.mark.parametrize("made", ["version = \n", 'imports = ["/elsewhere/*.toml"]\n'])
+def test_a_template_with_somebody_elses_imports_is_left_to_its_owner(made: str) -> None:
+    with pytest.raises(SetupError):
+        template_with_import('{{ template "base" . }}\n', made, K3S)
+
+
+@pytest.mark.parametrize("name", ["k3s", "rke2"])
+def test_a_node_of_a_distribution_is_known_by_its_directory(name: str) -> None:
+    there = f"/var/lib/rancher/{name}/agent/etc/containerd"
+    assert layouts.found(lambda path: path == there) == name
+    assert layouts.found(lambda _: False) == "plain"
+    assert layouts.LAYOUTS[name](1).drop_in == f"{there}/config.toml.d/bootseer.toml"
+    assert layouts.LAYOUTS[name](2).edited == f"{there}/config-v3.toml.tmpl"
 
 
 def test_file_is_written_once_and_rewritten_when_it_differs(tmp_path: Path) -> None:

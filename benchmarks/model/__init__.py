@@ -1,0 +1,1 @@
+"""Starts of one to thousands of nodes, simulated: `scripts/bench model`."""
