@@ -74,9 +74,15 @@ def _section(name: str, file: Path) -> Iterator[str]:
 def _when(document: Mapping[str, Any]) -> str:
     said = document.get("measured", {})
     parts = [str(said[key]) for key in ("on", "machine") if said.get(key)]
-    conditions = document.get("conditions", {})
-    parts += [f"{key.replace('_', ' ')} {value:g}" for key, value in conditions.items() if value]
+    parts += [_condition(*pair) for pair in document.get("conditions", {}).items() if pair[1]]
     return f" · {', '.join(parts)}" if parts else ""
+
+
+def _condition(key: str, value: object) -> str:
+    name = key.replace("_", " ")
+    if value is True:
+        return name
+    return f"{name} {value:g}" if isinstance(value, int | float) else f"{name} {value}"
 
 
 def _ways(document: Mapping[str, Any]) -> Iterator[str]:

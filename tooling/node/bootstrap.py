@@ -31,7 +31,7 @@ _STATE: Final = ("/var/lib/bootseer", "/run/bootseer")
 class Bootstrap:
     """One run over one tree. `live` means this machine itself: its services are managed too.
 
-    Not `whole`: only what containerd reads is written, for a daemon that a pod runs.
+    Not `whole`: only what containerd reads and the settings; something else runs the daemon.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Bootstrap:
     def uninstall(self) -> None:
         """Remove what `install` made. Raises `SetupError` while layers are mounted."""
         self._refuse_while_in_use()
-        if self.live and _systemd():
+        if self.live and self._whole and _systemd():
             with contextlib.suppress(SetupError):  # it may never have been installed whole
                 _run(["systemctl", "disable", "--now", UNIT])
         if self.live:
@@ -107,7 +107,8 @@ class Bootstrap:
         self._remove_import()
         for file in self.files():
             self._tell(file.path, self.tree.remove(file))
-        self._tell(program.HOME, program.remove(self.tree))
+        if self._whole:
+            self._tell(program.HOME, program.remove(self.tree))
         if self.live and _systemd():
             _run(["systemctl", "daemon-reload"])
             self._restart_containerd()
@@ -209,7 +210,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only-containerd",
         action="store_true",
-        help="write only what containerd reads, and the settings: a pod runs the daemon",
+        help="only what containerd reads, and the settings: something else runs the daemon",
     )
     return parser.parse_args()
 

@@ -47,11 +47,15 @@ def test_whole_starts_are_a_table_of_ways(tmp_path: Path) -> None:
         "registry_bytes": 4e8,
         "stages": {"image": 30.0},
     }
-    document = {"ways": {"a": way}, "conditions": {"rate": 1000.0, "nodes": 4}, "figures": []}
+    document = {
+        "ways": {"a": way},
+        "conditions": {"job": "x", "rate": 1e3, "uplink": 0.0, "mirror": True},
+        "figures": [],
+    }
     (tmp_path / "startup-nodes.json").write_text(json.dumps(document))
     text = page(tmp_path)
     assert "## Whole starts" in text
-    assert "`./scripts/bench startup` · rate 1000, nodes 4\n" in text
+    assert "`./scripts/bench startup` · job x, rate 1000, mirror\n" in text
     row = "| (a) full \\| pull | 50.0 s | 48.0 to 55.5 s | 1.25 | 400 MB | image 30.0 |\n"
     assert row in text
 
