@@ -36,7 +36,7 @@ function showCharts() {
   });
   byId("bytes-legend").replaceChildren(...legendOf(legend));
   drawLines(byId("bytes-chart"), lines, {
-    value: (point) => point.registry_bytes, text: (value) => bytes(Math.round(value)), name: "Bytes from the registry by size of the job",
+    value: (point) => point.registry_bytes, text: (value) => bytes(Math.round(value)).replace(".0 ", " "), name: "Bytes from the registry by size of the job",
   });
   byId("stages-hint").textContent = "Of the ways (a), (b) and (c) above, for some sizes.";
   byId("stages-legend").replaceChildren(...legendOf(model.stages.map((stage, row) => [stageColours()[row], stage])));

@@ -2,7 +2,6 @@
 
 import copy
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,17 @@ VERSIONS = ("1.29", "1.33", "1.37")
 FOREIGN = {"PodMonitor", "Kustomization"}
 
 
-def documents() -> Iterator[tuple[str, dict[str, Any]]]:
+def documents() -> dict[str, dict[str, Any]]:
+    """Return all manifests by file and kind, further ones of a kind by their name too."""
+    found: dict[str, dict[str, Any]] = {}
     for file in sorted(HERE.glob("*.yaml")):
         for document in yaml.safe_load_all(file.read_text()):
-            yield f"{file.name}: {document['kind']}", document
+            key = f"{file.name}: {document['kind']}"
+            found[f"{key} {document['metadata']['name']}" if key in found else key] = document
+    return found
 
 
-MANIFESTS = dict(documents())
+MANIFESTS = documents()
 OWN = [name for name, document in MANIFESTS.items() if document["kind"] not in FOREIGN]
 PLACES = {
     "daemonset.yaml: DaemonSet": [

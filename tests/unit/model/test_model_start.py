@@ -112,7 +112,8 @@ def test_all_data_nodes_together_bound_how_fast_checkpoints_are_read(site: Param
     hdfs = site.hdfs
     least = nodes * site.checkpoint.bytes / (hdfs.data_nodes * hdfs.rate * hdfs.data_share)
     for way in (OURS, replace(OURS, checkpoint="plain")):
-        assert max(node["model"] for node in simulate(site, way, nodes).nodes) >= least
+        start = simulate(alike(site), way, nodes)
+        assert max(node["model"] for node in start.nodes) >= least * (1 - 1e-9)
 
 
 def test_the_same_seed_gives_the_same_start_and_another_one_another(site: Parameters) -> None:
