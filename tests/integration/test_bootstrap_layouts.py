@@ -79,7 +79,7 @@ def test_k3s_gets_a_template_that_imports_the_drop_in(tmp_path: Path, etc: Path)
     template = (etc / "config-v3.toml.tmpl").read_text()
     found = effective(tmp_path, etc / "config.toml", template.replace(BASE, before))
     assert uses_bootseer(found)
-    assert found["grpc"]["address"] == "/run/k3s/containerd/containerd.sock"
+    assert found["root"] == "/var/lib/rancher/k3s/agent/containerd"
     assert (etc / "config.toml").read_text() == before
     settings = (tmp_path / "etc/bootseer/bootseer.yaml").read_text()
     assert "\ncontainerd: /run/k3s/containerd/containerd.sock\n" in settings
