@@ -74,8 +74,15 @@ class Snapshotter:
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """The chunk cache on local disk, below `root`."""
+    """The chunk cache on local disk, below `root`, of all images and dependency snapshots."""
 
+    size: Bytes = Bytes(0)
+    """Most that it may take; 0: what the disk has."""
+    unused_free: Annotated[float, Range(0, 1)] = 0.2
+    """Share of the disk that stays free of layers that no snapshot needs any more: kubelet removes
+    images when less than 0.15 are free."""
+    least_free: Annotated[float, Range(0, 1)] = 0.05
+    """Share of the disk that stays free of the cache: chunks of mounted layers go as well."""
     flush_interval: Seconds = 1.0
     """Seconds between fdatasync of new chunks; what came after the last one is fetched again after
     a power failure."""
@@ -119,12 +126,15 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class Fuse:
-    """Read-ahead of the two kernel file systems on the path of a read, in KiB."""
+    """The two kernel file systems on the path of a read, with their read-ahead in KiB."""
 
     read_ahead_kb: KiB = 256
     """Of the FUSE mount that holds the layers' data."""
     erofs_read_ahead_kb: KiB = 64
     """Of each mounted layer."""
+    unserved: Annotated[float, Range(10, 86_400)] = 120.0
+    """Seconds that nobody may serve the mount, before readers get errors instead of waiting. A
+    server that gave no sign of life for half of that is killed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
@@ -23,6 +24,7 @@ from typing import Any, Final
 
 import pyfuse3
 import pyfuse3.asyncio
+from aiohttp import web
 
 import bootseer
 from bootseer import kernel, logs
@@ -34,6 +36,10 @@ from bootseer.metrics.serving import Ready, serve_metrics
 from bootseer.service_manager import notify
 from snapshotter.blocks.filesystem import BlockFiles, BlockFilesystem
 from snapshotter.blocks.takeover import Handover
+from snapshotter.blocks.turn import await_turn, give_signs_of_life
+from snapshotter.caching.keeping import CacheKeeping
+from snapshotter.caching.plan import Bounds
+from snapshotter.caching.scrub import Scrub
 from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.reader import FetchPolicy, Services
 from snapshotter.chunks.windows import new_cache
@@ -58,7 +64,8 @@ from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.configure import client_settings
 from snapshotter.registry.logins.remembered import Keepsake, RememberedPulls
 from snapshotter.registry.repository import RepositoryAccess
-from snapshotter.service.containers import ContainerReport, container_routes
+from snapshotter.service.cache import cache_routes
+from snapshotter.service.containers import container_routes
 from snapshotter.service.control import serve_control
 from snapshotter.service.dependencies import dependency_routes, serve_pods
 from snapshotter.service.image_proxy import serve_image_proxy
@@ -77,6 +84,7 @@ from snapshotter.serving.workers import Workers
 from snapshotter.snapshots.core import Settings, Snapshotter
 from snapshotter.snapshots.lazy import Patience
 from snapshotter.starts.assembly import Around, Blocks, open_blocks, open_starts
+from snapshotter.starts.service import Starts
 from snapshotter.tasks import Tasks, contained
 from snapshotter.tracing.export import Exporter
 from snapshotter.tracing.spans import Tracer
@@ -104,8 +112,8 @@ async def run(config: Config, handover: Handover) -> None:
         BootseerError: it cannot be served with this configuration on this machine.
     """
     stop = stop_signal()
+    await await_turn(handover)
     layout = made_layout(config.root)
-    via_loop = await asyncio.to_thread(needs_loop, config)
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         executor = stack.enter_context(ThreadPoolExecutor(os.cpu_count(), "chunk"))
         workers = stack.enter_context(closing(Workers(quick=2)))
@@ -149,7 +157,7 @@ async def run(config: Config, handover: Handover) -> None:
             blocks.files,
             images,
             workers,
-            provider_policy(config, via_loop=via_loop),
+            provider_policy(config, via_loop=await asyncio.to_thread(needs_loop, config)),
             used,
             job,
             poisoned,
@@ -189,7 +197,14 @@ async def run(config: Config, handover: Handover) -> None:
             config.cache.flush_interval,
             config.cache.check_after,
         )
-        fill = Fill(files, config.root, fill_rules(config), starts.is_prefetching)
+        keeping = CacheKeeping(layout, files, provider, cache_bounds(config))
+        fill = Fill(
+            files,
+            config.root,
+            fill_rules(config),
+            starts.is_prefetching,
+            lambda: keeping.is_crowded,
+        )
         report = NodeReport(
             Counted(
                 files,
@@ -205,6 +220,7 @@ async def run(config: Config, handover: Handover) -> None:
         )
         for service in (
             upkeep,
+            keeping,
             starts,
             fill,
             dependencies,
@@ -221,17 +237,18 @@ async def run(config: Config, handover: Handover) -> None:
                 report,
                 dependencies,
                 containers,
-                partial(container_report, containers, core, files),
+                [
+                    *dependency_routes(dependencies, node_grant),
+                    *container_routes(partial(container_report, containers, core, files)),
+                    *cache_routes(keeping, Scrub(layout, files, provider, workers)),
+                ],
                 lambda: health.ready,
                 pulls,
             )
         )
-        await core.restore()
-        await starts.restore(await used())
         health.set_ready()
-        # Whoever waits for us gets a first pull that does not wait for programs to be loaded.
-        await asyncio.wait([warming], timeout=_WARM_S)
-        announce(config)
+        tasks.spawn(mount_again(core, starts, used))
+        await announce(config, warming)
         await stop.wait()
         notify("STOPPING=1")
         tasks.cancel()
@@ -245,6 +262,17 @@ def first_of(images: PublishedImages, references: Sequence[str]) -> MirroredSour
     return FirstOf([images.blobs(reference) for reference in references])
 
 
+async def mount_again(
+    core: Snapshotter, starts: Starts, used: Callable[[], Awaitable[set[str]]]
+) -> None:
+    """Mount what was mounted before a reboot; who needs a layer sooner does not wait for that."""
+    began = time.monotonic()
+    await core.restore()
+    await starts.restore(await used())
+    fields = {"seconds": round(time.monotonic() - began, 1)}
+    log.info("daemon.restored", extra={"fields": fields})
+
+
 def made_layout(root: Path) -> Layout:
     """Return the layout of a root directory, which is made if it is not there."""
     layout = Layout(root)
@@ -252,8 +280,12 @@ def made_layout(root: Path) -> Layout:
     return layout
 
 
-def announce(config: Config) -> None:
-    """Tell the service manager, and the log, that we serve."""
+async def announce(config: Config, warming: "asyncio.Task[None]") -> None:
+    """Tell the service manager, and the log, that we serve, once `warming` is done.
+
+    Whoever waits for us gets a first pull that does not wait for programs to be loaded.
+    """
+    await asyncio.wait([warming], timeout=_WARM_S)
     notify("READY=1")
     log.info("daemon.serving", extra={"fields": {"address": str(config.address)}})
 
@@ -297,10 +329,12 @@ async def serve_fuse(
     task = group.create_task(main())
     async with asyncio.timeout(_CONNECT_S):
         await connected.wait()
+    beating = group.create_task(give_signs_of_life(handover))
     try:
         yield
     finally:
         closing = True
+        beating.cancel()
         await stop_answering(task, seconds=1.0)
 
 
@@ -310,14 +344,13 @@ async def serve_sides(
     report: NodeReport,
     dependencies: Dependencies,
     containers: ContainerLookup | None,
-    container: ContainerReport,
+    routes: Sequence[web.RouteDef],
     ready: Ready,
     pulls: RememberedPulls,
 ) -> AsyncIterator[None]:
     """Serve what is beside snapshots, while the context is open: tell whoever asks what the daemon
     does, mount for root, stand in for the CRI's image service.
     """
-    routes = [*dependency_routes(dependencies, node_grant), *container_routes(container)]
     control = config.run_dir / "control.sock"
     async with (
         serve_control(control, report.status, report.metrics, routes, ready),
@@ -388,6 +421,12 @@ def fill_rules(config: Config) -> FillRules:
     return FillRules(
         rate=config.fill.rate, after=config.fill.after, least_free=config.fill.least_free
     )
+
+
+def cache_bounds(config: Config) -> Bounds:
+    """Return the bounds of the cache that the configuration asks for."""
+    cache = config.cache
+    return Bounds(size=cache.size, spare=cache.unused_free, least_free=cache.least_free)
 
 
 def settings(config: Config) -> Settings:

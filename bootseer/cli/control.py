@@ -1,7 +1,10 @@
 """Asks the daemon over its control socket."""
 
 import asyncio
-from collections.abc import Mapping
+import http.client
+import json
+import socket
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -15,6 +18,8 @@ from bootseer.errors import BootseerError, HostError, NotFoundError
 _TIMEOUT_S: Final = 10.0
 _REFUSED: Final[Mapping[int, type[BootseerError]]] = {404: NotFoundError, 503: HostError}
 """What an answer with an `error` in it is."""
+_LONG_S: Final = 300.0
+"""For what the daemon has to do, such as removing many files."""
 _SNAPSHOTTER: Final = "the snapshotter"
 
 
@@ -44,6 +49,43 @@ def read_metrics(path: Path, who: str = _SNAPSHOTTER) -> str:
     """Return the metrics of the daemon behind a socket. HostError if nobody answers."""
     text: str = asyncio.run(_get(path, "/metrics", aiohttp.ClientResponse.text, who))
     return text
+
+
+def fetch(path: Path, what: str, asked: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the document that the daemon behind a socket gives, or answers what is `asked` with.
+
+    HostError if nobody answers.
+    """
+    return next(_documents(path, what, asked, _LONG_S))
+
+
+def fetch_lines(path: Path, what: str, asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the documents that a daemon answers with, as they come. HostError if nobody answers."""
+    return _documents(path, what, asked, None)
+
+
+def _documents(
+    path: Path, what: str, asked: Mapping[str, Any] | None, seconds: float | None
+) -> Iterator[dict[str, Any]]:
+    """Ask, and yield what comes, a line of JSON each. `seconds`: for all of it."""
+    connection = http.client.HTTPConnection("localhost", timeout=seconds)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(seconds)
+    try:
+        connection.sock.connect(str(path))
+        body = None if asked is None else json.dumps(asked)
+        connection.request("GET" if asked is None else "POST", what, body)
+        with connection.getresponse() as answer:
+            if answer.status != http.HTTPStatus.OK:
+                raise HostError(f"{_SNAPSHOTTER}: {json.loads(answer.read())['error']}")
+            while line := answer.readline():
+                yield json.loads(line)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise HostError(
+            f"{_SNAPSHOTTER} does not answer on {path}: {error}", hint="bootseer doctor"
+        ) from error
+    finally:
+        connection.close()
 
 
 async def _get(path: Path, what: str, read: Any, who: str = _SNAPSHOTTER) -> Any:

@@ -22,11 +22,13 @@ INTERRUPTED: Final = 130
 
 
 NOUNS: Final = {
+    "cache": Place("bootseer.cli.cache:group", "Look after the cache of layers."),
     "completion": Place("bootseer.cli.completion:command", "Print shell completion."),
     "debug": Place("bootseer.cli.debug:group", "Collect what helps others to help."),
     "deps": Place("bootseer.cli.deps:group", "Install once, restore everywhere."),
     "doctor": Place("bootseer.cli.doctor:command", "Check this machine."),
     "event": Place("bootseer.cli.event:group", "Write startup events."),
+    "gc": Place("bootseer.cli.gc:command", "Remove layers that nothing needs."),
     "hdfs": Place("bootseer.cli.hdfs:group", "Mount directories with striped files."),
     "hot": Place("bootseer.cli.hot:group", "Look after what start-ups touch first."),
     "image": Place("bootseer.cli.image:group", "Index images and look into them."),

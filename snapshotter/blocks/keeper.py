@@ -7,13 +7,19 @@ descriptor and the saved INIT request also go to the service manager's descripto
 
 How a server takes the live connection over is told in `takeover`.
 
+On SIGHUP the keeper replaces itself by the program that is on disk now (exec: the same process, the
+same descriptors), then the server: the new one gets ready beside the old one, which goes on if the
+new one fails.
+
+Who reads must not hang for ever. A server that gives no sign of life is killed; when nobody served
+for too long, whatever the reason, the connection is aborted.
+
 Race-free because it is one thread that waits for signals, one at a time (`sigtimedwait`; the
 signals stay blocked otherwise).
 """
 
 import os
 import signal
-import socket
 import sys
 import time
 from pathlib import Path
@@ -22,12 +28,24 @@ from typing import Final
 from bootseer import kernel
 from bootseer.service_manager import notify
 from snapshotter.blocks import lock
+from snapshotter.blocks.serverprocess import ServerProcess, reap
 
+UNSERVED_S: Final = 120.0
+"""How long nobody may serve before the connection is given up."""
 MAX_DEATHS: Final = 5
 """Servers that may die within `DEATHS_WINDOW_S` before the connection is given up."""
 DEATHS_WINDOW_S: Final = 60.0
 STOP_S: Final = 15.0
 """How long a server may take to stop before it is killed."""
+READY_S: Final = 25.0
+"""How long a new server may take until it could serve, before an upgrade is given up."""
+LOOK_S: Final = 1.0
+"""Seconds between two looks at the server."""
+CHECK: Final = "--check"
+"""Only argument of a keeper that is to say whether it can be started."""
+UNSERVED: Final = "--unserved="
+SUCCESSOR: Final = "BOOTSEER_KEEPER"
+"""Environment of a keeper that replaced itself: what it holds."""
 
 _SIGNALS: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _STORE_FIRST: Final = 3  # sd_listen_fds(3): passed descriptors start here
@@ -43,7 +61,9 @@ def say(event: str, **fields: object) -> None:
 class Keeper:
     """One FUSE connection and the server on it."""
 
-    def __init__(self, root: Path, command: list[str]) -> None:
+    _server: ServerProcess
+
+    def __init__(self, root: Path, command: list[str], unserved_s: float = UNSERVED_S) -> None:
         """`root` is the daemon's directory; `command` starts a server on it (see `takeover`)."""
         self._root = root
         self._mount = root / "blocks"
@@ -53,20 +73,30 @@ class Keeper:
         self._kept = os.memfd_create("kept", os.MFD_CLOEXEC)
         self._fresh = True
         self._stored = False
+        self._lock = -1
         self._deaths: list[float] = []
+        self._unserved_s = unserved_s
+        self._served = time.monotonic()
 
     def run(self) -> int:
         """Serve until told to stop; return the exit code."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        if state := os.environ.pop(SUCCESSOR, ""):
+            self._server = self._succeed(state)
+            self._upgrade()
+            return self._finish(self._supervise())
         try:
-            lock.take(self._root)  # held until this process ends
+            self._lock = lock.take(self._root)  # held until this process ends
         except BlockingIOError:
             say("refused", root=self._root, reason="another daemon uses this root directory")
             return os.EX_CONFIG
         except OSError as error:  # a full disk is no reason not to serve what is on it
             say("no_lock", root=self._root, reason=error)
         self._open()
-        code = self._supervise()
+        self._start()
+        return self._finish(self._supervise())
+
+    def _finish(self, code: int) -> int:
         self._close(code)
         return code
 
@@ -113,13 +143,17 @@ class Keeper:
         return all(done)
 
     def _supervise(self) -> int:
-        server = self._start()
         while True:
-            caught = signal.sigwaitinfo(_SIGNALS).si_signo
-            if caught == signal.SIGCHLD:
-                status = reap(server)
+            caught = signal.sigtimedwait(_SIGNALS, LOOK_S)
+            if caught is None:
+                if not self._look_after():
+                    return 1
+            elif caught.si_signo == signal.SIGCHLD:
+                status = reap(self._server.pid)
                 if status is None:
                     continue
+                self._server.silent_s()
+                self._server.close()
                 code = os.waitstatus_to_exitcode(status)
                 if code == os.EX_CONFIG:
                     return code
@@ -130,25 +164,47 @@ class Keeper:
                     return 0
                 if code == os.EX_UNAVAILABLE:
                     self._reopen()
-                server = self._start()
-            elif caught == signal.SIGHUP:
-                say("upgrade", pid=server)
-                stop(server)
-                server = self._start()
+                self._start()
+            elif caught.si_signo == signal.SIGHUP:
+                self._replace_self()
+                self._upgrade()
             else:
-                say("stopping", signal=caught)
-                stop(server)
+                say("stopping", signal=caught.si_signo)
+                self._stop()
                 return 0
+
+    def _look_after(self) -> bool:
+        """Kill a server that gives no sign of life; False once nobody served for too long."""
+        silent = self._server.silent_s()
+        if self._server.serves:
+            self._served = max(self._served, self._server.heard)
+        if silent > self._unserved_s / 2:
+            say("server_silent", pid=self._server.pid, seconds=round(silent))
+            self._server.quit()
+        return self._is_served()
+
+    def _is_served(self) -> bool:
+        """Give the connection up if nobody served for too long; say whether we go on."""
+        if (unserved := time.monotonic() - self._served) < self._unserved_s:
+            return True
+        self._give_up(unserved_s=round(unserved))
+        return False
 
     def _may_restart(self) -> bool:
         """Count a death; give the connection up when there are too many."""
+        if self._server.serves:
+            self._served = max(self._served, self._server.heard)
         now = time.monotonic()
         self._deaths = [t for t in self._deaths if now - t < DEATHS_WINDOW_S] + [now]
         if len(self._deaths) > MAX_DEATHS:
-            say("giving_up", deaths=len(self._deaths), window_s=DEATHS_WINDOW_S)
-            kernel.abort(kernel.connection_directory(self._mount))
+            self._give_up(deaths=len(self._deaths), window_s=DEATHS_WINDOW_S)
             return False
-        return True
+        return self._is_served()
+
+    def _give_up(self, **why: object) -> None:
+        say("giving_up", **why)
+        kernel.abort(kernel.connection_directory(self._mount))
+        self._server.quit()
 
     def _pause(self) -> bool:
         """Wait before the next start, longer each time; False if told to stop meanwhile."""
@@ -158,24 +214,73 @@ class Keeper:
             say("stopping", signal=caught.si_signo)
         return caught is None
 
-    def _start(self) -> int:
+    def _new_server(self) -> ServerProcess:
+        return ServerProcess.start(self._command, self._device, self._kept, fresh=self._fresh)
+
+    def _start(self) -> None:
         """Start a server that finds the INIT request waiting, as if it were the first."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with ours, theirs:
-            ours.send(self._init)
-            os.set_inheritable(self._device, True)
-            os.set_inheritable(theirs.fileno(), True)
-            os.set_inheritable(self._kept, True)
-            state = "fresh" if self._fresh else "live"
-            handover = f"{theirs.fileno()}:{self._device}:{state}:{self._kept}"
-            command = [*self._command, "--handover", handover]
-            environment = {k: v for k, v in os.environ.items() if not k.startswith("LISTEN_")}
-            server = os.posix_spawn(command[0], command, environment, setsigmask=[])
-            os.set_inheritable(self._device, False)
-            os.set_inheritable(self._kept, False)
+        self._server = self._new_server()
+        self._server.give(self._init)
         self._fresh = False
-        say("server_started", pid=server)
-        return server
+        say("server_started", pid=self._server.pid)
+
+    def _stop(self) -> None:
+        pid = self._server.pid
+        if not self._server.stop(STOP_S):
+            say("server_killed", pid=pid, after_s=STOP_S)
+
+    def _upgrade(self) -> None:
+        """Put a new server in the place of the one that serves; that one goes on if it fails."""
+        new = self._new_server()
+        if not new.is_ready(READY_S):
+            new.kill()
+            say("upgrade_refused", pid=self._server.pid, reason="the new server does not start")
+            return
+        say("upgrade", old=self._server.pid, new=new.pid)
+        self._stop()
+        self._server = new
+        new.give(self._init)
+        self._served = new.heard = time.monotonic()
+        say("server_started", pid=new.pid)
+
+    def _replace_self(self) -> None:
+        """Go on as the program that is on disk now, if that one can be started at all."""
+        own = [sys.executable, "-m", "snapshotter.blocks.keeper"]
+        probe = os.posix_spawn(own[0], [*own, CHECK], os.environ, setsigmask=[])
+        if os.waitpid(probe, 0)[1]:
+            say("keeper_kept", reason="the new program does not start")
+            return
+        memory = os.memfd_create("fuse-init")
+        os.write(memory, self._init)
+        server = self._server
+        held = (self._device, self._kept, memory, self._lock, *server.descriptors)
+        for number in held:
+            if number >= 0:
+                os.set_inheritable(number, True)
+        words = (*held, server.pid, int(self._stored))
+        environment = os.environ | {SUCCESSOR: ":".join(map(str, words))}
+        try:
+            os.execve(own[0], [*own, *sys.argv[1:]], environment)  # noqa: S606  our own program
+        except OSError as error:
+            say("keeper_kept", reason=error)
+        os.close(memory)
+        for number in (self._device, self._kept, self._lock, *server.descriptors):
+            if number >= 0:
+                os.set_inheritable(number, False)
+
+    def _succeed(self, state: str) -> ServerProcess:
+        """Take over what the program held that this one replaced."""
+        device, kept, memory, held, channel, beats, pid, stored = map(int, state.split(":"))
+        os.close(self._kept)
+        for number in (device, kept, held):
+            if number >= 0:
+                os.set_inheritable(number, False)
+        self._device, self._kept, self._lock = device, kept, held
+        self._fresh, self._stored = False, bool(stored)
+        self._init = os.pread(memory, 1 << 16, 0)
+        os.close(memory)
+        say("keeper_replaced", pid=os.getpid(), server=pid)
+        return ServerProcess.adopt(pid, channel, beats)
 
     def _close(self, code: int) -> None:
         """Leave nothing mounted, unless the store keeps the connection for the next keeper."""
@@ -197,36 +302,16 @@ class Keeper:
             self._stored = False
 
 
-def reap(pid: int) -> int | None:
-    """Collect dead children; return the status of `pid` if it is among them."""
-    found = None
-    while True:
-        try:
-            dead, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return found
-        if dead == 0:
-            return found
-        if dead == pid:
-            found = status
-
-
-def stop(pid: int) -> None:
-    """Ask a server to stop, wait, and kill it if it does not."""
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_S
-    while time.monotonic() < deadline:
-        if reap(pid) is not None:
-            return
-        signal.sigtimedwait((signal.SIGCHLD,), 0.2)
-    say("server_killed", pid=pid, after_s=STOP_S)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-
-
 def main() -> int:
-    """`python -m snapshotter.blocks.keeper ROOT COMMAND...`: hold ROOT/blocks, run COMMAND."""
-    return Keeper(Path(sys.argv[1]), sys.argv[2:]).run()
+    """`python -m snapshotter.blocks.keeper [--unserved=S] ROOT COMMAND...`: hold ROOT/blocks, run
+    COMMAND; give up when nobody served for S seconds."""
+    arguments = sys.argv[1:]
+    if arguments == [CHECK]:
+        return 0
+    unserved = UNSERVED_S
+    if arguments[0].startswith(UNSERVED):
+        unserved = float(arguments.pop(0).removeprefix(UNSERVED))
+    return Keeper(Path(arguments[0]), arguments[1:], unserved).run()
 
 
 if __name__ == "__main__":

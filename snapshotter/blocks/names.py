@@ -16,6 +16,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final, NewType
 
 LayerName = NewType("LayerName", str)
@@ -118,6 +119,7 @@ class BlockName:
         return Inode((code << _NUMBER_AT | int(self.layer, 16)) + _FIRST)
 
     @classmethod
+    @lru_cache(maxsize=4096)  # asked for every read
     def at(cls, inode: int) -> "BlockName | None":
         """Return the block file whose inode number this is, if it can be one."""
         value = inode - _FIRST

@@ -1,7 +1,8 @@
 """How a server takes over a live FUSE connection with stock libfuse.
 
-1. The keeper wrote the kernel's INIT request into one end of a socket pair and passes us the other
-   end, *session*, and the real /dev/fuse descriptor, *device*.
+1. The keeper passes us one end of a socket pair, *session*, and the real /dev/fuse descriptor,
+   *device*. Ready to serve, we say so on *session* and wait; when nobody else serves any more, the
+   keeper writes the kernel's INIT request into the other end.
 2. libfuse is told to mount "/dev/fd/<session>": it takes that for a connection which is mounted
    already, and reads the INIT request from it.
 3. While it handles INIT, before it answers, we put *device* in the place of *session* (dup2): the
@@ -12,8 +13,12 @@
 
 import os
 from dataclasses import dataclass
+from typing import Final
 
 from bootseer import kernel
+
+READY: Final = b"ready"
+"""What a server says when it could serve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +33,31 @@ class Handover:
     """The connection is new: nothing that was mounted before is of use."""
     kept: int | None = None
     """Memory file with what servers leave to each other."""
+    beats: int | None = None
+    """Pipe that signs of life are written to; None from a keeper that does not look for any."""
+
+    def __str__(self) -> str:
+        """Return the text form."""
+        words = [
+            self.session,
+            self.device,
+            "fresh" if self.fresh else "live",
+            self.kept,
+            self.beats,
+        ]
+        return ":".join(str(word) for word in words if word is not None)
 
     @classmethod
     def parse(cls, text: str) -> "Handover":
-        """Parse `--handover SESSION:DEVICE:fresh|live[:KEPT]`."""
-        session, device, state, *kept = text.split(":")
-        return cls(int(session), int(device), state == "fresh", int(kept[0]) if kept else None)
+        """Parse `--handover SESSION:DEVICE:fresh|live[:KEPT[:BEATS]]`."""
+        session, device, state, *more = text.split(":")
+        return cls(int(session), int(device), state == "fresh", *map(int, more))
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """All descriptors in it."""
+        every = (self.session, self.device, self.kept, self.beats)
+        return tuple(number for number in every if number is not None)
 
     @property
     def mountpoint(self) -> str:
@@ -42,10 +66,8 @@ class Handover:
 
     def close_on_exec(self) -> None:
         """Keep the descriptors out of every process that the server starts."""
-        os.set_inheritable(self.session, False)
-        os.set_inheritable(self.device, False)
-        if self.kept is not None:
-            os.set_inheritable(self.kept, False)
+        for number in self.descriptors:
+            os.set_inheritable(number, False)
 
     def complete(self) -> bool:
         """Called while libfuse handles INIT. Return whether lost requests will be sent again."""

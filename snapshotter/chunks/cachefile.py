@@ -2,12 +2,14 @@
 
     data     the data area; holes where nothing came yet
     blob     the compressed layer, kept until the whole of it was checked, then removed
-    present  see `presence`; only ever behind the data: write, fdatasync, then say so
+    present  see `presence`; only ever behind the data: write, fdatasync, then say so; and say that
+             something is gone before it goes
 
 Race-free because: `presence` changes in the event loop's thread only (`add` after a worker thread
 has written the chunk and returned); worker threads write disjoint ranges, one writer a chunk
-(single flight in `reader`); `flush` takes its copy of the bits in the loop before it syncs, so a
-chunk that is marked while it syncs is in the next copy, never in a copy older than its data.
+(single flight in `reader`); the file `present` is replaced under a lock, and the copy of the bits
+is taken under it before anything is synced: a chunk that is marked meanwhile is in the next copy,
+never in a copy older than its data; a chunk that is given up is in no copy that is written after.
 """
 
 import asyncio
@@ -17,16 +19,21 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
-from bootseer.atomic import write_atomic
+from bootseer.atomic import sync_directory, write_atomic
 from bootseer.errors import CorruptError, HostError
 from snapshotter.chunks.descriptor import Descriptor
+from snapshotter.chunks.holes import punch_hole
 from snapshotter.chunks.presence import Presence, decode
 
 log = logging.getLogger(__name__)
 
 _NOWAIT: Final = os.RWF_NOWAIT
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+Span: TypeAlias = tuple[int, int]
+"""Bytes `[start, end)` of a file."""
 
 
 class CacheFile:
@@ -50,6 +57,7 @@ class CacheFile:
         self._directory = directory
         self._key = key
         self._dirty = False
+        self._replacing = asyncio.Lock()
         try:
             self._data = _open(directory / "data")
             with self._data as number:
@@ -133,19 +141,42 @@ class CacheFile:
             self.presence.add(chunk)
         self._dirty = True
 
+    @property
+    def dirty(self) -> bool:
+        """Whether something is marked that would not survive a crash yet."""
+        return self._dirty
+
     async def flush(self) -> None:
-        """Make what is marked survive a crash. One caller at a time."""
-        if not self._dirty:
-            return
+        """Make what is marked survive a crash."""
+        if self._dirty:
+            async with self._replacing:
+                if self._dirty:
+                    await self._sync()
+
+    async def give_up(self, data: Sequence[Span], blob: Sequence[Span]) -> None:
+        """Give the space of parts of the two files back, whose chunks were discarded.
+
+        Nobody may read or write them until this is done. OSError if the disk refuses.
+        """
+        async with self._replacing:
+            try:
+                await self._sync()
+            except OSError as error:
+                if error.errno not in _FULL:
+                    raise
+                await asyncio.to_thread(self._forget)
+            await asyncio.to_thread(self._punch, data, blob)
+
+    async def _sync(self) -> None:
         self._dirty = False
         bits = self.presence.encode(self._key)
         try:
-            await asyncio.to_thread(self._sync, bits)
+            await asyncio.to_thread(self._write_presence, bits)
         except OSError:
             self._dirty = True
             raise
 
-    def _sync(self, bits: bytes) -> None:
+    def _write_presence(self, bits: bytes) -> None:
         blob = self._blob
         if blob is not None:
             with blob as number:
@@ -153,6 +184,20 @@ class CacheFile:
         with self._data as number:
             os.fdatasync(number)
         write_atomic(self._directory / "present", bits)
+
+    def _forget(self) -> None:
+        """Say for now that nothing is here: even a full disk takes that."""
+        (self._directory / "present").unlink(missing_ok=True)
+        sync_directory(self._directory)
+
+    def _punch(self, data: Sequence[Span], blob: Sequence[Span]) -> None:
+        files = ((self._data, data), (self._blob, blob))
+        for file, spans in files:
+            if file is not None:
+                with file as number:
+                    for start, end in spans:
+                        if start < end:
+                            punch_hole(number, start, end - start)
 
     def drop_blob(self) -> None:
         """Remove the compressed layer: it was checked."""

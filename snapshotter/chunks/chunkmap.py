@@ -47,6 +47,10 @@ class ChunkMap:
         """
         return self._blob[low], min(self._blob[high] + 1, self._blob[-1])
 
+    def own_blob(self, low: int, high: int) -> tuple[int, int]:
+        """Return the bytes of the blob that chunks `[low, high)` need and no other does."""
+        return self._blob[low] + (1 if low else 0), self._blob[high]
+
     def blob_start(self, chunk: int) -> int:
         """Return where the chunk's bytes start in the blob."""
         return self._blob[chunk]

@@ -63,6 +63,10 @@ class Presence:
         """Return the first chunk of `[low, high)` that is not at hand, or -1."""
         return self._flags.find(0, low, high)
 
+    def copy(self) -> bytes:
+        """Return one byte a chunk, 1 where it is at hand."""
+        return bytes(self._flags)
+
     def encode(self, key: bytes) -> bytes:
         """Return the file's bytes. `key` is the 32-byte SHA-256 of the index."""
         bits = np.packbits(np.frombuffer(self._flags, np.uint8), bitorder="little").tobytes()

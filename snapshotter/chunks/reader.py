@@ -11,13 +11,16 @@ Concurrency
     one. Adding an await between the look-up and the entry in `_demand` or `_look_ahead` would
     break this.
     A reader that is cancelled does not cancel the fetch: others may be waiting for it.
+    A read whose chunks are at hand in the page cache awaits nothing between look-up and answer.
+    Every other read claims its chunks (`claims`) before it awaits anything: `evict` leaves them.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Protocol, TypeAlias
@@ -28,6 +31,7 @@ from bootseer.errors import BootseerError, CorruptError, HostError, first_error
 from snapshotter.chunks.ahead import Ahead
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
+from snapshotter.chunks.claims import Claims
 from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.reads import Source
 from snapshotter.chunks.room import DiskRoom
@@ -171,6 +175,7 @@ class LayerReader:
         self._ahead_running = 0
         self._flights: _Futures = {}
         self._failures: dict[int, _Failure] = {}
+        self._claims = Claims()
         self._uncached: LRUCache[int, bytes] = LRUCache(_UNCACHED_BYTES, getsizeof=len)
 
     @property
@@ -212,6 +217,24 @@ class LayerReader:
         """
         return (await self.fetch(offset, length, alone=alone))[0]
 
+    def read_now(self, offset: int, length: int) -> bytes | bytearray | None:
+        """Return what `read` would, if all of it is in the page cache of the cache file; else None.
+
+        Most reads are answered so, without a task that waits.
+        """
+        low, high = self._chunks.covering(offset, length)
+        if low == high or self._presence.first_missing(low, high) >= 0:
+            return None
+        length = min(length, self.size - offset)
+        data = self._cache.read_nowait(offset, length)
+        if data is None:
+            return None
+        self.counters.reads += 1
+        self.counters.hits += 1
+        if window := self._ahead.touch(offset, length):
+            self._look_ahead(high, offset + length, window)
+        return data
+
     async def fetch(
         self, offset: int, length: int, *, alone: bool = False
     ) -> tuple[bytes | bytearray, Source]:
@@ -224,19 +247,22 @@ class LayerReader:
         missing = self._presence.first_missing(low, high) >= 0
         if not alone and (window := self._ahead.touch(offset, length)):
             self._look_ahead(high, offset + length, window)
-        source = Source.CACHE
         if not missing:
             self.counters.hits += 1
-        else:
-            with self._services.tracer.span("layer.miss", layer=self.digest, offset=offset) as span:
-                source, loose = await self._demand(low, high, alone=alone)
-                span.note({"source": source.value, "bytes": length})
-            if loose:
-                return await self._assemble(offset, length, low, high, loose), source
-        data = self._cache.read_nowait(offset, length)
-        if data is None:
+            if (data := self._cache.read_nowait(offset, length)) is not None:
+                return data, Source.CACHE
+        source = Source.CACHE
+        with self._claims.reading(low, high):
+            if missing:
+                tracer = self._services.tracer
+                with tracer.span("layer.miss", layer=self.digest, offset=offset) as span:
+                    source, loose = await self._demand(low, high, alone=alone)
+                    span.note({"source": source.value, "bytes": length})
+                if loose:
+                    return await self._assemble(offset, length, low, high, loose), source
+                if (data := self._cache.read_nowait(offset, length)) is not None:
+                    return data, source
             return await self._blocking(self._cache.read, offset, length), source
-        return data, source
 
     async def fetch_all(self) -> None:
         """Bring in every chunk that is missing, those without file data too."""
@@ -245,6 +271,50 @@ class LayerReader:
             high = self._chunks.reach(low, self._services.policy.demand_run)
             await self.prefetch(low, high, Purpose.FILL)
             position = high
+
+    def holding(self) -> AbstractContextManager[None]:
+        """Have nothing evicted while the context is open."""
+        return self._claims.reading(0, len(self._chunks))
+
+    async def evict(self, wanted: int) -> int:
+        """Give the space of at least `wanted` bytes of cached chunks back, or of all that can be.
+
+        Nothing that is being read. Returns the bytes of the data area that are not cached any more,
+        and finishes also when it is cancelled. OSError if the disk refuses.
+        """
+        chosen, size = [], 0
+        for chunk in range(len(self._chunks)):
+            if size >= wanted:
+                break
+            if chunk in self._presence and not self._claims.is_read(chunk):
+                chosen.append(chunk)
+                start, end = self._chunks.data(chunk)
+                size += end - start
+        if chosen:
+            await asyncio.shield(asyncio.create_task(self._give_up(chosen)))
+        return size
+
+    async def _give_up(self, chosen: list[int]) -> None:
+        with self._claims.leaving(chosen):
+            for chunk in chosen:
+                self._presence.discard(chunk)
+            runs = self._adjacent(chosen)
+            data = [
+                (self._chunks.data(low)[0], self._chunks.data(high - 1)[1]) for low, high in runs
+            ]
+            blob = [self._chunks.own_blob(low, high) for low, high in runs]
+            await self._cache.give_up(data, blob)
+
+    def distrust(self, chunks: Iterable[int]) -> None:
+        """Fetch these chunks again when they are wanted: what is cached of them is wrong."""
+        for chunk in chunks:
+            self._presence.discard(chunk)
+        self._cache.mark(())
+
+    @property
+    def is_fetching(self) -> bool:
+        """Whether a fetch is under way."""
+        return bool(self._flights)
 
     async def drain(self) -> None:
         """Wait until no fetch is under way. The caller makes sure that nobody reads any more."""
@@ -269,6 +339,7 @@ class LayerReader:
 
         Returns what they had to wait for, and those that the disk would not take.
         """
+        await self._claims.settled(low, high)
         wanted = [chunk for chunk in range(low, high) if chunk not in self._presence]
         self._raise_recent(wanted)
         fresh = [c for c in wanted if c not in self._flights and c not in self._uncached]
@@ -308,7 +379,8 @@ class LayerReader:
 
     def _absent(self, chunk: int) -> bool:
         """Say whether a chunk is neither here nor coming."""
-        return not (chunk in self._presence or chunk in self._flights or chunk in self._uncached)
+        here = chunk in self._presence or chunk in self._flights or chunk in self._uncached
+        return not here and not self._claims.is_leaving(chunk)
 
     def fetch_idle(self, low: int, high: int) -> Awaitable[object]:
         """Start to fetch chunks `[low, high)` that nobody asked for."""
@@ -446,6 +518,8 @@ class LayerReader:
         for chunk, window in enumerate(windows, low):
             start, end = self._chunks.blob(chunk, chunk + 1)
             data.append(self._decode(chunk, body[start - origin : end - origin], window))
+        if not self._services.room.takes:
+            return data, False
         start, end = self._chunks.blob(low, low + len(windows))
         try:
             self._cache.write_pieces(self._chunks.data(low)[0], data)

@@ -2,7 +2,8 @@
 
 A full disk is hit by every chunk of every layer; what a person needs is one line when it begins and
 one when it is over. A disk that is nearly full takes small chunks and refuses large ones: it is
-over when nothing was refused for `_QUIET_S`. One object for all layers.
+over when nothing was refused for `_QUIET_S`. One object for all layers. The same for the bounds
+that the cache was given, when nothing is left that could be evicted.
 
 Race-free: called from worker threads; the state is read and set under a lock.
 """
@@ -30,6 +31,25 @@ class DiskRoom:
         self._refused = 0.0
         self._lock = threading.Lock()
         self._refusing = False
+        self._closed = False
+
+    @property
+    def takes(self) -> bool:
+        """Whether new chunks are to be kept, as far as the cache's bounds say."""
+        return not self._closed
+
+    def close(self, reason: str) -> None:
+        """Keep nothing new until `open`: the cache is as large as it may be. Event loop only."""
+        if not self._closed:
+            self._closed = True
+            do = "raise cache.size or free disk space; until then nothing new is kept"
+            log.warning("cache.full", extra={"fields": {"reason": reason, "do": do}})
+
+    def open(self) -> None:
+        """Keep chunks again. Event loop only."""
+        if self._closed:
+            self._closed = False
+            log.warning("cache.takes_again")
 
     @property
     def refusing(self) -> bool:

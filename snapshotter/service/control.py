@@ -4,6 +4,7 @@ GET /v1/status   what is served, how much of it is local, what it cost so far (J
 GET /metrics     the same as numbers, for Prometheus
 GET /healthz     200 once the daemon serves, 503 before
 GET /v1/containers/…  containers (`snapshotter.service.containers`)
+/v1/cache…       the cache (`snapshotter.service.cache`)
 POST /v1/deps/…  dependency snapshots (`snapshotter.service.dependencies`)
 
 `/metrics` and `/healthz` can be had over TCP as well (`bootseer.metrics.serving`).

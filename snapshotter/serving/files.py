@@ -21,6 +21,7 @@ from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
 from snapshotter.chunks.reader import Counters, LayerReader, Services
 from snapshotter.chunks.reads import ReadCounters, Source
+from snapshotter.chunks.room import DiskRoom
 from snapshotter.chunks.windows import Cache, Windows
 from snapshotter.layers.chunkread import ChunkDecoder
 from snapshotter.layers.format import decode_map
@@ -54,6 +55,15 @@ class OpenLayer:
     async def read(self, offset: int, length: int) -> bytes | bytearray:
         """Return verified bytes of the data area, as the kernel asks for them."""
         return await self.reads.count(self.fetch(offset, length))
+
+    def read_now(self, offset: int, length: int) -> bytes | bytearray | None:
+        """Return what `read` would, if it need not wait for anything; else None."""
+        if self.record.poisoned:
+            return None
+        data = self.reader.read_now(offset, length)
+        if data is not None:
+            self.reads.count_at_once(len(data))
+        return data
 
     async def fetch(self, offset: int, length: int) -> tuple[bytes | bytearray, Source]:
         """Return verified bytes of the data area, and what they had to wait for; not counted."""
@@ -112,6 +122,15 @@ class LayerFiles:
         """Return the layers on disk."""
         found = (parse_name(path.name) for path in self._layout.layers.iterdir())
         return [name for name in found if name and self._layout.record(name).exists()]
+
+    @property
+    def room(self) -> DiskRoom:
+        """Told when nothing more can be kept."""
+        return self._services.room
+
+    def find(self, name: LayerName) -> OpenLayer | None:
+        """Return a layer if it is open."""
+        return self._open.get(name)
 
     def opened(self) -> dict[LayerName, OpenLayer]:
         """Return the layers that are open now."""
@@ -199,6 +218,18 @@ class LayerFiles:
         data = self._layout.index(name).read_bytes()
         return decode_map(data), hashlib.sha256(data).digest()
 
+    async def retire(self, name: LayerName) -> bool:
+        """Close a layer that nobody reads; what is cached of it stays. False if it is not still."""
+        layer = self._open.get(name)
+        if layer is None:
+            return True
+        await layer.reader.drain()
+        await self._flush(name, layer)
+        if layer.reader.is_fetching or self._open.get(name) is not layer:
+            return False
+        await self.close(name)
+        return True
+
     async def close(self, name: LayerName) -> None:
         """Forget a layer that nobody can read any more."""
         layer = self._open.pop(name, None)
@@ -211,13 +242,16 @@ class LayerFiles:
     async def flush(self) -> None:
         """Make what all layers have cached survive a crash."""
         for name, layer in self.opened().items():
-            try:
-                await layer.reader.cache.flush()
-            except OSError as error:
-                if self._services.room.refused(error):
-                    continue
-                fields = {"layer": name, "reason": str(error)}
-                log.warning("cache.flush_failed", extra={"fields": fields})
+            await self._flush(name, layer)
+
+    async def _flush(self, name: LayerName, layer: OpenLayer) -> None:
+        try:
+            await layer.reader.cache.flush()
+        except OSError as error:
+            if self._services.room.refused(error):
+                return
+            fields = {"layer": name, "reason": str(error)}
+            log.warning("cache.flush_failed", extra={"fields": fields})
 
 
 def read_record(layout: Layout, name: LayerName) -> LayerRecord:

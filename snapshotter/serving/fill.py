@@ -58,13 +58,20 @@ class Fill:
     """The background fill of a node."""
 
     def __init__(
-        self, files: LayerFiles, root: Path, rules: FillRules, prefetching: Callable[[], bool]
+        self,
+        files: LayerFiles,
+        root: Path,
+        rules: FillRules,
+        prefetching: Callable[[], bool],
+        crowded: Callable[[], bool],
     ) -> None:
-        """`root`: on the cache's disk; `prefetching`: whether hot blocks are being fetched."""
+        """`root`: on the cache's disk; `prefetching`: whether hot blocks are being fetched;
+        `crowded`: whether the cache has no room for what nobody asked for."""
         self._files = files
         self._root = root
         self._rules = rules
         self._prefetching = prefetching
+        self._crowded = crowded
         self._opened = _NEVER
         self._missed = _NEVER
         self._failed = _NEVER
@@ -129,6 +136,7 @@ class Fill:
             missed=self._missed,
             failed=self._failed,
             prefetching=self._prefetching(),
+            crowded=self._crowded(),
             free=_free(self._root),
             memory=available(Path("/proc/meminfo").read_text(encoding="ascii")),
         )

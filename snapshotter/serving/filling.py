@@ -16,6 +16,7 @@ class Pause(Enum):
     DEMAND = "somebody waits for chunks"
     PREFETCH = "hot blocks are being fetched"
     DISK = "the disk is nearly full"
+    CACHE = "the cache is as large as it may be"
     MEMORY = "memory is short"
     REMOTE = "the registry failed a while ago"
 
@@ -52,6 +53,8 @@ class FillState:
     failed: float
     """When a fill failed last."""
     prefetching: bool
+    crowded: bool
+    """The cache has no room for what nobody asked for."""
     free: float
     """Share of the disk that is free."""
     memory: int
@@ -65,6 +68,7 @@ def pause(rules: FillRules, state: FillState) -> Pause | None:
         Pause.DEMAND: state.now - state.missed < rules.quiet,
         Pause.PREFETCH: state.prefetching,
         Pause.DISK: state.free < rules.least_free,
+        Pause.CACHE: state.crowded,
         Pause.MEMORY: state.memory < rules.least_memory,
         Pause.REMOTE: state.now - state.failed < rules.retry,
     }

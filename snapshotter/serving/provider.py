@@ -3,6 +3,8 @@
 The snapshot store asks for layers (`provide`), tells when one may be unused (`release`) and knows
 nothing of how. What may be removed is never counted: `collect` compares what is on disk with what
 the snapshots name, so a crash at any point leaves nothing that the next collection does not find.
+A layer that no snapshot names is unmounted and closed; its files stay in the cache until somebody
+wants their space (`evict`).
 
 Concurrency: everything about one layer name happens under that name's lock; locks are kept for
 good (one that were removed while somebody waits for it would guard nothing). A layer that was
@@ -47,12 +49,15 @@ from snapshotter.serving.mounts import (
 )
 from snapshotter.serving.poison import Poisoned
 from snapshotter.serving.unpublished import PublishJob
+from snapshotter.serving.use import note_use
 from snapshotter.serving.workers import Workers
 from snapshotter.snapshots.ports import LayerMount, LayerRequest
 
 log = logging.getLogger(__name__)
 
 _GRACE_S: Final = 5.0
+_AHEAD_S: Final = 60.0
+"""A layer that was made present ahead of its pull is kept open for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ class ProviderPolicy:
     erofs_read_ahead_kb: int = -1
     """Read-ahead of the EROFS mounts; negative leaves the kernel's default."""
     collect: bool = True
-    """Remove layers that no snapshot names."""
+    """Unmount layers that no snapshot names."""
 
 
 class Blocks(Protocol):
@@ -79,6 +84,10 @@ class Blocks(Protocol):
 
     async def prepare(self, name: BlockName) -> Path | None:
         """Make a block file ready to be served by us; or return a local file with all of it."""
+        ...
+
+    async def close(self, name: BlockName) -> None:
+        """Close a block file that nobody reads; it may be opened again."""
         ...
 
     async def forget(self, name: BlockName) -> None:
@@ -128,6 +137,8 @@ class Provider:
         self._materialising = asyncio.Semaphore(1)
         """Of two workers one is left to mounts, while all layers of an image are made ready."""
         self._mounted: set[str] = set()
+        self._resting: set[LayerName] = set()
+        """Layers that nothing uses, and that are closed."""
         self.limits: Limits = DEFAULT
 
     def path(self, layer: str) -> Path:
@@ -434,7 +445,7 @@ class Provider:
             await self._workers.quick(unmount_layer, Path(point), lazy=True)
 
     async def release(self, layer: str) -> None:
-        """Unmount and remove a layer: the last snapshot that used it is gone."""
+        """Unmount and close a layer: the last snapshot that used it is gone."""
         if not self._policy.collect:
             return
         mount = MountId.parse(layer)
@@ -448,22 +459,25 @@ class Provider:
         for other in sorted(unused, key=len, reverse=True):
             if MountId.parse(other).name == mount.name:
                 await self._unmount(MountId.parse(other))
-        await self._remove(mount.name)
+        note_use(self._layout, [mount.name])
+        await self._rest(mount.name)
 
     async def collect(self) -> None:
-        """Unmount and remove what no snapshot names."""
+        """Unmount and close what no snapshot names."""
         if not self._policy.collect or not self._layout.layers.is_dir():
             return
         kept = await self._kept()
         for mount in sorted(self._mounted - kept):
             await self._unmount(MountId.parse(mount))
         names = {MountId.parse(m).name for m in kept | self._mounted}
+        kept |= self._blocks.worth_keeping()
+        resting = self._resting - self._files.opened().keys()
         for path in list(self._layout.layers.iterdir()):
             name = parse_name(path.name)
-            if name and name not in names:
-                await self._remove(name)
-            elif name:
+            if name and name not in resting:
                 await self._remove_variants(name, path, kept)
+                if name not in names and self._idle(name, _AHEAD_S):
+                    await self._rest(name)
 
     async def _kept(self) -> set[str]:
         """Return the mounts that snapshots name, and what goes with these."""
@@ -471,6 +485,10 @@ class Provider:
         names = {MountId.parse(mount).name for mount in used}
         worth = self._blocks.worth_keeping()
         return used | {mount for mount in worth if MountId.parse(mount).name in names}
+
+    async def in_use(self) -> set[LayerName]:
+        """Return the layers that snapshots name, or that are mounted all the same."""
+        return {MountId.parse(mount).name for mount in await self._used() | self._mounted}
 
     async def _remove_variants(self, name: LayerName, directory: Path, kept: set[str]) -> None:
         """Remove the files of variants that are neither mounted nor worth keeping."""
@@ -485,10 +503,13 @@ class Provider:
                     await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
 
     def _touch(self, name: LayerName) -> None:
+        """Note that a layer is about to be used; its record's time says so after a restart."""
         self._provided[name] = time.monotonic()
+        self._resting.discard(name)
+        note_use(self._layout, [name])
 
-    def _idle(self, name: LayerName) -> bool:
-        return time.monotonic() - self._provided.get(name, float("-inf")) > _GRACE_S
+    def _idle(self, name: LayerName, seconds: float = _GRACE_S) -> bool:
+        return time.monotonic() - self._provided.get(name, float("-inf")) > seconds
 
     async def _unmount(self, mount: MountId, *, grace: bool = True) -> None:
         async with self._lock(mount.name):
@@ -500,19 +521,45 @@ class Provider:
             else:
                 log.warning("mount.busy", extra={"fields": {"path": str(target)}})
 
-    async def _remove(self, name: LayerName) -> None:
+    async def _rest(self, name: LayerName) -> None:
+        """Close a layer that nothing uses. One that cannot be used again is removed."""
         async with self._lock(name):
-            directory = self._layout.layer(name)
-            still_used = {MountId.parse(m).name for m in await self._used() | self._mounted}
-            if not self._idle(name) or name in still_used:
+            if not self._idle(name) or name in await self.in_use():
                 return
-            self._layout.record(name).unlink(missing_ok=True)
-            for path in directory.glob("h*"):
-                if block := BlockName.parse(name + path.name):
-                    await self._blocks.forget(block)
-            await self._files.close(name)
-            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
-            log.info("layer.removed", extra={"fields": {"layer": name}})
+            try:
+                usable = not read_record(self._layout, name).poisoned
+            except (NotFoundError, CorruptError):
+                usable = False
+            if not usable:
+                await self._remove(name)
+                return
+            for block in self._hot_blocks(name):
+                await self._blocks.close(block)
+            if await self._files.retire(name):
+                self._resting.add(name)
+                log.info("layer.unused", extra={"fields": {"layer": name}})
+
+    async def evict(self, name: LayerName) -> bool:
+        """Remove a layer that nothing uses. False if something does, or did a moment ago."""
+        async with self._lock(name):
+            if not self._idle(name) or name in await self.in_use():
+                return False
+            await self._remove(name)
+            return True
+
+    async def _remove(self, name: LayerName) -> None:
+        """Remove a layer whose lock we hold."""
+        self._layout.record(name).unlink(missing_ok=True)
+        for block in self._hot_blocks(name):
+            await self._blocks.forget(block)
+        await self._files.close(name)
+        self._resting.discard(name)
+        await asyncio.to_thread(shutil.rmtree, self._layout.layer(name), ignore_errors=True)
+        log.info("layer.removed", extra={"fields": {"layer": name}})
+
+    def _hot_blocks(self, name: LayerName) -> list[BlockName]:
+        found = (BlockName.parse(name + p.name) for p in self._layout.layer(name).glob("h*"))
+        return [block for block in found if block]
 
     def _lock(self, name: LayerName) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())

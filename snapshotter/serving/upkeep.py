@@ -137,14 +137,17 @@ class Upkeep:
 
     async def _audit(self, name: LayerName, layer: OpenLayer) -> None:
         self._not_before[name] = time.monotonic() + _AUDIT_AGAIN_S
-        await layer.reader.fetch_all()
-        await layer.reader.cache.flush()
-        verdict = "" if layer.record.proven else await self._verdict(name, layer)
-        if verdict:
-            self._poison(name, layer, verdict)
-        else:
+        with layer.reader.holding():
+            await layer.reader.fetch_all()
+            await layer.reader.cache.flush()
+            if layer.reader.cache.presence.missing:
+                return  # it was being evicted, or the disk is full
+            verdict = "" if layer.record.proven else await self._verdict(name, layer)
+            if verdict:
+                self._poison(name, layer, verdict)
+                return
             self._pass(name, layer)
-            await self._guarded("remount", self._remount(name))
+        await self._guarded("remount", self._remount(name))
 
     async def _verdict(self, name: LayerName, layer: OpenLayer) -> str:
         """Check what is on disk; if that fails, check what the registry has now.

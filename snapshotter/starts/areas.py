@@ -245,6 +245,17 @@ class Areas:
         """Return the hot areas that are open."""
         return dict(self._open)
 
+    async def close(self, name: BlockName) -> None:
+        """Close a hot area that nobody reads; what is in it stays for the next start."""
+        area = self._open.get(name)
+        if area is None:
+            return
+        await self._flush(name, area)
+        if self._open.get(name) is area:
+            del self._open[name]
+            self.reads.leave(area.reads)
+            area.close()
+
     async def forget(self, name: BlockName) -> None:
         """Close a hot area that nobody can read any more, before its files are removed."""
         self._origins.pop(name, None)
@@ -256,13 +267,15 @@ class Areas:
     async def flush(self, *, calm: float = 0.0) -> None:
         """Make what all areas hold survive a crash; not of those that changed `calm` s ago."""
         for name, area in self.opened().items():
-            if time.monotonic() - area.changed < calm:
-                continue
-            try:
-                await area.cache.flush()
-            except OSError as error:
-                fields = {"area": str(name), "reason": str(error)}
-                log.warning("hot.flush_failed", extra={"fields": fields})
+            if time.monotonic() - area.changed >= calm:
+                await self._flush(name, area)
+
+    async def _flush(self, name: BlockName, area: HotArea) -> None:
+        try:
+            await area.cache.flush()
+        except OSError as error:
+            fields = {"area": str(name), "reason": str(error)}
+            log.warning("hot.flush_failed", extra={"fields": fields})
 
 
 def _on_disk(layout: Layout) -> Iterator[tuple[BlockName, Origin]]:

@@ -61,6 +61,13 @@ class NodeBlocks:
             return RecordedLayer(layer, name, self._recordings)
         return layer
 
+    def read_now(self, name: BlockName, offset: int, length: int) -> bytes | bytearray | None:
+        """See `blocks.filesystem.BlockFiles`."""
+        if name.variant.role is not Role.DATA:
+            return None
+        layer = self._files.find(name.layer)
+        return layer.read_now(offset, length) if layer else None
+
     def names(self) -> Sequence[BlockName]:
         """Return the block files that a listing shows: data areas and open hot areas."""
         return [*map(BlockName, self._files.names()), *self._areas.names()]
@@ -78,6 +85,10 @@ class NodeBlocks:
         """Return the mounts of hot areas that the next start of their image wants."""
         faces = ((name, bottom) for name in self._areas.newest() for bottom in (False, True))
         return {str(MountId(name.layer, bottom, name.variant)) for name, bottom in faces}
+
+    async def close(self, name: BlockName) -> None:
+        """Close a hot area that nobody reads; it stays on disk."""
+        await self._areas.close(name)
 
     async def forget(self, name: BlockName) -> None:
         """Close a hot area that nobody can read any more."""

@@ -257,7 +257,7 @@ def test_an_image_that_is_removed_during_its_prefetch_leaves_nothing_and_may_com
     node: Whole, proxy: RegistryProxy
 ) -> None:
     image, pack = with_pack(node, "removed")
-    before = set((node.daemon.root / "l").iterdir()), len(node.daemon.mounts())
+    before = len(node.daemon.mounts())
     proxy.answers[pack] = lingering
     node.pull(image.reference)
     start(node, image, "true")
@@ -265,8 +265,7 @@ def test_an_image_that_is_removed_during_its_prefetch_leaves_nothing_and_may_com
     assert stand_ins(node, image) == [2]
     node.remove(image.reference)
     proxy.answers.clear()
-    wait_for(lambda: len(node.daemon.mounts()) <= before[1], "everything to be unmounted", 30)
-    wait_for(lambda: set((node.daemon.root / "l").iterdir()) <= before[0], "files to go", 30)
+    wait_for(lambda: len(node.daemon.mounts()) <= before, "everything to be unmounted", 30)
     wait_for(lambda: not hot(node, image).get("going_on"), "the prefetch to end")
 
     node.pull(image.reference)

@@ -128,7 +128,7 @@ def test_a_layer_without_an_index_is_unpacked_by_us_and_only_once(
         assert node.registry.bytes_of(digest) <= size, "containerd fetched it too"
 
 
-def test_removing_the_image_leaves_nothing_mounted_and_nothing_on_disk(
+def test_removing_the_image_leaves_nothing_mounted_and_its_layers_in_the_cache(
     node: Whole, image: SmallImage
 ) -> None:
     node.pull(image.reference)
@@ -136,9 +136,12 @@ def test_removing_the_image_leaves_nothing_mounted_and_nothing_on_disk(
     wait_for(lambda: len(node.daemon.mounts()) == 1 + len(image.layers), "the recording's to go")
     node.remove(image.reference)
     wait_for(lambda: len(node.daemon.mounts()) == 1, "layers to be unmounted")
-    wait_for(lambda: not list((node.daemon.root / "l").iterdir()), "layers to be removed")
+    wait_for(lambda: not node.daemon.status()["layers"], "layers to be closed")
+    assert len(list((node.daemon.root / "l").iterdir())) >= len(image.layers)
+    fetched = [node.registry.bytes_of(digest) for digest in image.layers]
     node.pull(image.reference)
     assert node.run(image.reference) == "hello\n"
+    assert [node.registry.bytes_of(digest) for digest in image.layers] == fetched
 
 
 def test_wrong_bytes_are_an_io_error_and_a_line_that_names_layer_and_offset(

@@ -118,7 +118,7 @@ def test_counters_do_not_go_down_when_layers_are_removed(node: Whole, image: Sma
     node.run(image.reference, "sha256sum", image.big)
     before = numbers(node)
     node.remove(image.reference)
-    wait_for(lambda: not list((node.daemon.root / "l").iterdir()), "layers to be removed")
+    wait_for(lambda: not node.daemon.status()["layers"], "layers to be closed")
     after = counters(numbers(node))
     assert not [name for name, value in after.items() if value < before[name]]
     assert after['bootseer_read_bytes_total{area="layer",source="demand"}'] > 0

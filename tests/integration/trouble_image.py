@@ -7,10 +7,11 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from small_image import base_tree, manifest_digest, push, text
-from whole import LocalRegistry, Whole
+from whole import LocalRegistry
 
 from benchmarks.images.layer_tar import LayerTar
 from benchmarks.images.oci_layout import OciLayout
@@ -32,6 +33,13 @@ SAME = ("one", "two")
 Change = Callable[[bytes], bytes]
 
 
+class Site(Protocol):
+    """Where images are made, and where they are pushed to."""
+
+    directory: Path
+    registry: LocalRegistry
+
+
 @dataclass(frozen=True)
 class TroubleImage:
     """An image of busybox and one data layer."""
@@ -43,7 +51,7 @@ class TroubleImage:
     """What `SUMS` prints."""
 
 
-def trouble_image(node: Whole, name: str, *, megabytes: int = 2) -> TroubleImage:
+def trouble_image(node: Site, name: str, *, megabytes: int = 2) -> TroubleImage:
     """Push an image whose data layer is like no other image's."""
     directory = node.directory / "images" / name
     base = base_tree(directory / "base")
@@ -74,7 +82,7 @@ def indexed(registry: LocalRegistry, digest: str) -> IndexedLayer:
 
 
 def publish_indexes(
-    node: Whole,
+    node: Site,
     image: TroubleImage,
     change: Change = bytes,
     *,

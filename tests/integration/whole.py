@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,15 +176,20 @@ def local_registry(directory: Path) -> Iterator[LocalRegistry]:
 
 
 @contextmanager
-def bootseer_daemon(directory: Path, settings: str = "") -> Iterator[Bootseer]:
-    """Run Bootseer's daemon with its files below `directory` during the block."""
+def bootseer_daemon(
+    directory: Path, settings: str = "", cache: Mapping[str, object] | None = None
+) -> Iterator[Bootseer]:
+    """Run Bootseer's daemon with its files below `directory` during the block.
+
+    `cache`: settings of the cache.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     root, address = directory / "r", directory / "s.sock"
     config = directory / "bootseer.yaml"
     config.write_text(
         f"root: {root}\nrun_dir: {directory / 'run'}\naddress: {address}\n"
         f"containerd: {directory.parent / 'c' / 'c.sock'}\n"
-        f"cache:\n  check_after: 0.1\n"
+        f"cache: {json.dumps({'check_after': 0.1} | dict(cache or {}))}\n"
         f"registry:\n  config_path: {directory / 'certs.d'}\n{settings}"
     )
     argv = [sys.executable, "-m", "bootseer", "snapshotter", "serve", "--config", str(config)]
@@ -207,16 +212,24 @@ def whole(
     sandbox: str = "",
     generation: str = "",
     more: str = "",
+    cache: Mapping[str, object] | None = None,
 ) -> Iterator[Whole]:
     """Run all three below `directory` (short: sockets) during the block.
 
     `sandbox`: a repository in the registry with the pod sandbox' image; turns the CRI on.
     `generation`, `more`: an older containerd, and lines behind its configuration.
+    `cache`: settings of the cache.
     """
     with (
         local_registry(directory / "reg") as registry,
         node_of(
-            registry, directory, settings, sandbox=sandbox, generation=generation, more=more
+            registry,
+            directory,
+            settings,
+            sandbox=sandbox,
+            generation=generation,
+            more=more,
+            cache=cache,
         ) as made,
     ):
         yield made
@@ -231,10 +244,11 @@ def node_of(
     sandbox: str = "",
     generation: str = "",
     more: str = "",
+    cache: Mapping[str, object] | None = None,
 ) -> Iterator[Whole]:
     """Run a node of a registry, one of several: the daemon and containerd, below `directory`."""
     with ExitStack() as stack:
-        daemon = stack.enter_context(bootseer_daemon(directory / "b", settings))
+        daemon = stack.enter_context(bootseer_daemon(directory / "b", settings, cache))
         proxy = ProxySnapshotter(PLUGIN, daemon.address, daemon.root)
         (directory / "c").mkdir()
         engine = stack.enter_context(

@@ -17,6 +17,7 @@ from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
 from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.reader import FetchPolicy, LayerReader, Services
+from snapshotter.chunks.room import DiskRoom
 from snapshotter.chunks.windows import Windows, new_cache
 from snapshotter.layers.records import BlockMap, ChunkTable, Extents
 
@@ -102,6 +103,7 @@ class World:
     source: FakeSource
     data: bytes
     tasks: set[asyncio.Task[None]]
+    room: DiskRoom
 
 
 @contextmanager
@@ -131,5 +133,5 @@ def make_world(
         services = Services(executor, spawn, Filler(idle, spawn), FetchPolicy(**policy))
         windows = Windows(made.windows_digest, chunks, source, new_cache())
         reader = LayerReader(made.layer_digest, chunks, cache, source, windows, decode, services)
-        yield World(reader, source, data, tasks)
+        yield World(reader, source, data, tasks, services.room)
         cache.close()
