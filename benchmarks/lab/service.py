@@ -24,21 +24,35 @@ class Service:
         """Start it. Raises `HostError` where the program does not exist."""
         self.name = name
         self.log = log
+        self._argv = list(argv)
+        self._env = None if env is None else {**os.environ, **env}
+        self.process = self._start()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
         try:
-            with log.open("ab") as output:
-                self.process = subprocess.Popen(
-                    argv,
+            with self.log.open("ab") as output:
+                return subprocess.Popen(
+                    self._argv,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    env=None if env is None else {**os.environ, **env},
+                    env=self._env,
                     start_new_session=True,  # a terminal's Ctrl-C is ours to handle, not its
                 )
         except OSError as error:
             raise HostError(
-                f"{name} cannot be started: {argv[0]}: {error.strerror}",
+                f"{self.name} cannot be started: {self._argv[0]}: {error.strerror}",
                 hint="scripts/setup installs what is missing",
             ) from error
+
+    def kill(self) -> None:
+        """Kill the process alone, as the kernel does when memory is short, and wait for its end."""
+        self.process.kill()
+        self.process.wait()
+
+    def start_again(self) -> None:
+        """Start it as it was started before: it has ended."""
+        self.process = self._start()
 
     def wait_until(self, ready: Callable[[], bool], *, seconds: float = 30.0) -> None:
         """Return when `ready()` is true. Raises `HostError` when it ends first or takes longer."""
