@@ -19,12 +19,23 @@ from benchmarks.lab.cleanup import undo_stack
 from benchmarks.lab.netns import DEFAULT_RATE, Network, network
 from benchmarks.lab.registry import Registry, registry
 from benchmarks.lab.workdir import work_directory
-from benchmarks.measure import cold_starts, indexes, inflate, local_start, memory, trees
+from benchmarks.measure import (
+    cold_starts,
+    indexes,
+    inflate,
+    local_start,
+    memory,
+    node_load,
+    node_restart,
+    trees,
+)
 from benchmarks.parts import measured
 from tooling.progress import doing, say
 
 _LAYERS = 50
 _FILES = 4_000
+_WORK = ("/bin/sh", "-c", "cat /usr/lib/*/libc* /usr/lib/*/lib[a-e]*.so* | sha256sum")
+"""Of each of many containers: some tens of megabytes are read and hashed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,8 @@ class Bench:
     blobs: list[Path]
     """The image's layers, compressed, largest first."""
     runs: int
+    layers: list[str]
+    """Digests of the layers, bottom first."""
 
 
 def measure_starts(bench: Bench) -> list[Figure]:
@@ -123,6 +136,52 @@ def measure_cold_read(bench: Bench) -> list[Figure]:
     ]
 
 
+def measure_random(bench: Bench) -> list[Figure]:
+    """Read at random: through us, and past us once a layer is whole and checked."""
+    with fresh_node(bench, "q") as node:
+        for snapshotter in (starts.EAGER, starts.LAZY):
+            node.containerd.pull(bench.reference, snapshotter=snapshotter)
+        with (
+            trees.mounted(node, bench.reference, starts.LAZY, node.root.parent / "m1") as ours,
+            trees.mounted(node, bench.reference, starts.EAGER, node.root.parent / "m2") as theirs,
+        ):
+            caches = node.root.glob("l/*/data")
+            warm = max(caches, key=lambda path: path.stat().st_size)
+            figures = node_load.measure_reads(ours, theirs, bench.runs, node_load.SERVED, warm)
+    home = bench.directory / "p"
+    with (
+        local_start.local_node(bench.net, home, bench.server.host, bench.reference) as node,
+        trees.mounted(node, bench.reference, starts.LAZY, home / "m1") as ours,
+        trees.mounted(node, bench.reference, starts.EAGER, home / "m2") as theirs,
+    ):
+        return figures + node_load.measure_reads(ours, theirs, bench.runs, node_load.LOCAL)
+
+
+def measure_many(bench: Bench) -> list[Figure]:
+    """Start fifty containers at once."""
+    return node_load.measure_many(site(bench), _WORK)
+
+
+def measure_prepare(bench: Bench) -> list[Figure]:
+    """Time containerd's calls, also while the registry hangs."""
+    return node_load.measure_prepare(site(bench), bench.runs)
+
+
+def measure_idle(bench: Bench) -> list[Figure]:
+    """Look at a daemon that has nothing to do."""
+    return node_load.measure_idle(site(bench))
+
+
+def measure_restart(bench: Bench) -> list[Figure]:
+    """Start a daemon that knows many images, and kill its server."""
+    return node_restart.measure(bench.net, bench.directory / "k", bench.runs)
+
+
+def site(bench: Bench) -> node_load.Site:
+    """Return the laboratory as measurements of a node need it."""
+    return node_load.Site(bench.net, bench.directory, bench.server, bench.reference, bench.layers)
+
+
 def measure_indexes(bench: Bench) -> list[Figure]:
     """Build indexes and weigh them."""
     return indexes.measure_build(bench.blobs[0], bench.runs) + indexes.measure_size(bench.blobs)
@@ -152,6 +211,11 @@ PARTS: dict[str, Callable[[Bench], list[Figure]]] = {
     "cold-read": measure_cold_read,
     "indexes": measure_indexes,
     "memory": measure_memory,
+    "many": measure_many,
+    "prepare": measure_prepare,
+    "idle": measure_idle,
+    "restart": measure_restart,
+    "random": measure_random,
 }
 
 
@@ -168,7 +232,7 @@ def run(runs: int, parts: tuple[str, ...]) -> list[Figure]:
         net = stack.enter_context(network(None))
         server = stack.enter_context(registry(net, directory / "registry"))
         reference = demo.publish(job, net, server.host)
-        bench = Bench(directory, net, server, reference, job, blobs, runs)
+        bench = Bench(directory, net, server, reference, job, blobs, runs, layers)
         found = [measured(part, partial(PARTS[part], bench)) for part in parts]
         return [figure for figures in found for figure in figures]
 
