@@ -86,8 +86,8 @@ class Blocks(Protocol):
         """Make a block file ready to be served by us; or return a local file with all of it."""
         ...
 
-    async def close(self, name: BlockName) -> None:
-        """Close a block file that nobody reads; it may be opened again."""
+    async def close(self, name: BlockName) -> bool:
+        """Close a block file that nobody reads; False if it is not worth keeping on disk."""
         ...
 
     async def forget(self, name: BlockName) -> None:
@@ -499,8 +499,12 @@ class Provider:
                 continue
             async with self._lock(name):
                 if self._idle(name):
-                    await self._blocks.forget(block)
-                    await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+                    await self._remove_variant(block)
+
+    async def _remove_variant(self, block: BlockName) -> None:
+        await self._blocks.forget(block)
+        path = self._layout.variant(block.layer, block.variant)
+        await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
 
     def _touch(self, name: LayerName) -> None:
         """Note that a layer is about to be used; its record's time says so after a restart."""
@@ -534,7 +538,8 @@ class Provider:
                 await self._remove(name)
                 return
             for block in self._hot_blocks(name):
-                await self._blocks.close(block)
+                if not await self._blocks.close(block):
+                    await self._remove_variant(block)
             if await self._files.retire(name):
                 self._resting.add(name)
                 log.info("layer.unused", extra={"fields": {"layer": name}})

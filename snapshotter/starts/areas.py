@@ -245,16 +245,21 @@ class Areas:
         """Return the hot areas that are open."""
         return dict(self._open)
 
-    async def close(self, name: BlockName) -> None:
-        """Close a hot area that nobody reads; what is in it stays for the next start."""
+    async def close(self, name: BlockName) -> bool:
+        """Close a hot area that nobody reads, for the next start; False if that is to make a new
+        one: what is not whole would not be filled any more.
+        """
         area = self._open.get(name)
         if area is None:
-            return
+            return True
+        if area.missing:
+            return False
         await self._flush(name, area)
         if self._open.get(name) is area:
             del self._open[name]
             self.reads.leave(area.reads)
             area.close()
+        return True
 
     async def forget(self, name: BlockName) -> None:
         """Close a hot area that nobody can read any more, before its files are removed."""

@@ -86,9 +86,9 @@ class NodeBlocks:
         faces = ((name, bottom) for name in self._areas.newest() for bottom in (False, True))
         return {str(MountId(name.layer, bottom, name.variant)) for name, bottom in faces}
 
-    async def close(self, name: BlockName) -> None:
-        """Close a hot area that nobody reads; it stays on disk."""
-        await self._areas.close(name)
+    async def close(self, name: BlockName) -> bool:
+        """Close a hot area that nobody reads; False if it is not worth keeping."""
+        return await self._areas.close(name)
 
     async def forget(self, name: BlockName) -> None:
         """Close a hot area that nobody can read any more."""
