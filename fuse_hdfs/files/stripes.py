@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import logging
 import weakref
+from collections.abc import AsyncIterator
 from typing import Final
 
 from cachetools import TTLCache
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 _SINGLE: Final = 2
 """Stretches of one stripe that are asked for at the same time, beside its stream."""
+_TURN_S: Final = 3.0
+"""Who has waited for his turn so long asks all the same: those before him may hang."""
 _BETTER_S: Final = 30.0
 """For so long a copy that was faster is preferred."""
 
@@ -57,9 +60,20 @@ class Stripes:
         async with self._turn(path):
             return await self._surely(path, offset, length, follow=False)
 
-    def _turn(self, path: str) -> asyncio.Semaphore:
-        """Return what is fair to those that want something of a stripe."""
-        return self._turns.setdefault(path, asyncio.Semaphore(_SINGLE))
+    @contextlib.asynccontextmanager
+    async def _turn(self, path: str) -> AsyncIterator[None]:
+        """Wait until it is our turn to want something of a stripe, but not for ever."""
+        turns = self._turns.setdefault(path, asyncio.Semaphore(_SINGLE))
+        try:
+            async with asyncio.timeout(_TURN_S):
+                await turns.acquire()
+        except TimeoutError:
+            yield
+            return
+        try:
+            yield
+        finally:
+            turns.release()
 
     async def _surely(self, path: str, offset: int, length: int, *, follow: bool) -> bytes:
         """Return bytes of a stripe, of another copy if the first takes long or fails."""
