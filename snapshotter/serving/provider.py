@@ -335,6 +335,7 @@ class Provider:
             raise CorruptError(f"layers {layer_digest} and {record.layer_digest} share a name")
         if record.poisoned:
             raise CorruptError(f"layer {layer_digest}: {record.poisoned}")
+        self._touch(name)  # it may be unused so far: it must not be evicted before it is mounted
         if record.sources[:1] != (reference,):
             record = record.with_source(reference)
             write_atomic(self._layout.record(name), record.encode(), durable=False)
