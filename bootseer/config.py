@@ -15,6 +15,8 @@ DEFAULT_PATH: Final = Path("/etc/bootseer/bootseer.yaml")
 
 Seconds: TypeAlias = Annotated[float, Range(0.01, 86_400)]
 KiB: TypeAlias = Annotated[int, Range(0, 65_536)]
+IndexSource: TypeAlias = Literal["bootseer", "toc", "soci"]
+DEFAULT_SOURCES: Final[tuple[IndexSource, ...]] = ("bootseer", "toc", "soci")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,11 @@ class Cache:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """How layers are indexed."""
+    """How layers are indexed, and whose indexes are used."""
+
+    sources: tuple[IndexSource, ...] = DEFAULT_SOURCES
+    """Where an index of a layer may come from; of several the first that has one: published by
+    `bootseer image index`, the layer's own table of contents (eStargz, zstd:chunked), SOCI."""
 
     spacing: Annotated[Bytes, Range(64 << 10, 64 << 20)] = Bytes(256 << 10)
     """Uncompressed bytes between places where a gzip layer can be entered. Smaller: less is read

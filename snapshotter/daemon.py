@@ -123,7 +123,9 @@ async def run(config: Config, handover: Handover) -> None:
         pulls = RememberedPulls(None if handover.kept is None else Keepsake(handover.kept))
         registry = client_settings(config.registry, pulls)
         client = await stack.enter_async_context(RegistryClient(registry))
-        images = PublishedImages(client, trust=trust_rules(config.trust))
+        images = PublishedImages(
+            client, sources=config.index.sources, trust=trust_rules(config.trust)
+        )
         publisher = Publisher(layout, MadeIndexes(client, images))
         job = partial(RepositoryAccess, registry)
 

@@ -39,6 +39,8 @@ class Limits:
     """One section of a layer index, decompressed."""
     windows: int = 4 << 30
     """The windows blob of a layer."""
+    toc: int = 63 << 20
+    """The table of contents of an eStargz or zstd:chunked layer, decompressed; and compressed."""
     window: int = 32 << 10
     """One inflate window, decompressed (RFC 1951: 32 KiB)."""
     layer: int = 1 << 40

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -35,12 +36,34 @@ class MirroredSource(BlobSource, Protocol):
         ...
 
 
+class IndexKind(StrEnum):
+    """Formats of what says where a layer's files are."""
+
+    BOOTSEER = "bootseer"
+    """Our own, published next to the image or made on this node."""
+    ESTARGZ = "estargz"
+    """The table of contents in an eStargz layer."""
+    ZSTD_CHUNKED = "zstd:chunked"
+    """The table of contents in a zstd:chunked layer."""
+    SOCI = "soci"
+    """A zTOC, published next to the image."""
+
+
 @dataclass(frozen=True, slots=True)
 class PublishedIndex:
     """Where a layer's published index is found. Nothing of it was read yet."""
 
     digest: str
+    """What it is known by; what of it has this digest is its format's business."""
     size: int
+    """Bytes, as it is stored. 0: what is read of the layer says so."""
+    kind: IndexKind = IndexKind.BOOTSEER
+    offset: int = 0
+    """Where in the layer it is stored, if that is known; 0 for an index beside the layer."""
+    layer_size: int = 0
+    """Bytes of the layer; 0 where the index says so."""
+    vouched: bool = False
+    """The image's manifest names its digest: whoever trusts the image trusts the index."""
 
 
 class Images(Protocol):

@@ -5,7 +5,7 @@ import io
 import json
 import tarfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import zstandard
@@ -28,6 +28,8 @@ class MadeLayer:
     blob: bytes
     diff_id: str
     media_type: str
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """Of its descriptor."""
 
     @property
     def digest(self) -> str:
@@ -49,8 +51,8 @@ def file_member(name: str, data: bytes = b"", **fields: Any) -> tuple[tarfile.Ta
     """Return a tar member: a regular file unless `fields` (of TarInfo) say otherwise."""
     member = tarfile.TarInfo(name)
     member.size = len(data)
-    for field, value in fields.items():
-        setattr(member, field, value)
+    for name_of, value in fields.items():
+        setattr(member, name_of, value)
     return member, data
 
 
@@ -104,9 +106,14 @@ def documents(
         "schemaVersion": 2,
         "mediaType": DOCKER_MANIFEST if docker else OCI_MANIFEST,
         "config": descriptor(DOCKER_CONFIG if docker else OCI_CONFIG, config),
-        "layers": [descriptor(layer.media_type, layer.blob) for layer in layers],
+        "layers": [_layer(layer) for layer in layers],
     }
     return config, json.dumps(manifest).encode()
+
+
+def _layer(layer: MadeLayer) -> dict[str, Any]:
+    annotations = {"annotations": dict(layer.annotations)} if layer.annotations else {}
+    return descriptor(layer.media_type, layer.blob, **annotations)
 
 
 async def push_image(

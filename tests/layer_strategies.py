@@ -19,6 +19,7 @@ from snapshotter.layers.records import (
     InodeFlag,
     Inodes,
     LayerIndex,
+    Proof,
     Tree,
     XattrSet,
 )
@@ -283,6 +284,7 @@ def _chunks(extents: Extents, size: int, tar_size: int, chunk: int, codec: Codec
         skip=np.zeros(count, dtype=np.uint32),
         bits=(np.arange(count) % 8 * (codec is Codec.DEFLATE)).astype(np.uint8),
         window=windows.astype(np.uint64),
+        proof=Proof.TAR if codec is Codec.GZIP else Proof.DATA,
     )
 
 

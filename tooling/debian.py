@@ -76,6 +76,7 @@ PACKAGES: Final = (
     Package("e2fsprogs", _program("mkfs.ext4"), _TEST),
     Package("xfsprogs", _program("mkfs.xfs"), _TEST),
     Package("fsverity", _program("fsverity"), _TEST),
+    Package("zlib1g-dev", _file("/usr/include/zlib.h"), _TEST),
     Package("nginx", _program("nginx"), _TEST),
     Package("busybox-static", _program("busybox"), _TEST),
     Package("attr", _program("getfattr"), _TEST),

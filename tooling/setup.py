@@ -10,6 +10,7 @@ from typing import Final
 
 from tooling import containerd, debian, hadoop, virtualenv
 from tooling.collector import COLLECTOR
+from tooling.layer_maker import LAYER_MAKER
 from tooling.locking import only_one
 from tooling.places import cache_dir
 from tooling.progress import say
@@ -43,6 +44,7 @@ def set_up(purpose: str) -> Path:
         if purpose == "test":
             hadoop.ensure()
             COLLECTOR.ensure()
+            LAYER_MAKER.ensure()
     return venv
 
 

@@ -86,12 +86,14 @@ def inspect(
     as_json: bool,
     with_files: bool,
 ) -> None:
-    """Show an image's layers, and which of them have a published index."""
+    """Show an image's layers, and by which kind of index each is served."""
+    config = load_config(config_path)
 
     async def work(client: RegistryClient) -> ImageReport:
-        return await inspect_image(client, parse_reference(reference), wanted_platform(platform))
+        image, wanted = parse_reference(reference), wanted_platform(platform)
+        return await inspect_image(client, image, wanted, config.index.sources)
 
-    report = with_client(load_config(config_path), reference, plain_http, work)
+    report = with_client(config, reference, plain_http, work)
     if as_json:
         click.echo(json.dumps(report_document(report, with_files=with_files), indent=1))
         return

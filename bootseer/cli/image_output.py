@@ -7,6 +7,7 @@ import click
 from bootseer.cli.text import printable, size_text
 from snapshotter.images.indexing import IndexedImage
 from snapshotter.images.inspection import ImageReport, LayerReport, files
+from snapshotter.images.layer_indexing import Stage
 
 
 def indexed_document(done: IndexedImage) -> dict[str, Any]:
@@ -37,6 +38,11 @@ def show_indexed(done: IndexedImage) -> None:
         extra = layer.index_size + layer.windows_size
         share = f"{extra / layer.size:.2%}" if layer.size else "-"
         click.echo(f"{layer.digest}  {layer.stage:<9}  {size_text(layer.size):>10}  index {share}")
+    if whole := sum(layer.stage is Stage.UNINDEXED for layer in done.layers):
+        click.echo(
+            f"{whole} can be read from front to back only, so nodes fetch it whole; compressed "
+            "with gzip, or as zstd:chunked, it would be lazy"
+        )
     news = "published" if done.published else "already published"
     click.echo(f"{news}: {done.artifact_digest} for {done.image.reference}")
 
@@ -76,6 +82,7 @@ def _layer_document(layer: LayerReport) -> dict[str, Any]:
         "indexed": layer.indexed,
         "sequential": layer.sequential,
         "problem": layer.problem or None,
+        "served_by": layer.served_by or None,
         "index": layer.index_digest,
         "index_size": layer.index_size,
         "windows_size": layer.windows_size,
@@ -96,7 +103,7 @@ def show_report(report: ImageReport) -> None:
     click.echo(f"{'layer':<19}  {'size':>9}  {'files':>9}  {'data':>9}  {'chunks':>7}  index")
     for layer in report.layers:
         click.echo(_layer_line(layer))
-    indexed = sum(layer.indexed for layer in report.layers)
+    indexed = sum(layer.indexed or bool(layer.served_by) for layer in report.layers)
     total = sum(layer.size for layer in report.layers)
     click.echo(f"{indexed} of {len(report.layers)} layers indexed, {size_text(total)} compressed")
 
@@ -105,6 +112,7 @@ def _layer_line(layer: LayerReport) -> str:
     name = layer.digest[: len("sha256:") + 12]
     if not layer.indexed:
         why = "sequential only" if layer.sequential else layer.problem or "not indexed"
+        why = f"by {layer.served_by}" if layer.served_by not in ("", "bootseer") else why
         return f"{name:<19}  {size_text(layer.size):>9}  {'-':>9}  {'-':>9}  {'-':>7}  {why}"
     extra = size_text((layer.index_size or 0) + (layer.windows_size or 0))
     size, data = size_text(layer.size), size_text(layer.data_size or 0)

@@ -87,6 +87,8 @@ class Scrub:
         found: Hashed = await self._workers.bulk(
             hash_chunks, layer.reader.cache.data_path, self._layout.index(name), here
         )
+        if not found.possible:
+            return Verified(name, layer.record.layer_digest, 0, outcome="unchecked")
         wrong = tuple(c for c in found.wrong if c in layer.reader.cache.presence)
         done = Verified(name, layer.record.layer_digest, found.size, wrong)
         if wrong:

@@ -2,12 +2,14 @@
 
 import asyncio
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
+from bootseer.config import DEFAULT_SOURCES, IndexSource
 from bootseer.errors import CorruptError
 from snapshotter.images.artifact import LayerEntry
 from snapshotter.images.find import FoundArtifact, find_artifact
+from snapshotter.images.published import PublishedImages
 from snapshotter.images.resolve import ResolvedImage, resolve
 from snapshotter.layers.format import decode
 from snapshotter.layers.records import InodeFlag, LayerIndex, Tree
@@ -50,6 +52,8 @@ class LayerReport:
     """It was looked at, and cannot be read at random."""
     problem: str = ""
     """Why the published index cannot be used."""
+    served_by: str = ""
+    """Format of the index that nodes take (`ports.IndexKind`); empty: they make one."""
     index_digest: str | None = None
     index_size: int | None = None
     windows_size: int | None = None
@@ -76,9 +80,15 @@ class ImageReport:
 
 
 async def inspect_image(
-    client: RegistryClient, reference: Reference, platform: Platform
+    client: RegistryClient,
+    reference: Reference,
+    platform: Platform,
+    sources: Sequence[IndexSource] = DEFAULT_SOURCES,
 ) -> ImageReport:
     """Return the report on an image; every published index is fetched, verified and validated.
+
+    `sources`: where nodes look for indexes, in this order. Of those of other formats is said only
+    that they are there.
 
     Raises:
         NotFoundError, RemoteError: the registry.
@@ -94,7 +104,12 @@ async def inspect_image(
             reports.append(_bare(position, layer, sequential=sequential))
         else:
             reports.append(await _indexed(client, image.reference, position, layer, entry))
-    return ImageReport(image, found, tuple(reports))
+    taken = await PublishedImages(client, sources=sources).indexes_of(
+        str(image.reference), image.digest
+    )
+    kinds = {digest: str(index.kind) for digest, index in taken.items()}
+    served = (replace(one, served_by=kinds.get(one.digest, "")) for one in reports)
+    return ImageReport(image, found, tuple(served))
 
 
 def _bare(position: int, layer: Descriptor, *, sequential: bool, problem: str = "") -> LayerReport:

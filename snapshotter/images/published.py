@@ -1,23 +1,25 @@
 """The daemon's view of images: where a layer's published index is, and where blobs come from.
 
 Concurrency: event loop only. `_known` and `_flights` are read and changed without an await in
-between. A flight is one search for an image's artifact: all who ask meanwhile wait for it, and it
-goes on when one of them is cancelled.
+between. A flight is one search for an image's indexes of one kind: all who ask meanwhile wait for
+it, and it goes on when one of them is cancelled.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from cachetools import LRUCache
 
+from bootseer.config import DEFAULT_SOURCES, IndexSource
 from bootseer.digests import check_digest
-from snapshotter.images.artifact import IndexArtifact
-from snapshotter.images.find import FoundArtifact, find_artifact
+from snapshotter.images.find import find_artifact
 from snapshotter.images.manifest import ImageManifest, parse_manifest
-from snapshotter.images.trust import Policy, TrustRules, believed
+from snapshotter.images.soci import find_soci
+from snapshotter.images.tocs import find_tocs
+from snapshotter.images.trust import Policy, Trust, TrustRules, believed
 from snapshotter.ports import MirroredSource, PublishedIndex
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.reference import Reference, parse_reference
@@ -29,10 +31,17 @@ _MISSED_S: Final = 30.0
 _IMAGES: Final = 256
 _ANYBODY: Final = TrustRules()
 
+Indexes: TypeAlias = Mapping[str, PublishedIndex]
+"""By layer digest."""
+Finder: TypeAlias = Callable[[RegistryClient, Reference, str], Awaitable[Indexes]]
+_Key: TypeAlias = tuple[IndexSource, str, str]
+
+_FOREIGN: Final[Mapping[IndexSource, Finder]] = {"toc": find_tocs, "soci": find_soci}
+
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    artifact: IndexArtifact | None
+    indexes: Indexes
     good_until: float
 
 
@@ -44,14 +53,23 @@ class PublishedImages:
         client: RegistryClient,
         clock: Callable[[], float] = time.monotonic,
         *,
+        sources: Sequence[IndexSource] = DEFAULT_SOURCES,
         trust: TrustRules = _ANYBODY,
     ) -> None:
-        """`clock` counts seconds; `trust`: whose indexes are believed."""
+        """Tie it together.
+
+        Args:
+            client: talks to registries.
+            clock: counts seconds.
+            sources: where indexes come from; of several with an index of a layer the first wins.
+            trust: whose indexes are believed.
+        """
         self._client = client
         self._trust = trust
         self._clock = clock
-        self._known: LRUCache[tuple[str, str], _Known] = LRUCache(_IMAGES)
-        self._flights: dict[tuple[str, str], asyncio.Task[IndexArtifact | None]] = {}
+        self._sources = tuple(sources)
+        self._known: LRUCache[_Key, _Known] = LRUCache(_IMAGES * len(self._sources))
+        self._flights: dict[_Key, asyncio.Task[Indexes]] = {}
 
     async def index_of(
         self, reference: str, manifest_digest: str, layer_digest: str
@@ -64,20 +82,20 @@ class PublishedImages:
             CorruptError: a digest is malformed.
         """
         check_digest(layer_digest)
-        artifact = await self._artifact(reference, check_digest(manifest_digest))
-        entry = artifact.layer(layer_digest) if artifact else None
-        return PublishedIndex(entry.index.digest, entry.index.size) if entry else None
+        for source in self._sources:
+            indexes = await self._indexes(source, reference, check_digest(manifest_digest))
+            if found := indexes.get(layer_digest):
+                return found
+        return None
 
     async def indexes_of(
         self, reference: str, manifest_digest: str
     ) -> Mapping[str, PublishedIndex]:
         """Return the published indexes of all layers of an image. Raises what `index_of` does."""
-        artifact = await self._artifact(reference, check_digest(manifest_digest))
-        entries = artifact.layers if artifact else ()
-        return {
-            entry.layer_digest: PublishedIndex(entry.index.digest, entry.index.size)
-            for entry in entries
-        }
+        found: dict[str, PublishedIndex] = {}
+        for source in reversed(self._sources):
+            found.update(await self._indexes(source, reference, check_digest(manifest_digest)))
+        return found
 
     def blobs(self, reference: str) -> MirroredSource:
         """Return the blobs of the repository that an image reference names.
@@ -87,39 +105,52 @@ class PublishedImages:
         """
         return RepositoryBlobs(self._client, parse_reference(reference))
 
-    async def _artifact(self, reference: str, manifest_digest: str) -> IndexArtifact | None:
+    async def _indexes(self, source: IndexSource, reference: str, manifest_digest: str) -> Indexes:
         parsed = parse_reference(reference)
-        key = (parsed.name, manifest_digest)
+        key = (source, parsed.name, manifest_digest)
         known = self._known.get(key)
         if known is not None and known.good_until > self._clock():
-            return known.artifact
+            return known.indexes
         flight = self._flights.get(key)
         if flight is None:
-            flight = asyncio.create_task(self._search(key, reference))
+            flight = asyncio.create_task(self._search(key, parsed))
             self._flights[key] = flight
             flight.add_done_callback(lambda task: self._landed(key, task))
         return await asyncio.shield(flight)
 
-    async def _search(self, key: tuple[str, str], reference: str) -> IndexArtifact | None:
-        found = await self._find(parse_reference(reference), key[1])
-        artifact = found.artifact if found else None
-        lasts = _FOUND_S if artifact else _MISSED_S
-        self._known[key] = _Known(artifact, self._clock() + lasts)
-        return artifact
+    async def _search(self, key: _Key, reference: Reference) -> Indexes:
+        source, _, manifest_digest = key
+        indexes = await self._find(source, reference, manifest_digest)
+        lasts = _FOUND_S if indexes else _MISSED_S
+        self._known[key] = _Known(indexes, self._clock() + lasts)
+        return indexes
 
-    async def _find(self, reference: Reference, digest: str) -> FoundArtifact | None:
-        """Return the newest artifact of an image that is believed."""
+    async def _find(self, source: IndexSource, reference: Reference, digest: str) -> Indexes:
+        """Return the indexes of one source that are believed."""
         trust = self._trust.of(reference)
         if trust.policy is Policy.LOCAL:
-            return None
+            return {}
+        if source == "bootseer":
+            return await self._published(trust, reference, digest)
+        found = await _FOREIGN[source](self._client, reference, digest)
+        anybody = trust.policy is Policy.ANY
+        return {layer: index for layer, index in found.items() if anybody or index.vouched}
+
+    async def _published(self, trust: Trust, reference: Reference, digest: str) -> Indexes:
+        """Return the indexes of the newest artifact of an image that is believed."""
         image = None
         if trust.policy is Policy.PINNED:
             raw = await self._client.manifests.get(reference, digest)
             parsed = parse_manifest(raw, self._client.settings.limits)
             image = parsed if isinstance(parsed, ImageManifest) else None
-        return await find_artifact(
+        found = await find_artifact(
             self._client, reference, digest, lambda artifact: believed(artifact, trust, image)
         )
+        entries = found.artifact.layers if found else ()
+        return {
+            entry.layer_digest: PublishedIndex(entry.index.digest, entry.index.size)
+            for entry in entries
+        }
 
     def forget(self, reference: str, manifest_digest: str) -> None:
         """Look again for an image's artifact the next time: there is a new one.
@@ -127,9 +158,9 @@ class PublishedImages:
         Raises:
             UsageError: the reference is malformed.
         """
-        self._known.pop((parse_reference(reference).name, manifest_digest), None)
+        self._known.pop(("bootseer", parse_reference(reference).name, manifest_digest), None)
 
-    def _landed(self, key: tuple[str, str], task: "asyncio.Task[IndexArtifact | None]") -> None:
+    def _landed(self, key: _Key, task: "asyncio.Task[Indexes]") -> None:
         del self._flights[key]
         if not task.cancelled():
             task.exception()  # seen, also when everybody who waited is gone

@@ -12,11 +12,13 @@ from bootseer.errors import CorruptError
 from snapshotter.layers.arrange import arrange
 from snapshotter.layers.deflate import PIECE, StreamInflater, inflate_span
 from snapshotter.layers.gzip_member import TRAILER, header_length
-from snapshotter.layers.records import BlockMap, Codec, LayerIndex
+from snapshotter.layers.records import BlockMap, Codec, LayerIndex, Proof
 from snapshotter.layers.windows import unpack
 from snapshotter.layers.zstd_frame import FrameWalker
 from snapshotter.limits import DEFAULT, Limits
 
+_LONGEST_HEADER: Final = 192 << 10
+"""Bytes of a gzip header that are looked at: an extra field, a name and a comment at their most."""
 _HINT: Final = "the registry's bytes or the index are damaged; fetch both again"
 
 
@@ -55,13 +57,28 @@ class ChunkDecoder:
         for length in (end - start, self._tar_length(chunk)):
             if not 0 <= length <= self._limits.chunk:
                 raise CorruptError(f"{length} bytes in a chunk, not 0 to {self._limits.chunk}")
+        if self._chunks.proof == Proof.BLOB:
+            self._check(chunk, self._payload(chunk, compressed))
         data: bytes | memoryview = b""
+        tar: bytes | memoryview = b""
         if start < end:
             tar = self._uncompressed(chunk, compressed, window)
             data = arrange(self._chunks, self._extents, chunk, tar)
-        if sha256(data).digest() != self._chunks.digest[chunk].tobytes():
-            raise CorruptError("content has another digest than the index says")
+        if self._chunks.proof != Proof.BLOB:
+            self._check(chunk, data if self._chunks.proof == Proof.DATA else tar)
         return data
+
+    def _check(self, chunk: int, content: bytes | memoryview) -> None:
+        if sha256(content).digest() != self._chunks.digest[chunk].tobytes():
+            raise CorruptError("content has another digest than the index says")
+
+    def _payload(self, chunk: int, compressed: bytes | memoryview) -> memoryview:
+        """Return the chunk's bytes of the blob from its payload on, with the byte that the next one
+        begins in."""
+        length = int(self._chunks.blob[chunk + 1]) - int(self._chunks.blob[chunk])
+        last = chunk + 1 == len(self._chunks.bits)
+        shared = 0 if last else int(self._chunks.bits[chunk + 1] > 0)
+        return memoryview(compressed)[int(self._chunks.skip[chunk]) : length + shared]
 
     def _tar_length(self, chunk: int) -> int:
         return int(self._chunks.tar[chunk + 1]) - int(self._chunks.tar[chunk])
@@ -81,6 +98,10 @@ class ChunkDecoder:
                 data = _inflate(payload, bits, unpack(window, self._limits), length)
             case Codec.ZSTD:
                 data = _decompress(payload, length, self._limits)
+                if self._chunks.proof == Proof.TAR:  # headers may follow in the same frame
+                    data = data[:length]
+            case Codec.GZIP:
+                data = _inflate(payload[_member_header(payload) :], 0, b"", length)
             case codec:
                 raise CorruptError(f"unknown codec {codec}")
         if len(data) != length:
@@ -106,6 +127,13 @@ def _inflate(payload: memoryview, bits: int, window: bytes, length: int) -> byte
         if not pieces[-1] and not inflater.ended and at == len(source):
             break
     return b"".join(pieces)
+
+
+def _member_header(payload: memoryview) -> int:
+    header = header_length(bytes(payload[:_LONGEST_HEADER]))
+    if header is None:
+        raise CorruptError("gzip member with a header that does not end")
+    return header
 
 
 def _next_member(source: bytes, at: int) -> int:

@@ -8,7 +8,7 @@ as a whole.
 
 from snapshotter.layers import sections
 from snapshotter.layers.index_reader import IndexReader
-from snapshotter.layers.index_writer import raw_sections
+from snapshotter.layers.index_writer import is_foreign, raw_sections
 from snapshotter.layers.records import BlockMap, LayerIndex
 from snapshotter.layers.validate import check_index, check_map
 from snapshotter.limits import DEFAULT, Limits
@@ -20,7 +20,8 @@ def encode(index: LayerIndex, limits: Limits = DEFAULT) -> bytes:
     Raises `CorruptError` when the index is not valid: what cannot be read back is not written.
     """
     check_index(index, limits)
-    return sections.pack(raw_sections(index))
+    version = sections.FOREIGN if is_foreign(index) else sections.VERSION
+    return sections.pack(raw_sections(index), version)
 
 
 def decode(data: bytes | memoryview, limits: Limits = DEFAULT) -> LayerIndex:

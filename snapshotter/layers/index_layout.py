@@ -29,6 +29,8 @@ class Kind(IntEnum):
     XATTRS = 6
     EXTENTS = 7
     CHUNKS = 8
+    PROOF = 9
+    """Only in files of version 2: one byte, what digests are of (`records.Proof`)."""
 
 
 META: Final = struct.Struct("<32s32s32s32sQ10Q")
@@ -102,6 +104,7 @@ class Counts:
             Kind.XATTRS: xattrs,
             Kind.EXTENTS: size_of(EXTENTS, self.extents),
             Kind.CHUNKS: size_of(CHUNKS, self.chunks) + DIGEST * self.chunks,
+            Kind.PROOF: 1,
         }
 
 

@@ -30,7 +30,16 @@ from snapshotter.layers.index_layout import (
     sum_gaps,
 )
 from snapshotter.layers.links import link_counts
-from snapshotter.layers.records import BLOCK, U64, ChunkTable, Extents, Inodes, Tree, XattrSet
+from snapshotter.layers.records import (
+    BLOCK,
+    U64,
+    ChunkTable,
+    Extents,
+    Inodes,
+    Proof,
+    Tree,
+    XattrSet,
+)
 from snapshotter.limits import Limits
 
 
@@ -157,7 +166,16 @@ class IndexReader:
             skip=columns["skip"],
             bits=columns["bits"],
             window=_edges(columns["window"]),
+            proof=self._proof(),
         )
+
+    def _proof(self) -> Proof:
+        if Kind.PROOF not in self._table:
+            return Proof.DATA
+        value = self._section(Kind.PROOF)[0]
+        if value not in set(Proof):
+            raise refuse("proof", f"is {value}, which is not known")
+        return Proof(value)
 
 
 def _edges(lengths: U64) -> U64:

@@ -23,12 +23,15 @@ from snapshotter.layers.index_layout import (
     gaps,
 )
 from snapshotter.layers.links import first_names
-from snapshotter.layers.records import BLOCK, ChunkTable, Extents, LayerIndex, Tree, XattrSet
+from snapshotter.layers.records import BLOCK, ChunkTable, Extents, LayerIndex, Proof, Tree, XattrSet
 
 
 def raw_sections(index: LayerIndex) -> dict[int, bytes]:
     """Return every section of the file, in the order in which they are stored."""
     tree = index.tree
+    foreign: dict[int, bytes] = {}
+    if is_foreign(index):
+        foreign[Kind.PROOF] = bytes((index.chunks.proof,))
     return {
         Kind.META: _pack_meta(index),
         Kind.EXTENTS: _pack_extents(index.extents),
@@ -38,7 +41,13 @@ def raw_sections(index: LayerIndex) -> dict[int, bytes]:
         Kind.ROWS: _pack_rows(tree),
         Kind.NAMES: tree.names + tree.targets,
         Kind.XATTRS: _pack_xattrs(tree.xattr_sets),
+        **foreign,
     }
+
+
+def is_foreign(index: LayerIndex) -> bool:
+    """Say whether it has what only an index has that was made of another format's."""
+    return index.chunks.proof != Proof.DATA
 
 
 def _pack_meta(index: LayerIndex) -> bytes:

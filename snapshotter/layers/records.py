@@ -38,6 +38,19 @@ class Codec(IntEnum):
     """Inside a raw deflate stream (RFC 1951), entered at a bit offset with a window."""
     ZSTD = 2
     """Whole zstd frames (RFC 8878)."""
+    GZIP = 3
+    """Whole gzip members (RFC 1952), headers included."""
+
+
+class Proof(IntEnum):
+    """Of which bytes of a chunk its digest is. Ours are DATA, other formats have the others."""
+
+    DATA = 0
+    """The chunk's bytes of the data area, zero padding included."""
+    TAR = 1
+    """The chunk's bytes of the tar: its file contents, where these are all that it spans."""
+    BLOB = 2
+    """The chunk's payload in the blob, with the byte that it shares with the next chunk, if any."""
 
 
 class InodeFlag(IntFlag):
@@ -134,7 +147,7 @@ class ChunkTable:
     data: U64
     """n + 1 values. A cut inside a file's bytes is exact; otherwise it is the next file's start."""
     digest: U8
-    """n x 32: SHA-256 of the chunk's bytes of the data area, zero padding included."""
+    """n x 32: SHA-256 of the chunk's bytes, see `proof`."""
     codec: U8
     """`Codec` of each chunk."""
     skip: U32
@@ -144,6 +157,9 @@ class ChunkTable:
     window: U64
     """n + 1 values: window i is `[window[i], window[i+1])` of the windows blob, a zstd frame;
     empty where the chunk needs none."""
+    proof: Proof = Proof.DATA
+    """Of all chunks. Only DATA proves what every byte is that a reader gets: with the others, what
+    a chunk is made of is proven, and what is made of it follows from the index."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,7 +173,8 @@ class LayerIndex:
     diff_id: str
     """`sha256:...` of the uncompressed layer."""
     merkle_root: bytes
-    """Root hash of the fs-verity Merkle tree (SHA-256, 4 KiB blocks, no salt) of the data area."""
+    """Root hash of the fs-verity Merkle tree (SHA-256, 4 KiB blocks, no salt) of the data area.
+    NULs: nobody has computed it."""
     windows_digest: str
     """`sha256:...` of the windows blob; empty where no chunk has a window."""
     tree: Tree

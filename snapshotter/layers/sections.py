@@ -19,6 +19,8 @@ from snapshotter.limits import Limits
 
 MAGIC: Final = b"BSEERIDX"
 VERSION: Final = 1
+FOREIGN: Final = 2
+"""Version of an index that was made of another format's: see `Kind.PROOF`."""
 _HEAD: Final = struct.Struct("<8sIIQ")
 """Magic, version, number of sections, size of the file."""
 _ENTRY: Final = struct.Struct("<HHIQQQ32s")
@@ -47,12 +49,12 @@ class Section:
     digest: bytes
 
 
-def pack(sections: Mapping[int, bytes]) -> bytes:
+def pack(sections: Mapping[int, bytes], version: int = VERSION) -> bytes:
     """Return a file of these sections, by kind."""
     stored = {kind: _store(raw) for kind, raw in sections.items()}
     offset = _HEAD.size + _ENTRY.size * len(stored)
     size = offset + sum(len(data) for _, data in stored.values())
-    parts = [_HEAD.pack(MAGIC, VERSION, len(stored), size)]
+    parts = [_HEAD.pack(MAGIC, version, len(stored), size)]
     for kind, (codec, data) in stored.items():
         digest = hashlib.sha256(data).digest()
         parts.append(_ENTRY.pack(kind, codec, 0, offset, len(data), len(sections[kind]), digest))
@@ -96,9 +98,9 @@ def _read_head(data: memoryview, limits: Limits) -> int:
     magic, version, count, size = _HEAD.unpack_from(data)
     if magic != MAGIC:
         raise CorruptError(f"layer index: starts with {bytes(magic)!r}, expected {MAGIC!r}")
-    if version != VERSION:
+    if version not in (VERSION, FOREIGN):
         raise CorruptError(
-            f"layer index: version {version}, this program reads version {VERSION}",
+            f"layer index: version {version}, this program reads {VERSION} and {FOREIGN}",
             hint="update bootseer on this node, or index the image again with this version",
         )
     if size != len(data):

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from snapshotter.layers.checks import at_most, refuse, refuse_rows, same_length
-from snapshotter.layers.records import BLOCK, U64, ChunkTable, Codec, Extents
+from snapshotter.layers.records import BLOCK, U64, ChunkTable, Codec, Extents, Proof
 from snapshotter.limits import Limits
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
@@ -40,6 +40,8 @@ def check_chunks(chunks: ChunkTable, layer_size: int, limits: Limits) -> None:
     if int(chunks.data[-1]) % BLOCK:
         raise refuse("chunks.data", "does not end on a 4 KiB boundary")
     _check_each(chunks, limits)
+    if chunks.proof == Proof.DATA and bool((chunks.codec == Codec.GZIP).any()):
+        raise refuse("chunks.codec", "is gzip, which only an index of another format has")
 
 
 def _check_edges(field: str, column: U64) -> None:

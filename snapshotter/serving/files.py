@@ -29,6 +29,7 @@ from snapshotter.layers.records import BlockMap
 from snapshotter.ports import MirroredSource
 from snapshotter.serving.blockimage import BlockImage, ImageOpener
 from snapshotter.serving.layout import LAYER, LayerRecord, Layout, MountId
+from snapshotter.serving.sources import WithLocal
 from snapshotter.tally import Tally
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class OpenLayer:
             "name": name,
             "digest": self.record.layer_digest,
             "image": self.record.sources[0],
+            "index": self.record.index_kind,
             "data_bytes": self.size,
             "chunks": len(presence),
             "chunks_local": len(presence) - presence.missing,
@@ -202,6 +204,9 @@ class LayerFiles:
         if record.kind == LAYER:
             block_map, key = await asyncio.to_thread(self._read, name)
             source = self._blobs(record.sources)
+            windows = self._layout.windows(name)
+            if block_map.windows_digest and windows.exists():
+                source = WithLocal(source, block_map.windows_digest, windows)
             return BlockImage(
                 ChunkMap(block_map),
                 key,

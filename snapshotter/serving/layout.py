@@ -4,6 +4,7 @@
 <root>/l/<name>/
     layer.json           `LayerRecord`, written last: a directory without it is rubbish
     index                the layer index, as published or as made here
+    windows              its inflate windows, where those were made here too
     meta.erofs           EROFS metadata for a layer above others
     bottom.erofs         likewise for a bottom layer, where whiteouts make that differ
     data blob present    the chunk cache (see `chunks.cachefile`)
@@ -21,9 +22,11 @@ from typing import Any, Final
 
 from bootseer.errors import CorruptError
 from snapshotter.blocks.names import LOCAL, NATURAL, BlockName, LayerName, Role, Variant, parse_name
+from snapshotter.ports import IndexKind
 from snapshotter.serving.materialise import Materialised
 
 INDEX: Final = "index"
+WINDOWS: Final = "windows"
 RECORD: Final = "layer.json"
 NEW: Final = "new-"
 """Prefix of a directory that is being made; it gets its name when it is complete."""
@@ -59,6 +62,9 @@ class LayerRecord:
     """`sha256:...` of the index file, also where that was made here."""
     kind: str = LAYER
     """What it is: a layer of an image, or another block image (see `blockimage`)."""
+
+    index_kind: str = IndexKind.BOOTSEER
+    """In which format the index was found (`ports.IndexKind`)."""
 
     @property
     def proven(self) -> bool:
@@ -158,6 +164,10 @@ class Layout:
         """Return a layer's index."""
         return self.layer(name) / INDEX
 
+    def windows(self, name: LayerName) -> Path:
+        """Return where a layer's windows are, if they are not in the registry."""
+        return self.layer(name) / WINDOWS
+
     def variant(self, name: LayerName, variant: Variant) -> Path:
         """Return the directory of a variant's own files; that of the layer if it is natural."""
         return self.layer(name) / str(variant)
@@ -188,7 +198,12 @@ class Layout:
         return self.layer(name) / "data"
 
 
-def record_of(made: Materialised, reference: str, index_digest: str) -> LayerRecord:
+def record_of(
+    made: Materialised,
+    reference: str,
+    index_digest: str,
+    index_kind: IndexKind = IndexKind.BOOTSEER,
+) -> LayerRecord:
     """Return the record of a layer that was just made from an image's repository."""
     return LayerRecord(
         layer_digest=made.layer_digest,
@@ -201,4 +216,5 @@ def record_of(made: Materialised, reference: str, index_digest: str) -> LayerRec
         local=index_digest == LOCAL,
         merkle_root=made.merkle_root,
         index_file_digest=made.index_digest,
+        index_kind=index_kind,
     )

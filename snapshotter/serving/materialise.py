@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from bootseer.atomic import write_atomic
+from bootseer.errors import CorruptError
 from snapshotter.erofs.build import build
 from snapshotter.erofs.hot import HotLayout
 from snapshotter.erofs.options import Options, uuid_of
 from snapshotter.layers.format import decode
-from snapshotter.layers.records import BLOCK, InodeFlag, LayerIndex
+from snapshotter.layers.records import BLOCK, InodeFlag, LayerIndex, Proof
 from snapshotter.limits import DEFAULT, Limits
 
 
@@ -27,7 +28,7 @@ class Materialised:
     index_digest: str
     """`sha256:...` of the index file."""
     merkle_root: str
-    """Of the data area, in hex."""
+    """Of the data area, in hex; empty where nobody has computed it."""
     windows_digest: str
     size: int
     inodes: int
@@ -38,11 +39,14 @@ def materialise(index_path: Path, limits: Limits = DEFAULT) -> Materialised:
     """Check the index in the file and write `meta.erofs` (and `bottom.erofs`) beside it.
 
     Raises:
-        CorruptError: the index is not one, or breaks a rule.
+        CorruptError: the index is not one that may be published, or breaks a rule.
     """
     data = index_path.read_bytes()
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-    return write_metadata(decode(data, limits), digest, index_path.parent)
+    index = decode(data, limits)
+    if index.chunks.proof != Proof.DATA:
+        raise CorruptError("layer index: made of another format's, which is not for publishing")
+    return write_metadata(index, digest, index_path.parent)
 
 
 def write_metadata(index: LayerIndex, digest: str, directory: Path) -> Materialised:
@@ -51,7 +55,7 @@ def write_metadata(index: LayerIndex, digest: str, directory: Path) -> Materiali
     return Materialised(
         index.layer_digest,
         digest,
-        index.merkle_root.hex(),
+        index.merkle_root.hex() if index.chunks.proof == Proof.DATA else "",
         index.windows_digest,
         index.data_size,
         len(index.tree.inodes.mode),

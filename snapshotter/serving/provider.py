@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from bootseer.atomic import write_atomic
 from bootseer.errors import BootseerError, CorruptError, NotFoundError, RemoteError
@@ -36,11 +36,12 @@ from snapshotter.blocks.names import (
     parse_name,
 )
 from snapshotter.limits import DEFAULT, Limits
-from snapshotter.ports import ImageKey, Images, PublishedIndex
+from snapshotter.ports import ImageKey, Images, IndexKind, PublishedIndex
 from snapshotter.serving.files import LayerFiles, read_record
+from snapshotter.serving.foreign import make_index, write_index
 from snapshotter.serving.ingest import IngestJob, ingest
 from snapshotter.serving.layout import INDEX, NEW, RECORD, LayerRecord, Layout, MountId, record_of
-from snapshotter.serving.materialise import materialise
+from snapshotter.serving.materialise import Materialised, materialise
 from snapshotter.serving.mounts import (
     MountJob,
     change_read_ahead,
@@ -261,17 +262,32 @@ class Provider:
             if self._present(name, layer_digest, reference):
                 return "cached"
             with self._building() as directory:
-                data = await self._fetch_index(reference, index)
-                write_atomic(directory / INDEX, data, durable=False)
-                async with self._materialising:
-                    made = await self._workers.quick(materialise, directory / INDEX, self.limits)
+                made = await self._made(directory, index, reference, layer_digest)
                 if made.layer_digest != layer_digest:
                     raise CorruptError(
                         f"index {index.digest} is of layer {made.layer_digest}, "
                         f"not of {layer_digest}"
                     )
-                self._finish(directory, name, record_of(made, reference, index.digest))
+                self._finish(directory, name, record_of(made, reference, index.digest, index.kind))
             return "lazy"
+
+    async def _made(
+        self, directory: Path, index: PublishedIndex, reference: str, layer_digest: str
+    ) -> Materialised:
+        """Write index and metadata of a layer into a directory."""
+        if index.kind is not IndexKind.BOOTSEER:
+            blobs = self._images.blobs(reference)
+            return await make_index(
+                blobs, layer_digest, index, directory, self.limits, self._converted
+            )
+        data = await self._fetch_index(reference, index)
+        write_atomic(directory / INDEX, data, durable=False)
+        async with self._materialising:
+            return await self._workers.quick(materialise, directory / INDEX, self.limits)
+
+    async def _converted(self, *arguments: Any) -> Materialised:
+        async with self._materialising:
+            return await self._workers.quick(write_index, *arguments)
 
     async def _fetch_index(self, reference: str, index: PublishedIndex) -> bytes:
         if index.size > self.limits.index:

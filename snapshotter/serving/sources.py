@@ -1,9 +1,12 @@
-"""Blobs from the first place that has them."""
+"""Blobs from the first place that has them, or from a file."""
 
+import asyncio
 import logging
+import os
 from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
 
-from bootseer.errors import NotFoundError, RemoteError
+from bootseer.errors import CorruptError, NotFoundError, RemoteError
 from snapshotter.ports import MirroredSource
 
 log = logging.getLogger(__name__)
@@ -52,3 +55,43 @@ class FirstOf:
             else:
                 return
         raise failure or NotFoundError(f"blob {digest}: nowhere to fetch it from")
+
+
+class WithLocal:
+    """A `MirroredSource` one of whose blobs is a file that was made here."""
+
+    def __init__(self, source: MirroredSource, digest: str, path: Path) -> None:
+        """`digest` names the blob that is at `path`; all others are the `source`'s."""
+        self._source = source
+        self._digest = digest
+        self._path = path
+
+    async def read(self, digest: str, offset: int, length: int) -> bytes:
+        """Return exactly `length` bytes from `offset`.
+
+        Raises:
+            CorruptError: the file is shorter, or gone.
+        """
+        if digest != self._digest:
+            return await self._source.read(digest, offset, length)
+        return await asyncio.to_thread(self._pread, offset, length)
+
+    def _pread(self, offset: int, length: int) -> bytes:
+        try:
+            with self._path.open("rb") as file:
+                data = os.pread(file.fileno(), length, offset)
+        except OSError as error:
+            raise CorruptError(f"{self._path}: {error.strerror}") from error
+        if len(data) != length:
+            raise CorruptError(f"{self._path} ends before {offset + length}")
+        return data
+
+    async def doubt(self, digest: str) -> None:
+        """Doubt a blob's mirrors; there are none of the file."""
+        if digest != self._digest:
+            await self._source.doubt(digest)
+
+    async def stream(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes]:
+        """Yield a blob of the source from `offset` to its end."""
+        async for piece in self._source.stream(digest, offset):
+            yield piece

@@ -18,7 +18,7 @@ from snapshotter.blocks.names import LayerName
 from snapshotter.chunks.reader import LayerReader
 from snapshotter.heap import give_back_freed_memory
 from snapshotter.limits import DEFAULT
-from snapshotter.serving.audit import audit
+from snapshotter.serving.audit import Audited, audit
 from snapshotter.serving.files import LayerFiles, OpenLayer
 from snapshotter.serving.ingest import IngestJob, refetch
 from snapshotter.serving.layout import Layout
@@ -142,31 +142,34 @@ class Upkeep:
             await layer.reader.cache.flush()
             if layer.reader.cache.presence.missing:
                 return  # it was being evicted, or the disk is full
-            verdict = "" if layer.record.proven else await self._verdict(name, layer)
-            if verdict:
-                self._poison(name, layer, verdict)
+            found = Audited("") if layer.record.proven else await self._verdict(name, layer)
+            if found.problem:
+                self._poison(name, layer, found.problem)
                 return
-            self._pass(name, layer)
+            self._pass(name, layer, found.merkle_root)
         await self._guarded("remount", self._remount(name))
 
-    async def _verdict(self, name: LayerName, layer: OpenLayer) -> str:
+    async def _verdict(self, name: LayerName, layer: OpenLayer) -> Audited:
         """Check what is on disk; if that fails, check what the registry has now.
 
         The compressed bytes on disk may be torn by a crash, which is no lie of the index.
         """
         blob, index = layer.reader.cache.blob_path, self._layout.index(name)
-        if not await self._workers.bulk(audit, blob, index, DEFAULT):
-            return ""
+        data = layer.reader.cache.data_path
+        found = await self._workers.bulk(audit, blob, index, data, DEFAULT)
+        if not found.problem:
+            return found
         job = self._ingest_job(layer.record.sources[0])
         try:
             await self._workers.bulk(refetch, job, layer.record.layer_digest, blob)
         except CorruptError as error:
             raise RemoteError(error.message, temporary=True) from error
-        return await self._workers.bulk(audit, blob, index, DEFAULT)
+        return await self._workers.bulk(audit, blob, index, data, DEFAULT)
 
-    def _pass(self, name: LayerName, layer: OpenLayer) -> None:
+    def _pass(self, name: LayerName, layer: OpenLayer, merkle_root: str) -> None:
         layer.reader.cache.drop_blob()
-        layer.record = replace(layer.record, local=True)
+        root = merkle_root or layer.record.merkle_root
+        layer.record = replace(layer.record, local=True, merkle_root=root)
         write_atomic(self._layout.record(name), layer.record.encode())
         self.audits.passed += 1
         log.info("layer.verified", extra={"fields": {"layer": layer.record.layer_digest}})

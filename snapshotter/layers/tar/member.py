@@ -1,7 +1,11 @@
 """One entry of a tar stream, headers resolved, as the reader hands it to whoever applies it."""
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from snapshotter.layers.tar.fields import FieldError
+
+_MAX_DEVICE: Final = (1 << 32) - 1
 
 
 class Kind(IntEnum):
@@ -62,3 +66,13 @@ class Member(NamedTuple):
     """Files: where the content lies, in both orders; what no run covers is a hole."""
     tar_offset: int
     """Where the entry's last header begins: for messages."""
+
+
+def device_number(major: int, minor: int) -> int:
+    """Encode a device number as Linux does in 32 bits, which keep 12 of major and 20 of minor.
+
+    Raises `FieldError` where one is no number of 32 bits.
+    """
+    if not (0 <= major <= _MAX_DEVICE and 0 <= minor <= _MAX_DEVICE):
+        raise FieldError(f"device number {major}:{minor}")
+    return minor & 0xFF | (major & 0xFFF) << 8 | (minor & 0xFFF00) << 12

@@ -12,7 +12,7 @@ from bootseer.errors import CorruptError
 from snapshotter.layers.tar import header, pax, sparse
 from snapshotter.layers.tar.fields import FieldError, c_string
 from snapshotter.layers.tar.header import BLOCK, Header
-from snapshotter.layers.tar.member import WITHOUT_DATA, Kind, Member, Run
+from snapshotter.layers.tar.member import WITHOUT_DATA, Kind, Member, Run, device_number
 from snapshotter.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ _EXTENDED: Final = ord("x")
 _GLOBAL: Final = ord("g")
 _OLD_SPARSE: Final = ord("S")
 _OLD_FILE: Final = 0
-_MAX_DEVICE: Final = (1 << 32) - 1
 
 
 class TarReader:
@@ -226,7 +225,7 @@ class TarReader:
                 nanoseconds,
                 read.size,
                 read.linkname,
-                _device(read) if kind in _DEVICES else 0,
+                device_number(read.major, read.minor) if kind in _DEVICES else 0,
                 xattrs,
                 runs,
                 self._start,
@@ -242,10 +241,3 @@ class TarReader:
 
 _SPECIAL: Final = frozenset((_LONG_NAME, _LONG_LINK, _EXTENDED, _GLOBAL))
 _DEVICES: Final = (Kind.CHARACTER, Kind.BLOCK)
-
-
-def _device(read: Header) -> int:
-    """Encode a device number as Linux does in 32 bits, which keep 12 of major and 20 of minor."""
-    if not (0 <= read.major <= _MAX_DEVICE and 0 <= read.minor <= _MAX_DEVICE):
-        raise FieldError(f"device number {read.major}:{read.minor}")
-    return read.minor & 0xFF | (read.major & 0xFFF) << 8 | (read.minor & 0xFFF00) << 12

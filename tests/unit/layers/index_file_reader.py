@@ -8,7 +8,7 @@ import zstandard
 
 def sections(file: bytes) -> dict[int, bytes]:
     magic, version, count, size = struct.unpack_from("<8sIIQ", file)
-    assert (magic, version, size) == (b"BSEERIDX", 1, len(file))
+    assert (magic, size) == (b"BSEERIDX", len(file))
     found = {}
     for row in range(count):
         kind, codec, _, offset, stored, raw, digest = struct.unpack_from(
@@ -18,6 +18,7 @@ def sections(file: bytes) -> dict[int, bytes]:
         assert hashlib.sha256(data).digest() == digest
         found[kind] = zstandard.ZstdDecompressor().decompress(data) if codec else data
         assert len(found[kind]) == raw
+    assert version == (2 if 9 in found else 1)
     return found
 
 
@@ -57,6 +58,7 @@ def read(file: bytes) -> dict[str, object]:
     extents = read_extents(raw[7], n_extents)
     found["extents"] = extents
     found["chunks"] = read_chunks(raw[8], n_chunks)
+    found["proof"] = raw.get(9, b"\0")[0]
     inodes = Columns(raw[2])
     mode = inodes.take(n_inodes, 2)
     found["mode"] = mode

@@ -32,6 +32,7 @@ def test_a_reader_written_from_the_document_agrees(index):
     digests = [row.tobytes() for row in chunks.digest]
     rows = zip(*(column.tolist() for column in columns), digests, strict=True)
     assert found["chunks"] == list(rows)
+    assert found["proof"] == chunks.proof
     assert found["layer_size"] == index.layer_size
     assert found["merkle"] == index.merkle_root
     heads = (found["layer"], found["diff"], found["windows"])

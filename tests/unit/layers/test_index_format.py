@@ -150,8 +150,8 @@ def test_noise_in_place_of_a_section_is_refused(index, data):
 
 def test_a_newer_version_is_refused_with_a_hint(index):
     file = bytearray(encode(index))
-    file[8] = 2
-    with pytest.raises(CorruptError, match=r"version 2.*update bootseer"):
+    file[8] = 3
+    with pytest.raises(CorruptError, match=r"version 3.*update bootseer"):
         decode(bytes(file))
 
 
@@ -160,7 +160,7 @@ def test_a_section_of_unknown_kind_is_passed_over(index):
     assert same(decode(file), index)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.PROOF])
 def test_a_missing_section_is_named(index, kind):
     raw = raw_sections(index)
     del raw[kind]
