@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from bootseer.errors import BootseerError, NotFoundError, RemoteError
+from snapshotter.registry.breaker import HeldBackError
 
 T = TypeVar("T")
 
@@ -47,7 +48,9 @@ class RetryPolicy:
     attempts: int = 5
     """Tries at the last endpoint that can answer."""
     mirror_attempts: int = 2
-    """Tries at an endpoint behind which there is another, unless it fell silent."""
+    """Tries at an endpoint behind which there is another, unless it fell silent or is held back."""
+    mirror_patience: float = 1.0
+    """An endpoint behind which there is another is left if it asks for more patience than this."""
     first_pause: float = 0.2
     longest_pause: float = 8.0
     longest_retry_after: float = 30.0
@@ -143,11 +146,14 @@ class Attempts(Generic[T]):
     def _again(self, error: BootseerError) -> bool:
         if not isinstance(error, RemoteError) or not error.temporary:
             return False
-        if (getattr(error, "retry_after", None) or 0.0) > self._policy.longest_retry_after:
+        last = self._position + 1 == len(self._endpoints)
+        patience = self._policy.longest_retry_after if last else self._policy.mirror_patience
+        if (getattr(error, "retry_after", None) or 0.0) > patience:
             return False
-        if self._position + 1 == len(self._endpoints):
+        if last:
             return self._failures < self._policy.attempts
-        return not isinstance(error, SilenceError) and self._failures < self._policy.mirror_attempts
+        costly = isinstance(error, SilenceError | HeldBackError)
+        return not costly and self._failures < self._policy.mirror_attempts
 
     def _verdict(self, last: BootseerError) -> BootseerError:
         others = [error for error in self._errors if not isinstance(error, NotFoundError)]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from bootseer.errors import RemoteError
 from snapshotter.registry.breaker import Breaker, BreakerPolicy, HeldBackError
 from snapshotter.registry.client import RegistryClient
+from snapshotter.registry.hosts import HostsDirectory
 from snapshotter.registry.retry import RetryPolicy
 from tests import hostile_registry as hostile
 from tests.hostile_registry import QUICK, HostileRegistry, hostile_registry
@@ -128,3 +130,21 @@ async def test_all_reads_wait_as_long_as_one_was_told_to(registry: HostileRegist
         assert others == [DATA[offset : offset + 4] for offset in range(20)]
         assert await first == DATA[:4]
         assert len(registry.asked("blob")) == 22
+
+
+async def test_a_mirror_that_asks_for_patience_is_not_waited_for(
+    registry: HostileRegistry, tmp_path: Path
+) -> None:
+    digest = registry.blob(DATA)
+    async with hostile_registry() as mirror:
+        mirror.blob(DATA)
+        mirror.on("blob", hostile.answers(429, Retry_After="25"))
+        (tmp_path / registry.host).mkdir()
+        hosts = f'server = "http://{registry.host}"\n[host."http://{mirror.host}"]\n'
+        (tmp_path / registry.host / "hosts.toml").write_text(hosts)
+        settings = replace(QUICK, hosts=HostsDirectory(directories=(tmp_path,)), endpoint_pause=0.0)
+        async with RegistryClient(settings) as client, asyncio.timeout(20):
+            for offset in range(20):
+                found = await client.blobs.read(registry.reference(), digest, offset, 4)
+                assert found == DATA[offset : offset + 4]
+        assert len(mirror.asked("blob")) == 1, "nobody asks it until it wants to be asked"
