@@ -32,7 +32,7 @@ from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.hosts import HostsDirectory
 from snapshotter.registry.repository import RepositoryBlobs
 from snapshotter.registry.retry import RetryPolicy
-from snapshotter.registry.settings import Timeouts
+from snapshotter.registry.settings import ClientSettings, Timeouts
 from snapshotter.serving.files import LayerFiles, OpenLayer
 from snapshotter.serving.layout import INDEX, RECORD, Layout, record_of
 from snapshotter.serving.materialise import materialise
@@ -43,14 +43,15 @@ from tests.image_maker import layer_of
 # A connection that the simulator broke off may outlive the event loop, which ends with the example.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
-IMPATIENT = replace(
+PATIENT = replace(
     QUICK,
-    timeouts=Timeouts(connect=5, stall=0.3, request=2),
     retries=RetryPolicy(attempts=3, first_pause=0.001, longest_pause=0.002, longest_retry_after=1),
     breaker=BreakerPolicy(failures=5, pause=0.01),
     mirror_memory=0.05,
     endpoint_pause=0.05,
 )
+IMPATIENT = replace(PATIENT, timeouts=Timeouts(connect=5, stall=0.3, request=2))
+"""On a busy machine an honest registry is too slow for it, too."""
 
 FAULTS: dict[str, Handler] = {
     "another range": hostile.wrong_content_range,
@@ -80,7 +81,9 @@ FAULTS: dict[str, Handler] = {
     **{str(status): hostile.answers(status) for status in (204, 400, 403, 404, 416, 500, 503)},
     "429": hostile.answers(429, Retry_After="0"),
 }
+SILENT = {"stalls", "silence"}
 KINDS = st.sampled_from(["honest", "honest", *FAULTS])
+LOUD_KINDS = st.sampled_from(["honest", "honest", *(kind for kind in FAULTS if kind not in SILENT)])
 
 
 @dataclass
@@ -123,7 +126,9 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world(made: Made, directory: Path, registries: int) -> AsyncIterator[World]:
+async def world(
+    made: Made, directory: Path, registries: int, client_settings: ClientSettings = PATIENT
+) -> AsyncIterator[World]:
     """Open the layer with an empty cache: from one registry, or from one behind mirrors."""
     async with AsyncExitStack() as stack:
         several = [await stack.enter_async_context(hostile_registry()) for _ in range(registries)]
@@ -136,7 +141,9 @@ async def world(made: Made, directory: Path, registries: int) -> AsyncIterator[W
         mirrors = "".join(f'[host."http://{one.host}"]\n' for one in several[:-1])
         (certs / "hosts.toml").write_text(f'server = "http://{origin.host}"\n{mirrors}')
         hosts = HostsDirectory(directories=(directory / "certs.d",))
-        client = await stack.enter_async_context(RegistryClient(replace(IMPATIENT, hosts=hosts)))
+        client = await stack.enter_async_context(
+            RegistryClient(replace(client_settings, hosts=hosts))
+        )
         layout = Layout(directory)
         name = name_of(made.digest, digest_of(made.index))
         layout.layer(name).mkdir(parents=True)
@@ -202,7 +209,7 @@ def test_whatever_a_registry_sends_a_read_is_right_or_an_error(
     made: Made, kinds: list[str], reads: list[tuple[float, int]]
 ) -> None:
     async def run(directory: Path) -> None:
-        async with world(made, directory, 1) as one:
+        async with world(made, directory, 1, IMPATIENT) as one:
             schedule(one.registries[0], kinds)
             await read_all(made, one.layer, reads)
 
@@ -212,7 +219,7 @@ def test_whatever_a_registry_sends_a_read_is_right_or_an_error(
 
 @MANY
 @given(
-    lies=st.lists(st.lists(KINDS, max_size=12), min_size=1, max_size=2),
+    lies=st.lists(st.lists(LOUD_KINDS, max_size=12), min_size=1, max_size=2),
     reads=READS,
 )
 def test_with_an_honest_registry_behind_lying_mirrors_every_read_is_right(
@@ -231,13 +238,16 @@ def test_with_an_honest_registry_behind_lying_mirrors_every_read_is_right(
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_registry_that_only_lies_is_an_error_until_it_stops(made: Made, kind: str) -> None:
     async def run(directory: Path) -> None:
-        async with world(made, directory, 1) as one:
+        chosen = IMPATIENT if kind in SILENT else PATIENT
+        async with world(made, directory, 1, chosen) as one:
             one.registries[0].on("blob", FAULTS[kind])
             failed = await read_all(made, one.layer, [(0.0, 5000)])
             assert len(failed) == (kind not in ("200 to a Range", "all without a length"))
             one.registries[0].behave()
             one.layer.reader._failures.clear()  # not waiting for a failure to be forgotten
-            assert await read_all(made, one.layer, [(0.0, len(made.data))]) == []
+            while failed := await read_all(made, one.layer, [(0.0, len(made.data))]):
+                assert kind in SILENT, failed
+                one.layer.reader._failures.clear()
 
     with _directory() as directory:
         asyncio.run(run(directory))
