@@ -6,6 +6,7 @@ Each stands on the storage of an open registry, through which tests push.
 import asyncio
 import base64
 import json
+import math
 import os
 import subprocess
 import threading
@@ -140,7 +141,7 @@ class TokenService:
     def token(self, scope: str, audience: str) -> str:
         """Return a JSON web token for a scope."""
         kind, name, actions = scope.split(":")
-        now = int(time.time())
+        now = math.ceil(time.time())  # no token lasts for less than was asked for
         claims = {
             "iss": "tests",
             "sub": USER,

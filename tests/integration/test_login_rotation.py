@@ -99,7 +99,7 @@ async def test_reads_go_on_when_the_password_is_changed(
     tokened: tuple[LocalRegistry, TokenService], blob: str, tmp_path: Path
 ) -> None:
     registry, tokens = tokened
-    tokens.lasts = tokens.says = 1
+    tokens.lasts = tokens.says = 2
     docker_config(tmp_path / "config.json", registry.host, FIRST)
     async with RegistryClient(settings_of(tmp_path)) as client:
         assert await reads(client, registry)
@@ -115,7 +115,7 @@ async def test_an_identity_token_is_good_for_any_number_of_tokens(
     tokened: tuple[LocalRegistry, TokenService], blob: str, tmp_path: Path
 ) -> None:
     registry, tokens = tokened
-    tokens.lasts = tokens.says = 1
+    tokens.lasts = tokens.says = 2
     tokens.refresh_tokens = {"refresh-s3cret"}
     entry = {registry.host: {"identitytoken": "refresh-s3cret"}}
     (tmp_path / "config.json").write_text(json.dumps({"auths": entry}))

@@ -122,7 +122,7 @@ async def test_a_program_that_does_not_answer_is_ended_with_all_that_it_started(
     program.write_text(f"#!/bin/sh\nsleep 600 & echo $! > {tmp_path}/child; wait\n")
     program.chmod(0o755)
     with pytest.raises(ProgramError, match="did not answer"):
-        await ask_program((program,), b"x" * 1_000_000, most=10, seconds=1.0)
+        await ask_program((program,), b"x" * 1_000_000, most=10, seconds=3.0)
     child = Path(f"/proc/{(tmp_path / 'child').read_text().strip()}/status")
     while child.exists() and "Z (zombie)" not in child.read_text():
         await asyncio.sleep(0.01)
