@@ -72,3 +72,11 @@ function niceStep(most, steps, unit = 1) {
   for (let step = unit; ; step *= 10)
     for (const factor of [1, 2, 5]) if (most / (step * factor) <= steps) return step * factor;
 }
+
+/** Fills a table: `columns` are [title, class, row => content]. */
+function fillTable(table, columns, rows) {
+  const head = columns.map(([title, kind]) => el(`th${kind}`, { scope: "col" }, title));
+  table.tHead.replaceChildren(el("tr", {}, ...head));
+  const line = (row) => el("tr", {}, ...columns.map(([, kind, content]) => el(`td${kind}`, {}, content(row))));
+  table.tBodies[0].replaceChildren(...rows.map(line));
+}

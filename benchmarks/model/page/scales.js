@@ -43,11 +43,3 @@ const legendOf = (items) => items.map(([colour, text]) => {
   dot.style.background = colour;
   return el("li", {}, dot, text);
 });
-
-/** Fills a table: `columns` are [title, class, row => content]. */
-function fillTable(table, columns, rows) {
-  const head = columns.map(([title, kind]) => el(`th${kind}`, { scope: "col" }, title));
-  table.tHead.replaceChildren(el("tr", {}, ...head));
-  const line = (row) => el("tr", {}, ...columns.map(([, kind, content]) => el(`td${kind}`, {}, content(row))));
-  table.tBodies[0].replaceChildren(...rows.map(line));
-}

@@ -1,4 +1,4 @@
-// Times as text, and tables out of rows.
+// Times as text.
 
 /** Seconds, with as many digits as say something. */
 function seconds(value) {
@@ -30,11 +30,3 @@ const times = (ratio) => `${ratio.toFixed(2)}×`;
 
 /** What a start is called. */
 const startName = (start) => `${visible(start.job) || "no job"}, attempt ${start.attempt}`;
-
-/** Fills a table: `columns` are [title, class, row => content]. */
-function fillTable(table, columns, rows) {
-  const head = columns.map(([title, kind]) => el(`th${kind}`, { scope: "col" }, title));
-  table.tHead.replaceChildren(el("tr", {}, ...head));
-  const line = (row) => el("tr", {}, ...columns.map(([, kind, content]) => el(`td${kind}`, {}, content(row))));
-  table.tBodies[0].replaceChildren(...rows.map(line));
-}
