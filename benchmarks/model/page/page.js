@@ -1,7 +1,7 @@
 // Puts the page together.
 
 const model = JSON.parse(byId("report").textContent);
-const COLOURS = { a: "--other", b: "--l3", c: "--t2" };
+const COLOURS = { a: "--t0", b: "--l3", c: "--t2" };
 const colourOf = (line) => variable(COLOURS[line.name]);
 const stageColours = () => ["--l0", "--l1", "--t0", "--t3"].map(variable);
 
