@@ -95,7 +95,7 @@ class TreeCache:
         try:
             self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._make_room(digest)
-            new.mkdir(mode=0o700)
+            files.mkdir(mode=0o700, parents=True)
             for row, above in enumerate(columns.above):
                 if above < 0 and columns[row].kind in DIRECTORIES:
                     (files / columns.paths[row]).mkdir(mode=0o700, parents=True, exist_ok=True)

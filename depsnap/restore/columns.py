@@ -19,7 +19,8 @@ from depsnap.tree.entries import DIRECTORIES, Entry, Kind, parent
 _VERSION: Final = 1
 _KINDS: Final = {kind.value: kind for kind in Kind}
 _DIRECTORIES: Final = frozenset(kind.value for kind in DIRECTORIES)
-_NOWHERE: Final = -1
+TOP: Final = -1
+"""In place of a row: the root directory, which is no entry."""
 
 Rare: TypeAlias = tuple[str, tuple[tuple[str, bytes], ...], tuple[tuple[int, int], ...] | None]
 """What few entries have: target, attributes, extents."""
@@ -37,7 +38,7 @@ class Columns(Sequence[Entry]):
     rare: dict[int, Rare]
     """By row."""
     above: Sequence[int]
-    """Row of the directory that each is in; -1 where that is none of these."""
+    """Row of the directory that each is in; `TOP` where that is none of these."""
     shared: bytes
     """Of each whether other environments may share it (1 or 0)."""
 
@@ -75,7 +76,7 @@ class Columns(Sequence[Entry]):
 def columns_of(entries: Sequence[Entry]) -> Columns:
     """Return entries, which are sorted, in columns."""
     rows = {entry.path: row for row, entry in enumerate(entries) if entry.kind in DIRECTORIES}
-    above = [rows.get(parent(entry.path), _NOWHERE) for entry in entries]
+    above = [rows.get(parent(entry.path), TOP) for entry in entries]
     some = [may_share(entry.path) if entry.kind in DIRECTORIES else False for entry in entries]
     return Columns(
         [entry.path for entry in entries],

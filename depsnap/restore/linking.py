@@ -18,7 +18,7 @@ from typing import Final
 
 from bootseer.errors import BootseerError
 from depsnap.pool import by_size, ignore, shared_out
-from depsnap.restore.columns import Columns
+from depsnap.restore.columns import TOP, Columns
 from depsnap.restore.making import (
     Destination,
     dress,
@@ -89,6 +89,7 @@ def make_from(
     news = None if more is ignore else by_size([work.size(unit) for unit in units], more)
     with exact_modes():
         make_directories(shared, to)
+        _Maker(work).top()
         shared_out(partial(_making, work), units, workers, news)
         links = columns.in_each(Kind.HARDLINK)
         make_links([columns[row] for some in links.values() for row in some], to)
@@ -186,12 +187,19 @@ class _Maker:
         make_links([work.columns[row] for row in links], work.to)
         work.finish(own)
 
+    def top(self) -> None:
+        """Make what lies in the root directory itself."""
+        work = self._work
+        if rows := work.files.get(TOP):
+            self._fill("", rows)
+        make_links([work.columns[row] for row in work.symlinks.get(TOP, ())], work.to)
+
     def _fill(self, directory: str, rows: Sequence[int]) -> None:
         """Make the files in a directory."""
         work, columns = self._work, self._work.columns
         paths, numbers, shared = columns.paths, columns.numbers, columns.shared
         fresh = work.source.fresh
-        skip = len(directory) + 1
+        skip = len(directory) + 1 if directory else 0
         with _both(work.source.place(directory), work.to.place(directory)) as (source, target):
             for row in rows:
                 name = paths[row][skip:]
