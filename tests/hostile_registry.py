@@ -156,7 +156,8 @@ class HostileRegistry:
                     "mediaType": media_type,
                     "digest": digest_of(data),
                     "size": len(data),
-                    "artifactType": document.get("artifactType"),
+                    # as the distribution specification has it
+                    "artifactType": document.get("artifactType") or document["config"]["mediaType"],
                     "annotations": document.get("annotations"),
                 }
                 found.append(entry)
