@@ -9,9 +9,12 @@ Python as a MemoryError, with the input that made it.
 import importlib
 import resource
 import sys
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NoReturn
 
 import atheris
+
+from tooling.fuzz.target import Target
 
 MEMORY: Final = 512 << 20
 """Bytes that a parser may have, with Python and everything that is imported."""
@@ -23,12 +26,17 @@ def main() -> None:
     name, *rest = sys.argv[1:]
     with atheris.instrument_imports(include=_OURS):
         targets = importlib.import_module("tooling.fuzz.targets")
-    target = targets.TARGETS[name]
+    fuzz(targets.TARGETS[name], rest)
+
+
+def fuzz(target: Target, options: Sequence[str]) -> NoReturn:
+    """Fuzz a target with options of libFuzzer, within its memory; libFuzzer ends the process."""
     target.seeds()  # what targets make once and keep is not counted as new for the first input
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     limits = [f"-rss_limit_mb={MEMORY >> 20}", "-timeout=20", f"-max_len={target.largest}"]
-    atheris.Setup([sys.argv[0], *limits, *rest], target.run)
+    atheris.Setup([sys.argv[0], *limits, *options], target.run)
     atheris.Fuzz()
+    raise AssertionError("libFuzzer returned")
 
 
 if __name__ == "__main__":
