@@ -125,6 +125,31 @@ def layout_manifest(root: Path) -> dict[str, Any]:
     raise HostError(f"no image layout in {root}", hint="remove the directory; it is built anew")
 
 
+def lower_layers(image: Path, count: int, root: Path, name: str) -> None:
+    """Make an image of another's lowest layers in `root`; blobs are hard links.
+
+    Raises `HostError` where `image` is no image layout.
+    """
+    manifest = layout_manifest(image)
+    blobs = image / "blobs" / "sha256"
+
+    def blob(digest: str) -> Path:
+        return blobs / digest.removeprefix("sha256:")
+
+    config = json.loads(blob(manifest["config"]["digest"]).read_text())
+    made = OciLayout(root)
+    found = zip(manifest["layers"], config["rootfs"]["diff_ids"], config["history"], strict=True)
+    for layer, diff_id, step in list(found)[:count]:
+        source = blob(layer["digest"])
+        (root / "blobs" / "sha256" / source.name).hardlink_to(source)
+        own = Layer(step["created_by"], layer["digest"], layer["size"], diff_id, 0)
+        made.layers.append(own)
+    kept = {key: config["config"][key] for key in ("Env",) if key in config["config"]}
+    made.finish(
+        name=name, architecture=config["architecture"], config=kept, created=config["created"]
+    )
+
+
 def _digest_file(path: Path) -> tuple[str, int]:
     sha256 = hashlib.sha256()
     with path.open("rb") as file:

@@ -15,7 +15,7 @@ from typing import Final
 from benchmarks.lab.cleanup import in_cgroup, kill_all, unmount_below
 from benchmarks.lab.containerd_1x import config_1x
 from benchmarks.lab.generations import programs_of
-from benchmarks.lab.netns import Network
+from benchmarks.lab.netns import Ends
 from benchmarks.lab.service import Service, service
 from bootseer.errors import HostError
 from tooling import containerd as programs
@@ -166,22 +166,28 @@ def _proxy_plugin(proxy: ProxySnapshotter) -> list[str]:
     ]
 
 
-def hosts_toml(host: str) -> str:
-    """Return the hosts file (containerd's registry host configuration) for plain HTTP."""
+def hosts_toml(host: str, mirror: str = "") -> str:
+    """Return the hosts file (containerd's registry host configuration) for plain HTTP.
+
+    A `mirror` (host and port) is asked first.
+    """
     url = f"http://{host}"
-    return f'server = "{url}"\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n'
+    first = f'[host."http://{mirror}"]\n  capabilities = ["pull"]\n' if mirror else ""
+    return f'server = "{url}"\n{first}[host."{url}"]\n  capabilities = ["pull", "resolve"]\n'
 
 
-def write_hosts(certs: Path, host: str) -> None:
-    """Say below the directory `certs` that the registry `host` speaks plain HTTP."""
+def write_hosts(certs: Path, host: str, mirror: str = "") -> None:
+    """Say below the directory `certs` that the registry `host` speaks plain HTTP, and which mirror
+    is asked before it.
+    """
     directory = certs / host
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "hosts.toml").write_text(hosts_toml(host))
+    (directory / "hosts.toml").write_text(hosts_toml(host, mirror))
 
 
 @contextlib.contextmanager
 def containerd(
-    network: Network,
+    network: Ends,
     root: Path,
     *,
     registry_host: str | None = None,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.lab.cli import bootseer
-from benchmarks.lab.netns import Network
+from benchmarks.lab.netns import Ends
 from benchmarks.lab.registry import Registry
 from benchmarks.lab.starts import Node, status
 from bootseer.errors import HostError
@@ -33,7 +33,7 @@ class Published:
     """Likewise, newest first."""
 
 
-def published(network: Network, reference: str) -> Published:
+def published(network: Ends, reference: str) -> Published:
     """Ask an image's registry for what it has of its hot blocks. Raises `HostError`."""
     listed = bootseer(network.in_registry(), "hot", "ls", reference, "--plain-http", "--json")
     document = json.loads(listed)
@@ -53,6 +53,6 @@ def pack_file(registry: Registry, published: Published) -> Path:
     return registry.blob(artifact["layers"][0]["digest"])
 
 
-def make_pack(network: Network, reference: str) -> None:
+def make_pack(network: Ends, reference: str) -> None:
     """Make and publish an image's pack, as a build machine would. Raises `HostError`."""
     bootseer(network.in_registry(), "hot", "pack", reference, "--plain-http")

@@ -15,7 +15,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from benchmarks.lab.cleanup import in_cgroup, kill_all
 from benchmarks.lab.labname import PREFIX, fresh_name, orphaned
@@ -28,6 +28,23 @@ DEFAULT_RATE: Final = 200.0
 
 _NETNS: Final = Path("/run/netns")
 _LINK: Final = "lab0"
+
+
+class Ends(Protocol):
+    """What programs of the lab want to know of a network: where a registry and a node are."""
+
+    @property
+    def name(self) -> str:
+        """A name that this lab alone has for the node."""
+        ...
+
+    def in_registry(self, argv: Sequence[str] = ()) -> list[str]:
+        """Return the command that runs `argv` where the registry is."""
+        ...
+
+    def in_node(self, argv: Sequence[str] = ()) -> list[str]:
+        """Return the command that runs `argv` on the node."""
+        ...
 
 
 class Network:

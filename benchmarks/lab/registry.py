@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.lab.access_log import Request, parse
-from benchmarks.lab.netns import REGISTRY_ADDRESS, Network
+from benchmarks.lab.netns import REGISTRY_ADDRESS, Ends
 from benchmarks.lab.service import Service, service
 from bootseer.errors import HostError
 
@@ -53,7 +53,7 @@ def registry_config(storage: Path, address: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def registry(network: Network, root: Path, *, storage: Path | None = None) -> Iterator[Registry]:
+def registry(network: Ends, root: Path, *, storage: Path | None = None) -> Iterator[Registry]:
     """Run a registry during the block. `root` gets its log, configuration and, unless `storage`
     names another place, its contents. Raises `HostError`.
     """

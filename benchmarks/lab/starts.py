@@ -6,13 +6,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.lab.containerd import Containerd, ProxySnapshotter, containerd
-from benchmarks.lab.netns import Network
+from benchmarks.lab.netns import Ends, Network
 from benchmarks.lab.registry import Registry
 from benchmarks.lab.service import Service, service
 from benchmarks.lab.timeline import Event, Run, Step, stages
@@ -74,9 +74,16 @@ def drop_caches() -> None:
 
 @contextlib.contextmanager
 def fresh_node(
-    network: Network, directory: Path, registry_host: str, settings: str = ""
+    network: Ends,
+    directory: Path,
+    registry_host: str,
+    settings: str = "",
+    *,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Node]:
-    """Run containerd and Bootseer below `directory` during the block; `settings` is more YAML."""
+    """Run containerd and Bootseer below `directory` during the block; `settings` is more YAML,
+    `environment` is added to the variables of Bootseer.
+    """
     directory.mkdir()
     config = directory / "bootseer.yaml"
     root, address = directory / "b", directory / "s.sock"
@@ -88,18 +95,20 @@ def fresh_node(
     (directory / "c").mkdir()
     proxy = ProxySnapshotter(LAZY, address, root)
     with (
-        daemon(network, config, directory / "bootseer.log") as serving,
+        daemon(network, config, directory / "bootseer.log", environment) as serving,
         containerd(network, directory / "c", registry_host=registry_host, proxy=proxy) as running,
     ):
         yield Node(running, serving, root, address, config)
 
 
 @contextlib.contextmanager
-def daemon(network: Network, config: Path, log: Path) -> Iterator[Service]:
+def daemon(
+    network: Ends, config: Path, log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[Service]:
     """Run Bootseer on the node with the configuration file `config` during the block."""
     argv = [sys.executable, "-m", "bootseer", "snapshotter", "serve", "--config", str(config)]
     before = log.read_text().count(_SERVING) if log.exists() else 0
-    with service("bootseer", network.in_node(argv), log) as serving:
+    with service("bootseer", network.in_node(argv), log, env=environment) as serving:
         serving.wait_until(lambda: log.read_text().count(_SERVING) > before)
         yield serving
 
