@@ -58,6 +58,7 @@ _RUNS = frozenset({"test", "demo", "bench"})
 _NODE = _RUNS | {"node"}
 _IMAGES = frozenset({"demo", "bench"})
 _TEST = frozenset({"test"})
+_BENCH = frozenset({"bench"})
 
 PACKAGES: Final = (
     Package("python3-venv", _module("ensurepip"), _VENV),
@@ -76,14 +77,18 @@ PACKAGES: Final = (
     Package("e2fsprogs", _program("mkfs.ext4"), _TEST),
     Package("xfsprogs", _program("mkfs.xfs"), _TEST),
     Package("fsverity", _program("fsverity"), _TEST),
+<<<<<<< HEAD
     Package("zlib1g-dev", _file("/usr/include/zlib.h"), _TEST),
     Package("nginx", _program("nginx"), _TEST),
+=======
+    Package("nginx", _program("nginx"), _TEST | _BENCH),
+>>>>>>> 318d684 (Startup benchmark: its tests share one start; nginx and Java are set up for benchmarks)
     Package("busybox-static", _program("busybox"), _TEST),
     Package("attr", _program("getfattr"), _TEST),
     Package("git", _program("git"), _TEST),
     Package("chromium", _program("chromium"), _TEST),
-    Package("default-jre-headless", _program("java"), _TEST),
-    Package("maven", _program("mvn"), _TEST),
+    Package("default-jre-headless", _program("java"), _TEST | _BENCH),
+    Package("maven", _program("mvn"), _TEST | _BENCH),
     Package("krb5-kdc", _program("krb5kdc"), _TEST),
     Package("krb5-admin-server", _program("kadmin.local"), _TEST),
     Package("krb5-user", _program("kinit"), _TEST),

@@ -87,9 +87,9 @@ def inflicted(fault: Fault, ready: Ready, rates: Rates) -> Iterator[Ready]:
 def _restart_registry(ready: Ready, _rates: Rates) -> None:
     _wait_for_stage(ready, "image.pull")
     server = ready.place.server.running
-    server.stop(seconds=0)
+    server.kill()
     time.sleep(_AWAY_S)
-    server.start()
+    server.start_again()
 
 
 def _kill_data_node(ready: Ready, _rates: Rates) -> None:

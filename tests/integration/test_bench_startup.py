@@ -25,6 +25,12 @@ def prepared() -> Iterator[Place]:
             yield made
 
 
+@pytest.fixture(scope="module")
+def ours(prepared: Place) -> results.Start:
+    """All of ours on one node, and nothing goes wrong."""
+    return start_everywhere(prepared, WAYS["c"], 10, nodes=1)
+
+
 def test_a_job_starts_in_every_way_and_is_the_same_job(prepared: Place) -> None:
     starts: list[results.Start] = []
     measure(prepared, [WAYS["a"], WAYS["c"]], [1], starts.append)
@@ -44,18 +50,16 @@ def test_a_job_starts_in_every_way_and_is_the_same_job(prepared: Place) -> None:
 
 
 @pytest.mark.parametrize("fault", Fault)
-def test_a_job_starts_anyway(prepared: Place, fault: Fault) -> None:
-    without = start_everywhere(prepared, WAYS["c"], 10, nodes=1)
+def test_a_job_starts_anyway(prepared: Place, ours: results.Start, fault: Fault) -> None:
     start = start_with_fault(prepared, fault, 10, Rates())
     assert start.way == f"c+{fault.value}"
-    assert not results.different_losses([without, start])
+    assert not results.different_losses([ours, start])
     assert "first_step" in stages.medians(prepared.events / start.way)
 
 
 def test_many_nodes_with_a_mirror_ask_the_registry_for_little_more_than_one(
-    prepared: Place,
+    prepared: Place, ours: results.Start
 ) -> None:
-    alone = start_everywhere(prepared, WAYS["c"], 20, nodes=1)
     many = start_everywhere(prepared, WAYS["c"], 20, mirrored=True)
     assert len(many.nodes) == 2
-    assert many.registry_bytes < 1.5 * alone.registry_bytes
+    assert many.registry_bytes < 1.5 * ours.registry_bytes
