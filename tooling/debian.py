@@ -77,12 +77,8 @@ PACKAGES: Final = (
     Package("e2fsprogs", _program("mkfs.ext4"), _TEST),
     Package("xfsprogs", _program("mkfs.xfs"), _TEST),
     Package("fsverity", _program("fsverity"), _TEST),
-<<<<<<< HEAD
     Package("zlib1g-dev", _file("/usr/include/zlib.h"), _TEST),
-    Package("nginx", _program("nginx"), _TEST),
-=======
     Package("nginx", _program("nginx"), _TEST | _BENCH),
->>>>>>> 318d684 (Startup benchmark: its tests share one start; nginx and Java are set up for benchmarks)
     Package("busybox-static", _program("busybox"), _TEST),
     Package("attr", _program("getfattr"), _TEST),
     Package("git", _program("git"), _TEST),
