@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -19,6 +20,8 @@ from tooling.progress import doing
 
 _PIECE: Final = 1 << 20
 _MIRROR_PORT: Final = 8081
+_REST_S: Final = 4.0
+"""Bootseer follows containerd's events by then: it looks for it every two seconds."""
 
 
 def measure(
@@ -33,16 +36,22 @@ def measure(
     for attempt in attempts:
         for way in ways:
             with doing(f"{way.name} ({way.title}), run {attempt}"):
-                done(start_everywhere(place, way, attempt, mirrored=mirrored))
+                done(start_everywhere(place, way, attempt, mirrored=mirrored, rest=_REST_S))
 
 
 def start_everywhere(
-    place: Place, way: Way, attempt: int, *, nodes: int | None = None, mirrored: bool = False
+    place: Place,
+    way: Way,
+    attempt: int,
+    *,
+    nodes: int | None = None,
+    mirrored: bool = False,
+    rest: float = 0.0,
 ) -> Start:
     """Start on every node of the place (or the first `nodes`) at the same moment.
 
-    `mirrored`: all of them ask a cache first, which has nothing yet. HostError if one does not
-    start.
+    `mirrored`: all of them ask a cache first, which has nothing yet. `rest`: seconds between the
+    nodes' daemons and the start. HostError if one does not start.
     """
     numbers = range(nodes or len(place.net.nodes))
     try:
@@ -53,6 +62,7 @@ def start_everywhere(
                 for n in numbers
             ]
             _forget(place)
+            time.sleep(rest)
             place.server.new_requests()
             outcomes = _at_once(ready)
             asked = place.server.new_requests()

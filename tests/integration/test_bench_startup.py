@@ -40,7 +40,7 @@ def test_a_job_starts_in_every_way_and_is_the_same_job(prepared: Place) -> None:
     medians = {name: stages.medians(prepared.events / name) for name in ("a", "c")}
     for found in medians.values():
         assert {
-            *("image.pull", "hdfs.mount", "container.start"),
+            *("image.pull", "hdfs.mount"),
             *("environment", "packages", "checkpoint_load", "first_step"),
         } <= set(found)
     assert "deps.mount" in medians["c"]
