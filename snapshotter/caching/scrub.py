@@ -101,8 +101,10 @@ class Scrub:
 
     async def _mend(self, name: LayerName, layer: OpenLayer, done: Verified) -> Verified:
         used = name in await self._layers.in_use()
-        if layer.record.local and not used and await self._layers.evict(name):
-            return replace(done, outcome="dropped")
+        if layer.record.local and not used:
+            if await self._layers.evict(name):
+                return replace(done, outcome="dropped")
+            used = True  # or is about to be: what claims to be whole has to be mended
         layer.reader.distrust(done.wrong)
         await layer.reader.cache.flush()
         if not used:
