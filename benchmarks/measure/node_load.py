@@ -244,7 +244,10 @@ def measure_idle(site: Site) -> list[Figure]:
 
 
 def _family_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except FileNotFoundError:  # it has just ended
+        return 0.0
     own = (int(fields[11]) + int(fields[12])) / _TICKS
     return own + sum(_family_seconds(child) for child in children(pid))
 

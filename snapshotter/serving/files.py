@@ -247,7 +247,8 @@ class LayerFiles:
     async def flush(self) -> None:
         """Make what all layers have cached survive a crash."""
         for name, layer in self.opened().items():
-            await self._flush(name, layer)
+            if layer.reader.cache.dirty:
+                await self._flush(name, layer)
 
     async def _flush(self, name: LayerName, layer: OpenLayer) -> None:
         try:

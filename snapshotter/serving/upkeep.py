@@ -117,9 +117,12 @@ class Upkeep:
 
     async def _audits(self) -> None:
         """Check the layers that are due, one after the other, while nobody reads."""
+        self._lull.note(self._reads(), time.monotonic())
         for name, layer in self._files.opened().items():
+            if not self._due(name, layer):
+                continue
             self._lull.note(self._reads(), time.monotonic())
-            if self._due(name, layer) and self._lull.allows(time.monotonic()):
+            if self._lull.allows(time.monotonic()):
                 await self._guarded("audit", self._audit(name, layer))
 
     def _due(self, name: LayerName, layer: OpenLayer) -> bool:
