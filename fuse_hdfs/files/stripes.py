@@ -1,10 +1,5 @@
 """Reading stretches of stripes: in streams, and from another copy where one is slow or gone.
 
-Who asks for single stretches of a stripe waits in turn, but for a few. Readers that begin at parts
-of a file which lie a whole number of rows apart ask for the same stripe, go on to the next one when
-they have their stretch, and would do so together for ever: all stripes but one would rest. One
-behind the other they are soon spread over all of them.
-
 Race-free: one event loop's thread; shared are the table of which copy of a stripe to read, where a
 wrong entry costs a detour, the streams, and what is known of how long reads take.
 """
@@ -12,8 +7,6 @@ wrong entry costs a detour, the streams, and what is known of how long reads tak
 import asyncio
 import contextlib
 import logging
-import weakref
-from collections.abc import AsyncIterator
 from typing import Final
 
 from cachetools import TTLCache
@@ -25,10 +18,6 @@ from fuse_hdfs.stores.store import Store
 
 log = logging.getLogger(__name__)
 
-_SINGLE: Final = 2
-"""Stretches of one stripe that are asked for at the same time, beside its stream."""
-_TURN_S: Final = 3.0
-"""Who has waited for his turn so long asks all the same: those before him may hang."""
 _BETTER_S: Final = 30.0
 """For so long a copy that was faster is preferred."""
 
@@ -41,9 +30,6 @@ class Stripes:
         self._copies = copies
         self._streams = StripeStreams(store)
         self._better: TTLCache[str, str] = TTLCache(10_000, _BETTER_S)
-        self._turns: weakref.WeakValueDictionary[str, asyncio.Semaphore] = (
-            weakref.WeakValueDictionary()
-        )
         self.hedging = Hedging()
 
     async def close(self) -> None:
@@ -55,28 +41,6 @@ class Stripes:
 
         OSError: as `Store.read`.
         """
-        if follow:
-            return await self._surely(path, offset, length, follow=True)
-        async with self._turn(path):
-            return await self._surely(path, offset, length, follow=False)
-
-    @contextlib.asynccontextmanager
-    async def _turn(self, path: str) -> AsyncIterator[None]:
-        """Wait until it is our turn to want something of a stripe, but not for ever."""
-        turns = self._turns.setdefault(path, asyncio.Semaphore(_SINGLE))
-        try:
-            async with asyncio.timeout(_TURN_S):
-                await turns.acquire()
-        except TimeoutError:
-            yield
-            return
-        try:
-            yield
-        finally:
-            turns.release()
-
-    async def _surely(self, path: str, offset: int, length: int, *, follow: bool) -> bytes:
-        """Return bytes of a stripe, of another copy if the first takes long or fails."""
         now = asyncio.get_running_loop().time
         begun, patience = now(), self.hedging.patience
         first = asyncio.create_task(self._read(path, offset, length, follow=follow))

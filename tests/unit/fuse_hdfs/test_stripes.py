@@ -106,37 +106,6 @@ async def test_what_does_not_follow_is_read_alone(stripes: Stripes, store: Copie
     assert (store.streamed, store.asked) == ([None], [None])
 
 
-async def test_single_reads_of_a_stripe_take_turns_and_other_stripes_do_not_wait(
-    stripes: Stripes, store: Copied, tmp_path: Path
-) -> None:
-    (tmp_path / "other").write_bytes(DATA)
-    store.hanging.append("a")
-    waiting = [asyncio.create_task(read(stripes, number, follow=False)) for number in range(5)]
-    await asyncio.sleep(0.05)
-    assert len(store.asked) == 2
-    other = asyncio.create_task(stripes.read("other", 0, UNIT, follow=False))
-    await asyncio.sleep(0.05)
-    assert len(store.asked) == 3
-    store.hanging.clear()
-    for one in (*waiting[:2], other):
-        one.cancel()
-    assert await asyncio.gather(*waiting[2:]) == [unit(2), unit(3), unit(4)]
-
-
-async def test_who_waits_for_his_turn_behind_one_that_hangs_asks_in_the_end(
-    stripes: Stripes, store: Copied, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("fuse_hdfs.files.stripes._TURN_S", 0.2)
-    store.hanging.append("a")
-    hanging = [asyncio.create_task(read(stripes, number, follow=False)) for number in range(2)]
-    await asyncio.sleep(0.05)
-    store.hanging.clear()
-    assert await read(stripes, 2, follow=False) == unit(2)
-    assert not any(one.done() for one in hanging)
-    for one in hanging:
-        one.cancel()
-
-
 async def test_the_end_of_a_stripe_is_short(stripes: Stripes) -> None:
     assert await stripes.read("stripe", len(DATA) - 10, 100, follow=True) == DATA[-10:]
 
