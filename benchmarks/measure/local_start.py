@@ -98,7 +98,7 @@ def local_node(
             # A layer that became local is mounted without FUSE from its next mount on.
             node.snapshotter.stop(seconds=30)
         with starts.daemon(network, node.config, directory / "bootseer.log") as serving:
-            wait_until(lambda: _answers(node), "containerd to reach the snapshotter")
+            wait_until(lambda: answers(node), "containerd to reach the snapshotter")
             yield replace(node, snapshotter=serving)
 
 
@@ -129,7 +129,8 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(_POLL_S)
 
 
-def _answers(node: Node) -> bool:
+def answers(node: Node) -> bool:
+    """Say whether containerd reaches the snapshotter."""
     try:
         node.containerd.ctr("snapshots", "--snapshotter", starts.LAZY, "ls", seconds=20)
     except HostError:

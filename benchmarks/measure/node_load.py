@@ -24,6 +24,7 @@ from benchmarks.lab.access_log import blob_bytes
 from benchmarks.lab.netns import Network
 from benchmarks.lab.registry import Registry
 from benchmarks.lab.starts import Node, drop_caches
+from benchmarks.measure.local_start import answers, wait_until
 from benchmarks.measure.memory import children
 from benchmarks.measure.trees import read_seconds
 from bootseer.errors import HostError
@@ -186,8 +187,17 @@ def _manifest(node: Node, reference: str) -> str:
 def _forget(node: Node, site: Site) -> None:
     """Have the node know nothing of the image any more."""
     node.containerd.ctr("images", "rm", "--sync", site.reference)
+    before = starts.status(node)["pid"]
     node.snapshotter.process.send_signal(signal.SIGHUP)
-    time.sleep(5)
+    wait_until(lambda: _server(node) not in (None, before), "the next server")
+    wait_until(lambda: answers(node), "containerd to reach the snapshotter")
+
+
+def _server(node: Node) -> int | None:
+    try:
+        return int(starts.status(node)["pid"])
+    except HostError:  # between the two
+        return None
 
 
 async def _prepares(node: Node, site: Site, manifest: str, salts: Sequence[str]) -> list[float]:
