@@ -12,7 +12,7 @@ from benchmarks.lab.access_log import Request
 from benchmarks.lab.nginx_cache import nginx_cache
 from benchmarks.lab.starts import drop_caches
 from benchmarks.start.faults import Fault, inflicted, install_of, way_of
-from benchmarks.start.node_start import Outcome, Ready, ready_node, start
+from benchmarks.start.node_start import Outcome, Ready, ready_node, remove_node, start
 from benchmarks.start.place import Place, Rates
 from benchmarks.start.results import NodeStart, Start
 from benchmarks.start.ways import Way
@@ -68,7 +68,7 @@ def start_everywhere(
             asked = place.server.new_requests()
     finally:
         for number in numbers:
-            shutil.rmtree(place.directory / f"n{number}", ignore_errors=True)
+            remove_node(place, number)
     return _recorded(way, attempt, outcomes, asked)
 
 
@@ -98,7 +98,7 @@ def start_with_fault(place: Place, fault: Fault, attempt: int, rates: Rates) -> 
                 outcome = start(ready, install_of(fault))
             asked = place.server.new_requests()
     finally:
-        shutil.rmtree(place.directory / "n0", ignore_errors=True)
+        remove_node(place, 0)
     return _recorded(way, attempt, [outcome], asked)
 
 

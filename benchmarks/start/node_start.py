@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import subprocess
 import threading
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.lab import starts
+from benchmarks.lab.cleanup import unmount_below
 from benchmarks.lab.containerd import write_hosts
 from benchmarks.lab.hdfs_mount import Mounted, mounted
 from benchmarks.lab.timeline import printed_events
@@ -122,6 +124,13 @@ def ready_node(
             (directory / name).mkdir(exist_ok=True)
         write_hosts(node.containerd.certs, place.server.host, mirror)
         yield Ready(place, node, who, directory, pods, events)
+
+
+def remove_node(place: Place, number: int) -> None:
+    """Remove what a node has kept, and what is still mounted there."""
+    directory = place.directory / f"n{number}"
+    unmount_below(directory)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def start(ready: Ready, install: container.Install | None = None) -> Outcome:

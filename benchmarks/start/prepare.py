@@ -10,7 +10,7 @@ from benchmarks.lab import hotblocks
 from benchmarks.lab.hadoop_servers import write_site
 from benchmarks.lab.hdfs_mount import mounted
 from benchmarks.start.container import Install
-from benchmarks.start.node_start import ready_node, start
+from benchmarks.start.node_start import ready_node, remove_node, start
 from benchmarks.start.place import Place, push
 from benchmarks.start.ways import OURS, Checkpoint
 from tooling.progress import doing
@@ -45,7 +45,7 @@ def _start_once(place: Place, settings: str, install: Install) -> None:
             hotblocks.end_recordings(ready.node)
         finally:
             shutil.rmtree(ready.events)  # it belongs to no measured start
-    shutil.rmtree(ready.directory, ignore_errors=True)
+    remove_node(place, 0)
 
 
 _STEPS: Final[dict[str, Callable[[Place], None]]] = {
