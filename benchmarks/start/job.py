@@ -25,8 +25,11 @@ def main() -> None:
     from bootseer import stage  # noqa: PLC0415 (it is there from now on)
 
     if len(sys.argv) == 2:
+        from bootseer.events.sink import rest_all  # noqa: PLC0415 (likewise)
+
         with stage("environment"):
             subprocess.run(settings["install"], check=True)
+        rest_all()  # what this process has told is written before it is another
         os.execv(sys.executable, [sys.executable, __file__, sys.argv[1], "train"])
     with stage("packages"):
         for name in settings["modules"]:
