@@ -16,14 +16,24 @@ from hypothesis import strategies as st
 from bootseer import config
 from bootseer.digests import digest_of
 from bootseer.errors import CorruptError, NotFoundError, UsageError
-from snapshotter.images.artifact import SIGNATURES, IndexArtifact, LayerEntry, build, parse
+from snapshotter.images.artifact import (
+    EMPTY_CONFIG,
+    SIGNATURES,
+    IndexArtifact,
+    LayerEntry,
+    build,
+    parse,
+)
 from snapshotter.images.find import find_artifact
 from snapshotter.images.indexing import IndexingPolicy, index_image
 from snapshotter.images.keys import read_private_key, read_public_key
 from snapshotter.images.pinning import pin_image
 from snapshotter.images.publish import publish
 from snapshotter.images.published import PublishedImages
+from snapshotter.images.referring import Subject
 from snapshotter.images.signing import sign_image
+from snapshotter.images.soci import OF_LAYER, V1, ZTOC
+from snapshotter.images.tocs import ESTARGZ_DIGEST
 from snapshotter.images.trust import (
     Policy,
     Trust,
@@ -259,3 +269,36 @@ def test_any_annotation_is_signatures_or_corrupt(text: str) -> None:
     marked = json.dumps(document).encode()
     with contextlib.suppress(CorruptError):
         parse(RawManifest(digest_of(marked), OCI_MANIFEST, marked), subject.digest)
+
+
+@pytest.mark.parametrize(
+    ("policy", "named", "referring"),
+    [(Policy.ANY, 1, 1), (Policy.SIGNED, 1, 0), (Policy.PINNED, 1, 0), (Policy.LOCAL, 0, 0)],
+)
+async def test_indexes_of_other_formats_count_if_the_image_names_them(
+    client: RegistryClient, image: MadeImage, policy: Policy, named: int, referring: int
+) -> None:
+    """A table of contents is in the layer's annotations; a SOCI index refers to the image."""
+    reference = image.reference
+    first, second = (layer.digest for layer in image.layers)
+    document = json.loads(image.manifest)
+    document["layers"][0]["annotations"] = {ESTARGZ_DIGEST: digest_of(b"toc")}
+    manifest = json.dumps(document).encode()
+    digest = digest_of(manifest)
+    await client.manifests.put(reference, digest, OCI_MANIFEST, manifest)
+    ztoc = Descriptor(ZTOC, digest_of(b"ztoc"), 4, {OF_LAYER: second})
+    await client.uploads.put(reference, b"ztoc")
+    soci = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": {**EMPTY_CONFIG.to_json(), "mediaType": V1},
+        "layers": [ztoc.to_json()],
+        "subject": Descriptor(OCI_MANIFEST, digest, len(manifest)).to_json(),
+    }
+    subject = Subject(client, reference, digest, "soci")
+    await subject.publish(V1, json.dumps(soci).encode(), {})
+    rules = TrustRules(Trust(policy))
+    for source, layer, count in (("toc", first, named), ("soci", second, referring)):
+        images = PublishedImages(client, sources=(source,), trust=rules)  # type: ignore[arg-type]
+        found = await images.indexes_of(str(reference), digest)
+        assert list(found) == [layer] * count
