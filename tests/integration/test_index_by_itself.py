@@ -112,7 +112,8 @@ def test_no_new_container_starts_on_an_index_that_was_caught_lying(
     index = publish_indexes(first, image, lie=other_mode)
     second.pull(image.reference)
     second.run(image.reference, "sh", "-c", SUMS)
-    wait_for(lambda: log_lines(second, "index.lies", index.digest), "the lie to be found")
+    lie = "the lie to be found"
+    wait_for(lambda: log_lines(second, "index.lies", index.digest), lie, seconds=60)
     with pytest.raises(HostError, match="lies"):
         second.run(image.reference, "true")
     other = trouble_image(first, "honest")
