@@ -4,7 +4,7 @@
     kernel -----FUSE---> blocks -> serving (files) -> chunks -> registry
 
 Run by the keeper, which hands over the FUSE connection: `python -m snapshotter.daemon --config FILE
---handover SESSION:DEVICE:STATE:KEPT`.
+--handover SESSION:DEVICE:STATE:KEPT --keeper PID`.
 """
 
 import argparse
@@ -444,8 +444,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bootseer-server")
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--handover", type=Handover.parse, required=True)
+    parser.add_argument("--keeper", type=int, required=True)
     arguments = parser.parse_args()
-    die_with_parent(signal.SIGTERM, os.getppid())
+    if not die_with_parent(signal.SIGTERM, arguments.keeper):
+        return 1  # it ended before we began: its successor has a server of its own
     arguments.handover.close_on_exec()
     keep_freed_memory()
     try:

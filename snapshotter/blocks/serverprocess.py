@@ -44,7 +44,7 @@ class ServerProcess:
             environment = {k: v for k, v in os.environ.items() if not k.startswith("LISTEN_")}
             for number in handover.descriptors:
                 os.set_inheritable(number, True)
-            argv = [*command, "--handover", str(handover)]
+            argv = [*command, "--handover", str(handover), "--keeper", str(os.getpid())]
             pid = os.posix_spawn(argv[0], argv, environment, setsigmask=[])
         except BaseException:
             ours.close()

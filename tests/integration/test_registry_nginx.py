@@ -142,7 +142,11 @@ async def test_a_registry_below_a_path_behind_tls_with_certificates_and_a_header
         assert client.statistics.retries == 0
         for offset in range(100):
             assert await read(client, "r.example", offset)
-    asked = [line.split(",") for line in (strict.directory / "used.log").read_text().split()]
+    log = strict.directory / "used.log"
+    async with asyncio.timeout(20):
+        while len(lines := log.read_text().split()) < 101:  # written once the answer is out
+            await asyncio.sleep(0.02)
+    asked = [line.split(",") for line in lines]
     assert {connection for connection, _ in asked} == {asked[0][0]}, "one connection is enough"
     assert len(asked) == 101
 
