@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from benchmarks.lab.demo import index as publish_index
 from benchmarks.lab.demo import skopeo
 from benchmarks.lab.fabric import Fabric, fabric
 from benchmarks.lab.hdfs import Hdfs, running_hdfs
@@ -112,7 +113,9 @@ def place(
 
 
 def push(place: Place) -> None:
-    """Bring the image into the registry, by both names. HostError."""
+    """Bring the image and its index into the registry, by both names. HostError."""
+    enter = place.net.ends(0).in_registry()
     for reference in (place.reference, place.unrecorded):
         target = ["--dest-tls-verify=false", place.job.layout, f"docker://{reference}"]
-        skopeo(["copy", "--quiet", *target], place.net.ends(0).in_registry())
+        skopeo(["copy", "--quiet", *target], enter)
+        publish_index(enter, reference)
