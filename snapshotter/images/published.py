@@ -1,13 +1,15 @@
 """The daemon's view of images: where a layer's published index is, and where blobs come from.
 
 Concurrency: event loop only. `_known` and `_flights` are read and changed without an await in
-between. A flight is one search for an image's indexes of one kind: all who ask meanwhile wait for
-it, and it goes on when one of them is cancelled.
+between; what a digest in `_manifests` names never changes. A flight is one search for an image's
+indexes of one kind: all who ask meanwhile wait for it, and it goes on when one of them is
+cancelled.
 """
 
 import asyncio
+import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -15,10 +17,11 @@ from cachetools import LRUCache
 
 from bootseer.config import DEFAULT_SOURCES, IndexSource
 from bootseer.digests import check_digest
+from bootseer.errors import CorruptError, NotFoundError
 from snapshotter.images.find import find_artifact
 from snapshotter.images.manifest import ImageManifest, parse_manifest
 from snapshotter.images.soci import find_soci
-from snapshotter.images.tocs import find_tocs
+from snapshotter.images.tocs import tocs_of
 from snapshotter.images.trust import Policy, Trust, TrustRules, believed
 from snapshotter.ports import MirroredSource, PublishedIndex
 from snapshotter.registry.client import RegistryClient
@@ -33,10 +36,9 @@ _ANYBODY: Final = TrustRules()
 
 Indexes: TypeAlias = Mapping[str, PublishedIndex]
 """By layer digest."""
-Finder: TypeAlias = Callable[[RegistryClient, Reference, str], Awaitable[Indexes]]
 _Key: TypeAlias = tuple[IndexSource, str, str]
 
-_FOREIGN: Final[Mapping[IndexSource, Finder]] = {"toc": find_tocs, "soci": find_soci}
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class PublishedImages:
         self._clock = clock
         self._sources = tuple(sources)
         self._known: LRUCache[_Key, _Known] = LRUCache(_IMAGES * len(self._sources))
+        self._manifests: LRUCache[tuple[str, str], ImageManifest | None] = LRUCache(_IMAGES)
         self._flights: dict[_Key, asyncio.Task[Indexes]] = {}
 
     async def index_of(
@@ -132,17 +135,14 @@ class PublishedImages:
             return {}
         if source == "bootseer":
             return await self._published(trust, reference, digest)
-        found = await _FOREIGN[source](self._client, reference, digest)
+        found = await self._foreign(source, reference, digest)
         anybody = trust.policy is Policy.ANY
         return {layer: index for layer, index in found.items() if anybody or index.vouched}
 
     async def _published(self, trust: Trust, reference: Reference, digest: str) -> Indexes:
         """Return the indexes of the newest artifact of an image that is believed."""
-        image = None
-        if trust.policy is Policy.PINNED:
-            raw = await self._client.manifests.get(reference, digest)
-            parsed = parse_manifest(raw, self._client.settings.limits)
-            image = parsed if isinstance(parsed, ImageManifest) else None
+        pinned = trust.policy is Policy.PINNED
+        image = await self._image(reference, digest) if pinned else None
         found = await find_artifact(
             self._client, reference, digest, lambda artifact: believed(artifact, trust, image)
         )
@@ -151,6 +151,33 @@ class PublishedImages:
             entry.layer_digest: PublishedIndex(entry.index.digest, entry.index.size)
             for entry in entries
         }
+
+    async def _foreign(self, source: IndexSource, reference: Reference, digest: str) -> Indexes:
+        """Return the indexes in another format of one source, believed or not."""
+        try:
+            image = await self._image(reference, digest)
+        except (CorruptError, NotFoundError) as error:
+            fields = {"image": digest, "source": source, "reason": error.message}
+            log.warning("index.manifest.unusable", extra={"fields": fields})
+            return {}
+        if image is None:
+            return {}
+        if source == "toc":
+            return tocs_of(image)
+        return await find_soci(self._client, reference, digest, image)
+
+    async def _image(self, reference: Reference, digest: str) -> ImageManifest | None:
+        """Return an image's manifest, asked for once; None if it is an image index.
+
+        Raises:
+            CorruptError, NotFoundError, RemoteError: it is not to be had.
+        """
+        key = reference.name, digest
+        if key not in self._manifests:
+            raw = await self._client.manifests.get(reference, digest)
+            parsed = parse_manifest(raw, self._client.settings.limits)
+            self._manifests[key] = parsed if isinstance(parsed, ImageManifest) else None
+        return self._manifests[key]
 
     def forget(self, reference: str, manifest_digest: str) -> None:
         """Look again for an image's artifact the next time: there is a new one.

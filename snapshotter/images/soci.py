@@ -4,14 +4,12 @@ Version 2 is named by an annotation of the image's manifest, so whoever trusts t
 Version 1 is an artifact that refers to the image, pushed by whoever may push.
 """
 
-import logging
 from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
 from bootseer.digests import is_digest
 from bootseer.documents import Node
-from bootseer.errors import CorruptError, NotFoundError
 from snapshotter.images.manifest import ImageManifest, parse_manifest
 from snapshotter.images.referring import Subject
 from snapshotter.limits import Limits
@@ -20,8 +18,6 @@ from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.descriptors import Descriptor
 from snapshotter.registry.manifests import RawManifest
 from snapshotter.registry.reference import Reference
-
-log = logging.getLogger(__name__)
 
 V1: Final = "application/vnd.amazon.soci.index.v1+json"
 V2: Final = "application/vnd.amazon.soci.index.v2+json"
@@ -34,22 +30,14 @@ INDEX_DIGEST: Final = "com.amazon.soci.index-digest"
 
 
 async def find_soci(
-    client: RegistryClient, reference: Reference, manifest_digest: str
+    client: RegistryClient, reference: Reference, manifest_digest: str, image: ImageManifest
 ) -> Mapping[str, PublishedIndex]:
-    """Return the zTOCs of an image's layers.
+    """Return the zTOCs of an image's layers; `image` is what `manifest_digest` names.
 
     Raises:
         RemoteError: the registry cannot say.
     """
     limits = client.settings.limits
-    try:
-        image = parse_manifest(await client.manifests.get(reference, manifest_digest), limits)
-    except (CorruptError, NotFoundError) as error:
-        fields = {"image": manifest_digest, "reason": error.message}
-        log.warning("soci.manifest.unusable", extra={"fields": fields})
-        return {}
-    if not isinstance(image, ImageManifest):
-        return {}
     subject = Subject(client, reference, manifest_digest, "soci")
     named = image.annotations.get(INDEX_DIGEST, "")
     if is_digest(named):

@@ -3,42 +3,17 @@
 Only a table whose digest is in the manifest counts: whoever trusts the image trusts that.
 """
 
-import logging
 from collections.abc import Mapping
 from typing import Final
 
 from bootseer.digests import is_digest
-from bootseer.errors import CorruptError, NotFoundError
-from snapshotter.images.manifest import ImageManifest, parse_manifest
+from snapshotter.images.manifest import ImageManifest
 from snapshotter.layers.foreign import chunked
 from snapshotter.ports import IndexKind, PublishedIndex
-from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.descriptors import Descriptor
-from snapshotter.registry.reference import Reference
-
-log = logging.getLogger(__name__)
 
 ESTARGZ_DIGEST: Final = "containerd.io/snapshot/stargz/toc.digest"
 """Annotation of an eStargz layer: the digest of its table of contents."""
-
-
-async def find_tocs(
-    client: RegistryClient, reference: Reference, manifest_digest: str
-) -> Mapping[str, PublishedIndex]:
-    """Return the tables of contents in an image's layers.
-
-    Raises:
-        RemoteError: the registry cannot say.
-    """
-    limits = client.settings.limits
-    try:
-        raw = await client.manifests.get(reference, manifest_digest)
-        manifest = parse_manifest(raw, limits)
-    except (CorruptError, NotFoundError) as error:
-        fields = {"image": manifest_digest, "reason": error.message}
-        log.warning("toc.manifest.unusable", extra={"fields": fields})
-        return {}
-    return tocs_of(manifest) if isinstance(manifest, ImageManifest) else {}
 
 
 def tocs_of(manifest: ImageManifest) -> Mapping[str, PublishedIndex]:
