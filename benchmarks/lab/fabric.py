@@ -9,17 +9,13 @@ The link of `services` is the uplink that all nodes share. Addresses and enterin
 """
 
 import contextlib
-import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.lab.cleanup import in_cgroup, kill_all
 from benchmarks.lab.hdfs_network import Machine
-from benchmarks.lab.labname import PREFIX, fresh_name, orphaned
-from benchmarks.lab.netns import run_tool, tbf_arguments
+from benchmarks.lab.netns import fresh_namespaces, run_tool, sent_bytes, tbf_arguments
 from bootseer.errors import HostError
 
 MOST_NODES: Final = 100
@@ -69,11 +65,11 @@ class Fabric:
 
     def bytes_from(self, machine: Machine) -> int:
         """Return the bytes that a machine has sent so far, headers included."""
-        return _sent(self._namespace(self._ports[machine.address]), _LINK)
+        return sent_bytes(self._namespace(self._ports[machine.address]), _LINK)
 
     def bytes_to(self, machine: Machine) -> int:
         """Return the bytes that were sent to a machine so far, headers included."""
-        return _sent(self._switch, self._ports[machine.address])
+        return sent_bytes(self._switch, self._ports[machine.address])
 
     def make(self) -> None:
         """Make namespaces and links. HostError without leaving anything out of `remove`."""
@@ -112,38 +108,9 @@ def fabric(nodes: int, data_nodes: int) -> Iterator[Fabric]:
 
     Raises `HostError` without root or where the kernel lacks veth, bridge or tbf.
     """
-    if os.geteuid() != 0:
-        raise HostError("network namespaces need root", hint="run it with sudo")
     if not 1 <= nodes <= MOST_NODES:
         raise HostError(f"{nodes} nodes: the lab has 1 to {MOST_NODES}")
-    for path in _NETNS.glob(f"{PREFIX}-*"):
-        if name := orphaned(path.name):
-            _remove(name)
-    made = Fabric(fresh_name(), nodes, data_nodes)
-    try:
+    with fresh_namespaces() as name:
+        made = Fabric(name, nodes, data_nodes)
         made.make()
         yield made
-    finally:
-        _remove(made.name)
-
-
-def _sent(namespace: str, device: str) -> int:
-    answer = run_tool(["ip", "-n", namespace, "-json", "-statistics", "link", "show", device])
-    return int(json.loads(answer)[0]["stats64"]["tx"]["bytes"])
-
-
-def _remove(name: str) -> None:
-    """Kill what runs inside, and the nodes' containers; remove the namespaces. Never raises."""
-    namespaces = [path.name for path in _NETNS.glob(f"{name}-*")]
-    kill_all(lambda: [*_processes(namespaces), *in_cgroup(name)])
-    for namespace in namespaces:
-        with contextlib.suppress(HostError):
-            run_tool(["ip", "netns", "delete", namespace])
-
-
-def _processes(namespaces: Sequence[str]) -> list[int]:
-    found: list[int] = []
-    for namespace in namespaces:
-        with contextlib.suppress(HostError):
-            found += [int(pid) for pid in run_tool(["ip", "netns", "pids", namespace]).split()]
-    return found

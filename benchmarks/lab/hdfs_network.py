@@ -6,16 +6,12 @@ Each DataNode's link has a speed of its own in both directions. Addresses and en
 """
 
 import contextlib
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.lab.cleanup import kill_all
-from benchmarks.lab.labname import PREFIX, fresh_name, orphaned
-from benchmarks.lab.netns import run_tool, tbf_arguments
-from bootseer.errors import HostError
+from benchmarks.lab.netns import fresh_namespaces, run_tool, tbf_arguments
 
 _NETNS: Final = Path("/run/netns")
 _LINK: Final = "lab0"
@@ -54,7 +50,7 @@ class HdfsNetwork:
         run_tool(["ip", "-n", f"{self._name}-hub", "link", "set", f"data{number}", state])
 
     def make(self) -> None:
-        """Make namespaces and links. HostError without leaving anything out of `remove`."""
+        """Make namespaces and links. HostError."""
         hub = f"{self._name}-hub"
         self._add(hub)
         run_tool(["ip", "-n", hub, "link", "add", _LINK, "type", "bridge"])
@@ -66,10 +62,6 @@ class HdfsNetwork:
             run_tool(["ip", "-n", hub, "link", "add", port, "type", "veth", *peer])
             run_tool(["ip", "-n", hub, "link", "set", port, "master", _LINK, "up"])
             self._up(namespace, _LINK, machine.address)
-
-    def remove(self) -> None:
-        """Kill what runs inside, remove the namespaces. Never raises."""
-        _remove(self._name)
 
     def _machine(self, what: str, last: int) -> Machine:
         enter = ("nsenter", f"--net={_NETNS / f'{self._name}-{what}'}", "--")
@@ -90,32 +82,9 @@ def hdfs_network(data_nodes: int, megabits: float | None = None) -> Iterator[Hdf
 
     Raises `HostError` without root or where the kernel lacks veth, bridge or tbf.
     """
-    if os.geteuid() != 0:
-        raise HostError("network namespaces need root", hint="run it with sudo")
-    for path in _NETNS.glob(f"{PREFIX}-*"):
-        if name := orphaned(path.name):
-            _remove(name)
-    made = HdfsNetwork(fresh_name(), data_nodes)
-    try:
+    with fresh_namespaces() as name:
+        made = HdfsNetwork(name, data_nodes)
         made.make()
         for number in range(data_nodes):
             made.set_rate(number, megabits)
         yield made
-    finally:
-        made.remove()
-
-
-def _remove(name: str) -> None:
-    namespaces = [path.name for path in _NETNS.glob(f"{name}-*")]
-    kill_all(lambda: _processes(namespaces))
-    for namespace in namespaces:
-        with contextlib.suppress(HostError):
-            run_tool(["ip", "netns", "delete", namespace])
-
-
-def _processes(namespaces: Sequence[str]) -> list[int]:
-    found: list[int] = []
-    for namespace in namespaces:
-        with contextlib.suppress(HostError):
-            found += [int(pid) for pid in run_tool(["ip", "netns", "pids", namespace]).split()]
-    return found

@@ -74,26 +74,18 @@ class Network:
 
     def bytes_to_node(self) -> int:
         """Return the bytes that went from registry to node so far, headers included."""
-        return self._counter(self.registry)
+        return sent_bytes(self.registry, _LINK)
 
     def bytes_from_node(self) -> int:
         """Return the bytes that went from node to registry so far, headers included."""
-        return self._counter(self.node)
-
-    def _counter(self, namespace: str) -> int:
-        answer = run_tool(["ip", "-n", namespace, "-json", "-statistics", "link", "show", _LINK])
-        return int(json.loads(answer)[0]["stats64"]["tx"]["bytes"])
+        return sent_bytes(self.node, _LINK)
 
     def processes(self) -> list[int]:
         """Return the processes in either namespace."""
-        found: list[int] = []
-        for namespace in (self.registry, self.node):
-            with contextlib.suppress(HostError):
-                found += [int(pid) for pid in run_tool(["ip", "netns", "pids", namespace]).split()]
-        return found
+        return _processes((self.registry, self.node))
 
     def make(self) -> None:
-        """Make namespaces and link. Raises `HostError` without leaving anything out of `remove`."""
+        """Make namespaces and link. Raises `HostError`."""
         for namespace in (self.registry, self.node):
             run_tool(["ip", "netns", "add", namespace])
             run_tool(["ip", "-n", namespace, "link", "set", "lo", "up"])
@@ -103,13 +95,6 @@ class Network:
         for namespace, address in addresses.items():
             run_tool(["ip", "-n", namespace, "address", "add", f"{address}/24", "dev", _LINK])
             run_tool(["ip", "-n", namespace, "link", "set", _LINK, "up"])
-
-    def remove(self) -> None:
-        """Kill what runs inside, and the lab's containers; remove both namespaces. Never raises."""
-        kill_all(lambda: [*self.processes(), *in_cgroup(self.name)])
-        for namespace in (self.registry, self.node):
-            with contextlib.suppress(HostError):
-                run_tool(["ip", "netns", "delete", namespace])
 
 
 def tbf_arguments(megabits: float) -> list[str]:
@@ -128,23 +113,56 @@ def network(megabits: float | None = DEFAULT_RATE) -> Iterator[Network]:
 
     Raises `HostError` without root or where the kernel lacks veth or tbf.
     """
-    if os.geteuid() != 0:
-        raise HostError("network namespaces need root", hint="run it with sudo")
-    sweep()
-    made = Network(fresh_name())
-    try:
+    with fresh_namespaces() as name:
+        made = Network(name)
         made.make()
         made.set_rate(megabits)
         yield made
+
+
+@contextlib.contextmanager
+def fresh_namespaces() -> Iterator[str]:
+    """Give a name for namespaces, which begin with it; they and all that runs in them are removed
+    afterwards. Raises `HostError` without root.
+    """
+    if os.geteuid() != 0:
+        raise HostError("network namespaces need root", hint="run it with sudo")
+    sweep()
+    name = fresh_name()
+    try:
+        yield name
     finally:
-        made.remove()
+        _remove(name)
 
 
 def sweep() -> None:
     """Remove what labs left behind whose process is gone (killed with SIGKILL, say)."""
     for path in _NETNS.glob(f"{PREFIX}-*"):
         if name := orphaned(path.name):
-            Network(name).remove()
+            _remove(name)
+
+
+def _remove(name: str) -> None:
+    """Kill what runs inside, and the lab's containers; remove the namespaces. Never raises."""
+    namespaces = [path.name for path in _NETNS.glob(f"{name}-*")]
+    kill_all(lambda: [*_processes(namespaces), *in_cgroup(name)])
+    for namespace in namespaces:
+        with contextlib.suppress(HostError):
+            run_tool(["ip", "netns", "delete", namespace])
+
+
+def _processes(namespaces: Sequence[str]) -> list[int]:
+    found: list[int] = []
+    for namespace in namespaces:
+        with contextlib.suppress(HostError):
+            found += [int(pid) for pid in run_tool(["ip", "netns", "pids", namespace]).split()]
+    return found
+
+
+def sent_bytes(namespace: str, device: str) -> int:
+    """Return what a device has sent so far, in bytes, headers included. Raises `HostError`."""
+    answer = run_tool(["ip", "-n", namespace, "-json", "-statistics", "link", "show", device])
+    return int(json.loads(answer)[0]["stats64"]["tx"]["bytes"])
 
 
 def run_tool(argv: list[str]) -> str:
