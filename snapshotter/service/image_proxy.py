@@ -1,9 +1,11 @@
 """Stands in for containerd's CRI image service, to see with which credentials images are pulled.
 
 A kubelet that is started with `--image-service-endpoint` sends its image calls here. Each is handed
-on to containerd as it is, byte for byte, whatever its method and version, and so is the answer; of
+on to containerd as it is, byte for byte, whatever its method and version, and so are the answers; of
 `PullImage` alone the request is looked at, in passing. What cannot be read there is handed on all
-the same: this is never the reason why a pull fails.
+the same: this is never the reason why a pull fails. Every method takes one request (the CRI's do),
+which goes out together with the call: a call that is still being written when containerd has
+already refused it would be answered with gRPC's INTERNAL instead of containerd's own words.
 
 Race-free: the only state is that of `RememberedPulls`, which awaits nothing.
 """
@@ -92,31 +94,20 @@ class _Forward(grpc.GenericRpcHandler):  # type: ignore[type-arg]
             return None
 
         async def forward(
-            requests: AsyncIterator[bytes], context: "aio.ServicerContext[bytes, bytes]"
+            request: bytes, context: "aio.ServicerContext[bytes, bytes]"
         ) -> AsyncIterator[bytes]:
-            async for answer in self._forward(method, requests, context):
+            async for answer in self._forward(method, request, context):
                 yield answer
 
-        return grpc.stream_stream_rpc_method_handler(forward)
+        return grpc.unary_stream_rpc_method_handler(forward)
 
     async def _forward(
-        self,
-        method: str,
-        requests: AsyncIterator[bytes],
-        context: "aio.ServicerContext[bytes, bytes]",
+        self, method: str, request: bytes, context: "aio.ServicerContext[bytes, bytes]"
     ) -> AsyncIterator[bytes]:
-        new: Pull | None = None
-
-        async def handed_on() -> AsyncIterator[bytes]:
-            nonlocal new
-            async for request in requests:
-                if method.endswith(_PULL):
-                    new = self._remember(request)
-                yield request
-
+        new = self._remember(request) if method.endswith(_PULL) else None
         remaining = context.time_remaining()
-        call = self._channel.stream_stream(method, bytes, bytes)(
-            handed_on(),
+        call = self._channel.unary_stream(method, bytes, bytes)(
+            request,
             timeout=_CALL_S if remaining is None else remaining,
             metadata=[
                 (key, value)

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,11 +118,17 @@ class Whole:
         self.wait_connected()
 
     def wait_connected(self) -> None:
-        """Wait until containerd reaches the daemon."""
+        """Wait until containerd reaches the daemon.
+
+        It does not ask the daemon for the snapshots of a namespace that has none.
+        """
 
         def answers() -> bool:
             try:
-                self.containerd.ctr("snapshots", "--snapshotter", PLUGIN, "ls", seconds=20)
+                namespaces = self.containerd.ctr("namespaces", "ls", "-q", seconds=20).split()
+                for name in namespaces:
+                    listed = ["snapshots", "--snapshotter", PLUGIN, "ls"]
+                    replace(self.containerd, namespace=name).ctr(*listed, seconds=20)
             except HostError:
                 return False
             return True
