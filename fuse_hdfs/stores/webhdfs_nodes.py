@@ -98,7 +98,7 @@ class DataNodes:
             url = self._asking.calls.url(path, "OPEN", **query)
         else:
             url = self._asking.calls.inode_url(number, "OPEN", **query)
-        if without := self._without_failed():
+        if without := await self._without_failed():
             with contextlib.suppress(AnswerError):  # no other has it
                 return await self._elsewhere(url.update_query(without))
         return await self._elsewhere(url)
@@ -114,8 +114,15 @@ class DataNodes:
                 self._failed[url.authority] = None
             raise
 
-    def _without_failed(self) -> dict[str, str]:
-        """Return what makes the NameNode name none of the DataNodes that failed."""
+    async def _without_failed(self) -> dict[str, str]:
+        """Return what makes the NameNode name none of the DataNodes that failed.
+
+        It wants them by names that only it knows; nothing where it does not say them.
+        """
+        if not self._failed:
+            return {}
+        with contextlib.suppress(OSError):
+            await self.known()
         names = [one.transfer for one in self._nodes if one.address in self._failed]
         some = 0 < len(names) < len(self._nodes)
         return {"excludedatanodes": ",".join(names)} if some else {}
@@ -143,7 +150,7 @@ class DataNodes:
     async def place(self, path: str, query: dict[str, str]) -> URL:
         """Ask the NameNode where it would have a file written."""
         url = self._asking.calls.url(path, "CREATE", overwrite="false", **query)
-        url = url.update_query(self._without_failed())
+        url = url.update_query(await self._without_failed())
         async with (
             asyncio.timeout(self._asking.calls.patience.call),
             self._asking.calls.opened("PUT", url, redirect=False) as response,

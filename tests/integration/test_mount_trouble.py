@@ -160,6 +160,22 @@ def test_a_data_node_lost_while_a_file_is_read_is_not_noticed_where_there_are_co
         path.unlink()
 
 
+def test_a_new_mount_reads_everything_without_a_data_node_that_has_just_died(
+    hdfs_lab: HdfsLab, tmp_path: Path
+) -> None:
+    """The NameNode goes on naming it for a while, time and again."""
+    names = [f"many-{number}" for number in range(24)]
+    with mounted(hdfs_lab, tmp_path, copies=2) as mount:
+        for name in names:
+            (mount.path / name).write_bytes(DATA[:20_011])
+    with mounted(hdfs_lab, tmp_path, copies=2) as mount:
+        with broken(hdfs_lab, "killed", 0):  # which has a copy of half of them
+            for name in names:
+                assert (mount.path / name).read_bytes() == DATA[:20_011]
+        for name in names:
+            (mount.path / name).unlink()
+
+
 @pytest.mark.parametrize("how", ["killed", "stopped", "cut off"])
 def test_with_one_copy_a_lost_data_node_is_an_error_until_it_is_back(
     hdfs_lab: HdfsLab, tmp_path: Path, how: str
