@@ -31,6 +31,9 @@ were missed say so.
 """
 BENCHMARKS: Final[Mapping[str, str]] = {
     "startup": "Whole starts of a training job: to its first step, in every way",
+    "startup-nodes": "Whole starts on several nodes, which share the registry's link",
+    "startup-mirror": "Whole starts on several nodes, with a mirror",
+    "startup-faults": "Whole starts while something goes wrong",
     "image": "Lazy images, without hot blocks",
     "hot": "Images with hot blocks",
     "deps": "Dependency snapshots",
@@ -53,9 +56,11 @@ def _section(name: str, file: Path) -> Iterator[str]:
     document = json.loads(file.read_text(encoding="utf-8"))
     if "figures" not in document:
         raise ValueError(f"{file}: no figures of a benchmark")
-    title = BENCHMARKS.get(name.partition("-")[0], name)
+    benchmark = name.partition("-")[0]
+    title = BENCHMARKS.get(name) or BENCHMARKS.get(benchmark, name)
     yield f"\n## {title}\n\n"
-    yield f"`./scripts/bench {name.partition('-')[0]}`{_when(document)}\n"
+    command = " ".join(["./scripts/bench", benchmark, *document.get("options", ())])
+    yield f"`{command}`{_when(document)}\n"
     if "ways" in document:
         yield from _ways(document)
     promised = [one for one in document["figures"] if one.get("goal") is not None]
@@ -87,13 +92,13 @@ def _condition(key: str, value: object) -> str:
 
 def _ways(document: Mapping[str, Any]) -> Iterator[str]:
     """Write the table of whole starts: of each way the job's seconds, and stages on a node."""
-    yield "\n| way | first step after | spread | straggler | from the registry | stages |\n"
-    yield "| --- | --- | --- | --- | --- | --- |\n"
+    yield "\n| way | runs | first step after | spread | straggler | from the registry | stages |\n"
+    yield "| --- | --- | --- | --- | --- | --- | --- |\n"
     for name, way in document["ways"].items():
         seconds = way["seconds"]
         stages = ", ".join(f"{stage} {value:.1f}" for stage, value in way["stages"].items())
         yield (
-            f"| ({name}) {_flat(way['title'])} | {seconds['median']:.1f} s"
+            f"| ({name}) {_flat(way['title'])} | {way['runs']} | {seconds['median']:.1f} s"
             f" | {seconds['least']:.1f} to {seconds['most']:.1f} s | {way['straggler']:.2f}"
             f" | {way['registry_bytes'] / 1e6:.0f} MB | {_flat(stages)} |\n"
         )

@@ -42,6 +42,7 @@ def test_parts_become_one_and_the_last_has_the_last_word(tmp_path: Path) -> None
 def test_whole_starts_are_a_table_of_ways(tmp_path: Path) -> None:
     way = {
         "title": "full | pull",
+        "runs": 5,
         "seconds": {"median": 50.0, "least": 48.0, "most": 55.5},
         "straggler": 1.25,
         "registry_bytes": 4e8,
@@ -49,14 +50,15 @@ def test_whole_starts_are_a_table_of_ways(tmp_path: Path) -> None:
     }
     document = {
         "ways": {"a": way},
+        "options": ["--nodes", "4", "--mirror"],
         "conditions": {"job": "x", "rate": 1e3, "uplink": 0.0, "mirror": True},
         "figures": [],
     }
     (tmp_path / "startup-nodes.json").write_text(json.dumps(document))
     text = page(tmp_path)
-    assert "## Whole starts" in text
-    assert "`./scripts/bench startup` · job x, rate 1000, mirror\n" in text
-    row = "| (a) full \\| pull | 50.0 s | 48.0 to 55.5 s | 1.25 | 400 MB | image 30.0 |\n"
+    assert "## Whole starts on several nodes, which share" in text
+    assert "`./scripts/bench startup --nodes 4 --mirror` · job x, rate 1000, mirror\n" in text
+    row = "| (a) full \\| pull | 5 | 50.0 s | 48.0 to 55.5 s | 1.25 | 400 MB | image 30.0 |\n"
     assert row in text
 
 
