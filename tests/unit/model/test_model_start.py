@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.model.check import checks
-from benchmarks.model.nodes_check import node_checks, predicted
+from benchmarks.model.nodes_check import Room, Share, node_checks, predicted, share_of
 from benchmarks.model.parameters import Parameters, origins, parameters
 from benchmarks.model.start import FULL, LAZY, OURS, STAGES, Way, simulate
 from benchmarks.model.supply import SUPPLIES, Supply
@@ -145,14 +145,16 @@ def test_without_figures_there_is_nothing_to_compare_with(tmp_path: Path) -> Non
     assert checks(parameters("laboratory"), tmp_path) == []
 
 
-def startup(nodes: int, seconds: float) -> dict[str, object]:
-    way = {"seconds": {"median": seconds}, "registry_bytes": 100e6, "node_bytes": 150e6}
-    conditions = {"rate": 800.0, "data_rate": 400.0, "nodes": nodes, "data_nodes": 2}
-    return {"conditions": conditions, "ways": {"a": way}}
+def startup(nodes: int, seconds: float, **more: object) -> dict[str, object]:
+    sent = {"registry_bytes": 100e6, "uplink_bytes": 100e6, "node_bytes": 150e6}
+    way = {"seconds": {"median": seconds}, **sent}
+    conditions = {"rate": 800.0, "data_rate": 400.0, "nodes": nodes, "data_nodes": 2, **more}
+    return {"conditions": conditions, "ways": {"c": way}}
 
 
 def test_several_nodes_are_predicted_from_one(tmp_path: Path) -> None:
-    (tmp_path / "startup.json").write_text(json.dumps(startup(1, 3.5)))
+    (tmp_path / "startup.json").write_text(json.dumps(startup(1, 9.0, job="another")))
+    (tmp_path / "startup-one.json").write_text(json.dumps(startup(1, 3.5)))
     (tmp_path / "startup-nodes.json").write_text(json.dumps(startup(4, 6.0)))
     (check,) = node_checks(tmp_path, cores=2.0, data_share=1.0)
     # 1 s of registry, 0.5 s of DataNodes alone; four nodes: 2 s of work on two cores take 4 s,
@@ -161,14 +163,27 @@ def test_several_nodes_are_predicted_from_one(tmp_path: Path) -> None:
     assert check.error == pytest.approx(1 / 6)
 
 
+ROOM = Room(cores=2.0, link=100e6, uplink=100e6, storage=100e6)
+NEEDS = Share(registry=100e6, index=50e6, checkpoint=50e6, work=2.0)
+
+
+def test_a_plain_file_is_read_from_one_data_node_by_all_nodes() -> None:
+    conditions = {"rate": 800.0, "data_rate": 400.0, "data_nodes": 4}
+    assert Room.of(conditions, 2.0, 1.0, plain=True).storage == pytest.approx(50e6)
+    assert Room.of(conditions, 2.0, 1.0, plain=False).storage == pytest.approx(200e6)
+
+
 def test_an_uplink_that_nodes_share_makes_each_wait() -> None:
-    document = startup(4, 3.5)
-    way = document["ways"]["a"]  # type: ignore[index]
-    conditions = {**document["conditions"], "uplink": 800.0}  # type: ignore[dict-item]
-    assert predicted(way, conditions, 2.0, 1.0) == pytest.approx(4 + 4 + 2)
+    assert predicted(NEEDS, ROOM, 4) == pytest.approx(4 + 2 + 4 + 2)
+
+
+def test_a_mirror_asks_the_registry_once_for_all_nodes_and_the_index_is_asked_by_each() -> None:
+    assert predicted(NEEDS, ROOM, 4, mirror=True) == pytest.approx(1 + 2 + 4 + 2)
 
 
 def test_one_node_under_the_same_conditions_takes_what_it_took() -> None:
-    document = startup(1, 3.5)
-    way = document["ways"]["a"]  # type: ignore[index]
-    assert predicted(way, document["conditions"], 2.0, 1.0) == pytest.approx(3.5)  # type: ignore[arg-type]
+    way = {"seconds": {"median": 4.5}, "registry_bytes": 100e6}
+    way |= {"uplink_bytes": 150e6, "node_bytes": 200e6}
+    share = share_of(way, ROOM)
+    assert share == Share(100e6, 50e6, 50e6, pytest.approx(2.5))
+    assert predicted(share, ROOM, 1) == pytest.approx(4.5)
