@@ -5,9 +5,10 @@ containerd, links that are limited where it says so. Nodes are new for each star
 the page cache. `--json` writes an object:
 
     conditions  job, rates in Mbit/s (0: no limit), nodes, DataNodes, whether there is a mirror
-    ways        by name: title; seconds of the job, and node_seconds, by median, least, most;
-                straggler; median node_bytes and registry_bytes; stages: median seconds on a node,
-                by stage (docs/events.md)
+    options     of the command, that make it measure the same again
+    ways        by name: title; runs; seconds of the job, and node_seconds, by median, least, most;
+                straggler; median node_bytes, registry_bytes and uplink_bytes (of all servers but
+                DataNodes); stages: median seconds on a node, by stage (docs/events.md)
     starts      each, with what its nodes took
     figures     as they are printed
 """
@@ -15,10 +16,9 @@ the page cache. `--json` writes an object:
 import json
 import statistics
 import sys
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -26,11 +26,12 @@ from benchmarks.figures import Figure, emit
 from benchmarks.lab.cleanup import undo_stack
 from benchmarks.lab.workdir import work_directory
 from benchmarks.start import idpl, light, results, stages
+from benchmarks.start.conditions import DATA_NODES, RATE, Conditions, usual_copies
 from benchmarks.start.events_cost import seconds_of_a_start
-from benchmarks.start.faults import COPIES, Fault
+from benchmarks.start.faults import Fault, way_of
 from benchmarks.start.kept import Kept
-from benchmarks.start.measure import measure, start_everywhere, start_with_fault
-from benchmarks.start.place import Rates, place
+from benchmarks.start.measure import measure, start_alone, start_with_fault
+from benchmarks.start.place import place
 from benchmarks.start.prepare import prepare
 from benchmarks.start.results import Goals
 from benchmarks.start.ways import OURS, WAYS
@@ -38,7 +39,6 @@ from bootseer.errors import BootseerError
 from tooling.progress import doing, say
 
 _RUNS: Final = 5
-_DATA_NODES: Final = 4
 _SOONER: Final = {1000.0: 3.0, 0.0: 2.0}
 """Megabits a second of a node's link -> how many times sooner all of ours have to be."""
 _EIGHT: Final = 8
@@ -56,7 +56,7 @@ _JOBS: Final = {"idpl": idpl.idpl, "light": light.light}
 @click.option("--runs", type=click.IntRange(1), help=f"Runs of each way; {_RUNS} by default.")
 @click.option("--quick", is_flag=True, help="One run of each way.")
 @click.option("--way", "names", type=click.Choice(list(WAYS)), multiple=True, help="Only these.")
-@click.option("--rate", default=1000.0, show_default=True, help="A node's link, Mbit/s; 0: all.")
+@click.option("--rate", default=RATE, show_default=True, help="A node's link, Mbit/s; 0: all.")
 @click.option(
     "--data-rate",
     type=float,
@@ -64,6 +64,11 @@ _JOBS: Final = {"idpl": idpl.idpl, "light": light.light}
 )
 @click.option("--nodes", default=1, show_default=True, help="Nodes that start at the same time.")
 @click.option("--uplink", default=0.0, help="Link of registry and index, Mbit/s; 0: no limit.")
+@click.option(
+    "--copies",
+    type=click.IntRange(1, DATA_NODES),
+    help="Of the checkpoint's blocks; by default 1, and with faults 2.",
+)
 @click.option("--mirror", is_flag=True, help="A cache before the registry, empty at first.")
 @click.option(
     "--job",
@@ -92,6 +97,7 @@ def main(
     data_rate: float | None,
     nodes: int,
     uplink: float,
+    copies: int | None,
     mirror: bool,
     job: str | None,
     faults: tuple[str, ...],
@@ -102,36 +108,33 @@ def main(
     (a) a full pull, pip, a plain file in HDFS; (b) a lazy image, the rest as (a); (c) all of ours;
     and (c) less each of its parts. Links are limited each way.
     """
-    data = rate / _DATA_NODES if data_rate is None else data_rate
-    rates = Rates(rate or None, data or None, uplink or None)
     if faults and nodes > 1:
         raise click.UsageError("--fault: with one node")
-    job = job or ("light" if nodes > 1 else "idpl")
-    conditions = {
-        "job": job,
-        "rate": rate,
-        "data_rate": data,
-        "uplink": uplink,
-        "nodes": nodes,
-        "data_nodes": _DATA_NODES,
-        "mirror": mirror,
-        "copies": COPIES if faults else 1,
-    }
+    conditions = Conditions.of(
+        job=job,
+        rate=rate,
+        data_rate=data_rate,
+        uplink=uplink,
+        nodes=nodes,
+        mirror=mirror,
+        copies=copies or usual_copies(faults),
+    )
+    rates = conditions.rates
     count = runs or (1 if quick else _RUNS)
     try:
         with undo_stack() as stack:
             directory = stack.enter_context(work_directory())
-            kept = Kept.open(state or directory / "kept", conditions)
+            kept = Kept.open(state or directory / "kept", asdict(conditions))
             made = place(
                 directory,
-                _JOBS[job](),
+                _JOBS[conditions.job](),
                 nodes=nodes,
-                data_nodes=_DATA_NODES,
-                state=kept.root / f"registry-{job}",
+                data_nodes=conditions.data_nodes,
+                state=kept.root / f"registry-{conditions.job}",
                 events=kept.events,
             )
             ready = stack.enter_context(made)
-            prepare(ready, COPIES if faults else 1)
+            prepare(ready, conditions.copies)
             ready.set_rates(rates)
             attempts = range(kept.next_attempt, kept.next_attempt + count)
             usual = (OURS.name,) if faults else WAYS if nodes == 1 else _MANY
@@ -144,8 +147,7 @@ def main(
             goals = _goals(rate, nodes)
             if mirror:
                 with doing("c on one node, without the mirror"):
-                    alone = start_everywhere(ready, OURS, 0, nodes=1)
-                goals = replace(goals, alone=alone)
+                    goals = replace(goals, alone=start_alone(ready))
             _tell(kept, conditions, goals, json_file, html_file)
     except BootseerError as error:
         say(f"error: {error}")
@@ -159,44 +161,44 @@ def _goals(rate: float, nodes: int) -> Goals:
 
 def _tell(
     kept: Kept,
-    conditions: Mapping[str, Any],
+    conditions: Conditions,
     goals: Goals,
     json_file: Path | None,
     html_file: Path | None,
 ) -> None:
     """Print and write what all starts under these conditions say."""
-    figures = [*results.figures(kept.starts, goals), *_events_cost(kept, conditions["nodes"])]
-    emit(f"startup, {_described(conditions)}", figures, None)
+    found = results.by_way(kept.starts)
+    medians = {name: stages.medians(kept.events / name) for name in found}
+    figures = [
+        *results.figures(kept.starts, goals),
+        *results.fault_costs(medians),
+        *_events_cost(kept, conditions),
+    ]
+    emit(f"startup, {conditions.described}", figures, None)
     for line in results.different_losses(kept.starts):
         say(f"error: {line}")
     if json_file:
-        medians = {name: stages.medians(kept.events / name) for name in results.by_way(kept.starts)}
-        document = results.document(kept.starts, conditions, medians, figures)
+        faults = [fault.value for fault in Fault if way_of(fault).name in found]
+        document = {
+            "conditions": asdict(conditions),
+            "options": conditions.options(faults),
+            **results.document(kept.starts, medians, figures),
+        }
         json_file.write_text(json.dumps(document, indent=1) + "\n")
     if html_file:
         html_file.write_text(stages.page(kept.events))
 
 
-def _events_cost(kept: Kept, nodes: int) -> list[Figure]:
-    """Return what it costs all of ours to tell of its stages."""
+def _events_cost(kept: Kept, conditions: Conditions) -> list[Figure]:
+    """Return what it costs all of ours to tell of its stages; promised of a real job."""
     ours = results.by_way(kept.starts).get(OURS.name)
-    if ours is None or nodes > 1:
+    if ours is None or conditions.nodes > 1:
         return []
+    goal = _EVENTS if conditions.job == "idpl" else None
     cost = seconds_of_a_start(kept.events / OURS.name, len(ours))
     share = 100 * cost / statistics.median(start.seconds for start in ours)
     name = "c: processor time of telling of stages / first step"
-    return [Figure(name, share, "%", _EVENTS)]
-
-
-def _described(conditions: Mapping[str, Any]) -> str:
-    def link(rate: float) -> str:
-        return f"{rate:g} Mbit/s" if rate else "no limit"
-
-    return (
-        f"{conditions['job']}; nodes: {conditions['nodes']}, link: {link(conditions['rate'])};"
-        f" DataNodes: {conditions['data_nodes']}, link: {link(conditions['data_rate'])};"
-        f" registry: {link(conditions['uplink'])}{', a mirror' if conditions['mirror'] else ''}"
-    )
+    return [Figure(name, share, "%", goal)]
 
 
 if __name__ == "__main__":

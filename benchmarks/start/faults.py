@@ -1,12 +1,15 @@
 """What goes wrong while a job starts, at a moment of its start, and is put right afterwards."""
 
 import contextlib
+import os
 import re
+import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -21,11 +24,8 @@ from bootseer.events.event import Phase
 from bootseer.events.reading import read_events
 from tooling.progress import say
 
-COPIES: Final = 2
-"""Of the checkpoint's blocks: with one, a DataNode that dies takes the checkpoint along."""
 _AWAY_S: Final = 2.0
 """How long the registry is away."""
-_MOMENT_S: Final = 120.0
 _POLL_S: Final = 0.02
 _SERVER: Final = re.compile(r"keeper.server_started pid=(\d+)")
 
@@ -36,7 +36,7 @@ class Fault(StrEnum):
     REGISTRY_RESTART = "registry-restart"
     """The registry is killed as the pull begins, and is back after two seconds."""
     DATANODE_DIES = "datanode-dies"
-    """A DataNode with a part of the checkpoint is killed as the packages are imported."""
+    """A DataNode with a part of the checkpoint is killed as the checkpoint begins to be read."""
     SERVER_KILLED = "server-killed"
     """The snapshotter's server is killed as the container begins to run."""
     LINK_TENTH = "link-tenth"
@@ -65,53 +65,63 @@ def inflicted(fault: Fault, ready: Ready, rates: Rates) -> Iterator[Ready]:
         with _full_store(ready.directory / "full") as store:
             yield replace(ready, mounts=(Mount(store, FULL_STORE, writable=True),))
         return
-    failed: list[HostError] = []
-
-    def work() -> None:
+    over = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        acting = pool.submit(_ACTS[fault], _Scene(ready, rates, over))
         try:
-            _ACTS[fault](ready, rates)
-        except HostError as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield ready
-    finally:
-        thread.join()
-        _mend(fault, ready, rates)
-    for error in failed:
-        raise error
+            yield ready
+        finally:
+            over.set()
+            wait([acting])
+            if acting.exception() is None:
+                _mend(fault, ready, rates)
+        acting.result()
 
 
-def _restart_registry(ready: Ready, _rates: Rates) -> None:
-    _wait_for_stage(ready, "image.pull")
-    server = ready.place.server.running
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """Where a fault comes to pass."""
+
+    ready: Ready
+    rates: Rates
+    over: threading.Event
+    """Set when the start has ended: its moments cannot come any more."""
+
+    def wait_for_stage(self, stage: str) -> None:
+        """Return when a stage of this start has begun on the node. HostError if it never does."""
+        while not _has_begun(self.ready, stage):
+            if self.over.wait(_POLL_S):
+                raise HostError(f"stage {stage} did not begin")
+
+
+def _restart_registry(scene: _Scene) -> None:
+    scene.wait_for_stage("image.pull")
+    server = scene.ready.place.server.running
     server.kill()
     time.sleep(_AWAY_S)
     server.start_again()
 
 
-def _kill_data_node(ready: Ready, _rates: Rates) -> None:
-    _wait_for_stage(ready, "packages")
-    ready.place.hdfs.servers[0].kill()
+def _kill_data_node(scene: _Scene) -> None:
+    scene.wait_for_stage("checkpoint_load")
+    scene.ready.place.hdfs.servers[0].kill()
 
 
-def _kill_server(ready: Ready, _rates: Rates) -> None:
-    _wait_for_stage(ready, "environment")
-    pids = _SERVER.findall(ready.node.snapshotter.log.read_text(errors="replace"))
-    subprocess.run(["kill", "-9", pids[-1]], check=True)
+def _kill_server(scene: _Scene) -> None:
+    scene.wait_for_stage("environment")
+    pids = _SERVER.findall(scene.ready.node.snapshotter.log.read_text(errors="replace"))
+    os.kill(int(pids[-1]), signal.SIGKILL)
 
 
-def _slow_link(ready: Ready, rates: Rates) -> None:
-    _wait_for_stage(ready, "image.pull")
-    machine = ready.place.net.nodes[ready.who.node]
-    ready.place.net.set_rate(machine, (rates.node or _FAST) / 10)
+def _slow_link(scene: _Scene) -> None:
+    scene.wait_for_stage("image.pull")
+    place = scene.ready.place
+    place.net.set_rate(place.net.nodes[scene.ready.who.node], (scene.rates.node or _FAST) / 10)
 
 
 _FAST: Final = 10_000.0
 """Megabits a second that a link without a limit counts as."""
-_ACTS: Final[dict[Fault, Callable[[Ready, Rates], None]]] = {
+_ACTS: Final[dict[Fault, Callable[[_Scene], None]]] = {
     Fault.REGISTRY_RESTART: _restart_registry,
     Fault.DATANODE_DIES: _kill_data_node,
     Fault.SERVER_KILLED: _kill_server,
@@ -126,21 +136,12 @@ def _mend(fault: Fault, ready: Ready, rates: Rates) -> None:
         ready.place.hdfs.start_data_node(0)
 
 
-def _wait_for_stage(ready: Ready, stage: str) -> None:
-    """Return when a stage of this start has begun on the node. HostError if it never does."""
-    deadline = time.monotonic() + _MOMENT_S
-    while time.monotonic() < deadline:
-        for event in read_events([ready.events]).events:
-            origin = event.origin
-            if (event.stage, event.phase, origin.attempt, origin.node) == (
-                stage,
-                Phase.BEGIN,
-                ready.who.attempt,
-                ready.who.name,
-            ):
-                return
-        time.sleep(_POLL_S)
-    raise HostError(f"stage {stage} did not begin")
+def _has_begun(ready: Ready, stage: str) -> bool:
+    wanted = (stage, Phase.BEGIN, ready.who.attempt, ready.who.name)
+    return any(
+        (event.stage, event.phase, event.origin.attempt, event.origin.node) == wanted
+        for event in read_events([ready.events]).events
+    )
 
 
 @contextlib.contextmanager

@@ -6,16 +6,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Final
 
-from benchmarks.lab.access_log import Request
 from benchmarks.lab.nginx_cache import nginx_cache
 from benchmarks.lab.starts import drop_caches
 from benchmarks.start.faults import Fault, inflicted, install_of, way_of
 from benchmarks.start.node_start import Outcome, Ready, ready_node, remove_node, start
 from benchmarks.start.place import Place, Rates
 from benchmarks.start.results import NodeStart, Start
-from benchmarks.start.ways import Way
+from benchmarks.start.ways import OURS, Way
 from tooling.progress import doing
 
 _PIECE: Final = 1 << 20
@@ -36,7 +36,7 @@ def measure(
     for attempt in attempts:
         for way in ways:
             with doing(f"{way.name} ({way.title}), run {attempt}"):
-                done(start_everywhere(place, way, attempt, mirrored=mirrored, rest=_REST_S))
+                done(start_everywhere(place, way, attempt, mirrored=mirrored))
 
 
 def start_everywhere(
@@ -46,12 +46,13 @@ def start_everywhere(
     *,
     nodes: int | None = None,
     mirrored: bool = False,
-    rest: float = 0.0,
+    cold: bool = True,
 ) -> Start:
     """Start on every node of the place (or the first `nodes`) at the same moment.
 
-    `mirrored`: all of them ask a cache first, which has nothing yet. `rest`: seconds between the
-    nodes' daemons and the start. HostError if one does not start.
+    `mirrored`: all of them ask a cache first, which has nothing yet. `cold`: nothing of it is in
+    the page cache, and daemons have found each other; without, nothing is measured but the job is
+    the same. HostError if one does not start.
     """
     numbers = range(nodes or len(place.net.nodes))
     try:
@@ -61,15 +62,25 @@ def start_everywhere(
                 stack.enter_context(ready_node(place, way, attempt, n, mirror=mirror))
                 for n in numbers
             ]
-            _forget(place)
-            time.sleep(rest)
-            place.server.new_requests()
+            if cold:
+                _forget(place)
+                time.sleep(_REST_S)
+            sent = _Sent(place)
             outcomes = _at_once(ready)
-            asked = place.server.new_requests()
+            made = sent.recorded(way, attempt, outcomes)
     finally:
         for number in numbers:
             remove_node(place, number)
-    return _recorded(way, attempt, outcomes, asked)
+    return made
+
+
+def start_alone(place: Place) -> Start:
+    """Start as all of ours do on one node that asks the registry itself; no events are kept."""
+    way = replace(OURS, name=f"{OURS.name}-alone")
+    try:
+        return start_everywhere(place, way, 0, nodes=1)
+    finally:
+        shutil.rmtree(place.events / way.name)
 
 
 @contextlib.contextmanager
@@ -85,32 +96,45 @@ def _new_mirror(place: Place) -> Iterator[str]:
         shutil.rmtree(directory)
 
 
-def start_with_fault(place: Place, fault: Fault, attempt: int, rates: Rates) -> Start:
-    """Start as all of ours do, on one node, while something goes wrong. HostError if it does not
-    start anyway, or the fault did not come to pass.
+def start_with_fault(
+    place: Place, fault: Fault, attempt: int, rates: Rates, *, cold: bool = True
+) -> Start:
+    """Start as all of ours do, on one node, while something goes wrong; `cold` as in
+    `start_everywhere`. HostError if it does not start anyway, or the fault did not come to pass.
     """
     way = way_of(fault)
     try:
         with ready_node(place, way, attempt, 0) as node:
-            _forget(place)
-            place.server.new_requests()
+            if cold:
+                _forget(place)
+                time.sleep(_REST_S)
+            sent = _Sent(place)
             with inflicted(fault, node, rates) as ready:
                 outcome = start(ready, install_of(fault))
-            asked = place.server.new_requests()
+            made = sent.recorded(way, attempt, [outcome])
     finally:
         remove_node(place, 0)
-    return _recorded(way, attempt, [outcome], asked)
+    return made
 
 
-def _recorded(
-    way: Way, attempt: int, outcomes: Sequence[Outcome], asked: Sequence[Request]
-) -> Start:
-    return Start(
-        way.name,
-        attempt,
-        tuple(NodeStart(one.seconds, one.bytes, one.losses) for one in outcomes),
-        sum(one.sent for one in asked if one.method == "GET"),
-    )
+class _Sent:
+    """What the place's servers send from now on."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._before = place.net.bytes_from(place.net.services)
+        place.server.new_requests()
+
+    def recorded(self, way: Way, attempt: int, outcomes: Sequence[Outcome]) -> Start:
+        """Return a start that was made since."""
+        place = self._place
+        return Start(
+            way.name,
+            attempt,
+            tuple(NodeStart(one.seconds, one.bytes, one.losses) for one in outcomes),
+            sum(one.sent for one in place.server.new_requests() if one.method == "GET"),
+            place.net.bytes_from(place.net.services) - self._before,
+        )
 
 
 def _at_once(ready: Sequence[Ready]) -> list[Outcome]:

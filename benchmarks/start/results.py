@@ -31,6 +31,8 @@ class Start:
     nodes: tuple[NodeStart, ...]
     registry_bytes: int
     """That the registry has sent, by its own log."""
+    uplink_bytes: int
+    """That registry, package index and NameNode have sent over their link, headers included."""
 
     @property
     def seconds(self) -> float:
@@ -57,6 +59,7 @@ def starts_from(document: Sequence[Mapping[str, Any]]) -> list[Start]:
                 one["attempt"],
                 tuple(NodeStart(**node) for node in one["nodes"]),
                 one["registry_bytes"],
+                one["uplink_bytes"],
             )
             for one in document
         ]
@@ -100,6 +103,7 @@ class Goals:
 
 
 _MORE_BYTES: Final = 1.1
+_NOTICED_S: Final = 0.2
 
 
 def figures(starts: Sequence[Start], goals: Goals) -> list[Figure]:
@@ -136,6 +140,21 @@ def figures(starts: Sequence[Start], goals: Goals) -> list[Figure]:
     return [*made, Figure("starts with other losses", others, "", 0.0)]
 
 
+def fault_costs(stages: Mapping[str, Mapping[str, float]]) -> list[Figure]:
+    """Return by how much each stage is longer with a fault than without, where one notices it.
+
+    `stages` are median seconds by way and stage. Pure.
+    """
+    usual = stages.get(OURS.name, {})
+    return [
+        Figure(f"{name}: {stage}, longer than {OURS.name}", took - usual.get(stage, 0.0), "s")
+        for name, own in stages.items()
+        if usual and name not in WAYS
+        for stage, took in own.items()
+        if took - usual.get(stage, 0.0) >= _NOTICED_S
+    ]
+
+
 def _titled(name: str) -> str:
     return f"{name} ({WAYS[name].title})" if name in WAYS else name
 
@@ -162,7 +181,6 @@ def _straggler(starts: Sequence[Start]) -> float:
 
 def document(
     starts: Sequence[Start],
-    conditions: Mapping[str, Any],
     stages: Mapping[str, Mapping[str, float]],
     made: Sequence[Figure],
 ) -> dict[str, Any]:
@@ -170,17 +188,18 @@ def document(
     ways = {
         name: {
             "title": WAYS[name].title if name in WAYS else name,
+            "runs": len(own),
             "seconds": _spread([one.seconds for one in own]),
             "node_seconds": _spread([node.seconds for one in own for node in one.nodes]),
             "straggler": _straggler(own),
             "node_bytes": statistics.median(node.bytes for one in own for node in one.nodes),
             "registry_bytes": _from_registry(own),
+            "uplink_bytes": statistics.median(one.uplink_bytes for one in own),
             "stages": dict(stages.get(name, {})),
         }
         for name, own in by_way(starts).items()
     }
     return {
-        "conditions": dict(conditions),
         "ways": ways,
         "starts": starts_document(starts),
         "figures": [asdict(figure) for figure in made],

@@ -19,12 +19,16 @@ def medians(events: Path) -> dict[str, float]:
 
 
 def page(events: Path) -> str:
-    """Return a page of all starts; all of ours are compared with the full pull where both are."""
-    present = [events / name for name in WAYS if (events / name).is_dir()]
-    report = _reported(*present)
-    pair = [events / way.name for way in (BASELINE, OURS)]
-    both = all(directory.is_dir() for directory in pair)
-    changes = compare(_reported(pair[0]), _reported(pair[1])) if both else []
+    """Return a page of all starts. All of ours are compared with the full pull where both are, or
+    with the one fault that came to pass.
+    """
+    present = [path.name for path in events.iterdir() if path.is_dir()]
+    faulty = sorted(name for name in present if name not in WAYS)
+    usual = [name for name in WAYS if name in present]
+    report = _reported(*(events / name for name in (*usual, *faulty)))
+    pair = [OURS.name, *faulty] if len(faulty) == 1 else [BASELINE.name, OURS.name]
+    both = all(name in present for name in pair)
+    changes = compare(*(_reported(events / name) for name in pair)) if both else []
     return render(report_document(report, changes), picture_document(report))
 
 
