@@ -141,6 +141,9 @@ class Fuse:
     unserved: Annotated[float, Range(10, 86_400)] = 120.0
     """Seconds that nobody may serve the mount, before readers get errors instead of waiting. A
     server that gave no sign of life for half of that is killed."""
+    standby: Annotated[float, Range(0, 86_400)] = 30.0
+    """Seconds that a server serves before the next one is started beside it, ready to take over
+    (some 80 MB of memory); 0: none is, and taking over takes a second more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,15 +104,17 @@ class FuseGoneError(HostError):
     exit_code = FUSE_GONE
 
 
-async def run(config: Config, handover: Handover) -> None:
-    """Serve until SIGTERM or SIGINT.
+async def run(path: Path, config: Config, handover: Handover) -> None:
+    """Serve until SIGTERM or SIGINT; `config` is what the file at `path` says, or said.
 
     Raises:
         FuseGoneError: the FUSE connection was aborted or unmounted.
         BootseerError: it cannot be served with this configuration on this machine.
     """
     stop = stop_signal()
-    await await_turn(handover)
+    if not await await_turn(handover, stop):
+        return
+    config = newest(path, config)
     layout = made_layout(config.root)
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         executor = stack.enter_context(ThreadPoolExecutor(os.cpu_count(), "chunk"))
@@ -257,6 +259,18 @@ async def run(config: Config, handover: Handover) -> None:
         await files.flush()
         await starts.close()
         await stack.aclose()
+
+
+def newest(path: Path, config: Config) -> Config:
+    """Return the configuration as it is now: we may have waited long for our turn.
+
+    As it was where it cannot be used any more: a server that died is no moment to refuse.
+    """
+    try:
+        return load(path)
+    except BootseerError as error:
+        log.warning("config.unusable", extra={"fields": {"path": path, "reason": error.message}})
+        return config
 
 
 def first_of(images: PublishedImages, references: Sequence[str]) -> MirroredSource:
@@ -453,7 +467,7 @@ def main() -> int:
     try:
         config = load(arguments.config)
         logs.set_up(config.log.level, config.log.format)
-        asyncio.run(run(config, arguments.handover))
+        asyncio.run(run(arguments.config, config, arguments.handover))
     except (BootseerError, BaseExceptionGroup) as error:
         return report(error)
     return 0

@@ -42,6 +42,8 @@ _ONCE: Final = 1.02
 _PREPARE_MS: Final = 50.0
 _PREPARE_MOST_S: Final = 30.0
 _IDLE_S: Final = 60.0
+_STANDBY: Final = "keeper.standby_ready"
+"""After that the keeper has nothing more to start."""
 _IDLE_PERCENT: Final = 0.5
 _BLOCK: Final = 4096
 _THREADS: Final = 4
@@ -244,8 +246,10 @@ def measure_idle(site: Site) -> list[Figure]:
     """Look at the processor time of keeper, server and workers: an image mounted and no work."""
     with _node(site, "idle") as node, doing(f"doing nothing for {_IDLE_S:.0f} s"):
         node.containerd.pull(site.reference, snapshotter=starts.LAZY)
+        running = node.snapshotter
+        running.wait_until(lambda: _STANDBY in running.log.read_text(), seconds=120)
         time.sleep(10)
-        keeper = node.snapshotter.process.pid
+        keeper = running.process.pid
         before = _family_seconds(keeper)
         time.sleep(_IDLE_S)
         used = _family_seconds(keeper) - before

@@ -31,8 +31,8 @@ def serve(config_path: Path) -> None:
     config = load(config_path)
     check_directories(config.root, config.run_dir, config.address.parent)
     server = [sys.executable, "-m", "snapshotter.daemon", "--config", str(config_path.absolute())]
-    unserved = f"--unserved={config.fuse.unserved}"
-    keeper = [sys.executable, "-m", "snapshotter.blocks.keeper", unserved]
+    bounds = [f"--unserved={config.fuse.unserved}", f"--standby={config.fuse.standby}"]
+    keeper = [sys.executable, "-m", "snapshotter.blocks.keeper", *bounds]
     keeper += [str(config.root), *server]
     os.execv(keeper[0], keeper)  # noqa: S606  our own interpreter, no shell
 

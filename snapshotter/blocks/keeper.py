@@ -7,6 +7,8 @@ descriptor and the saved INIT request also go to the service manager's descripto
 
 How a server takes the live connection over is told in `takeover`.
 
+One more server waits beside the one that serves (`standby`), so that the next takes over at once.
+
 On SIGHUP the keeper replaces itself by the program that is on disk now (exec: the same process, the
 same descriptors), then the server: the new one gets ready beside the old one, which goes on if the
 new one fails.
@@ -29,9 +31,12 @@ from bootseer import kernel
 from bootseer.service_manager import notify
 from snapshotter.blocks import lock
 from snapshotter.blocks.serverprocess import ServerProcess, reap
+from snapshotter.blocks.standby import Standby
 
 UNSERVED_S: Final = 120.0
 """How long nobody may serve before the connection is given up."""
+STANDBY_S: Final = 30.0
+"""How long a server serves before the next one is started to wait beside it; 0: none is."""
 MAX_DEATHS: Final = 5
 """Servers that may die within `DEATHS_WINDOW_S` before the connection is given up."""
 DEATHS_WINDOW_S: Final = 60.0
@@ -44,6 +49,7 @@ LOOK_S: Final = 1.0
 CHECK: Final = "--check"
 """Only argument of a keeper that is to say whether it can be started."""
 UNSERVED: Final = "--unserved="
+STANDBY: Final = "--standby="
 SUCCESSOR: Final = "BOOTSEER_KEEPER"
 """Environment of a keeper that replaced itself: what it holds."""
 
@@ -63,7 +69,13 @@ class Keeper:
 
     _server: ServerProcess
 
-    def __init__(self, root: Path, command: list[str], unserved_s: float = UNSERVED_S) -> None:
+    def __init__(
+        self,
+        root: Path,
+        command: list[str],
+        unserved_s: float = UNSERVED_S,
+        standby_s: float = STANDBY_S,
+    ) -> None:
         """`root` is the daemon's directory; `command` starts a server on it (see `takeover`)."""
         self._root = root
         self._mount = root / "blocks"
@@ -77,6 +89,7 @@ class Keeper:
         self._deaths: list[float] = []
         self._unserved_s = unserved_s
         self._served = time.monotonic()
+        self._standby = Standby(self._new_server, standby_s)
 
     def run(self) -> int:
         """Serve until told to stop; return the exit code."""
@@ -97,6 +110,7 @@ class Keeper:
         return self._finish(self._supervise())
 
     def _finish(self, code: int) -> int:
+        self._standby.drop()
         self._close(code)
         return code
 
@@ -114,6 +128,7 @@ class Keeper:
     def _reopen(self) -> None:
         """Open a new connection: the kernel gave up the one that we hold."""
         self._forget_stored()
+        self._standby.drop()
         os.close(self._device)
         self._fresh = True
         self._open()
@@ -181,6 +196,8 @@ class Keeper:
         if silent > self._unserved_s / 2:
             say("server_silent", pid=self._server.pid, seconds=round(silent))
             self._server.quit()
+        if self._server.serves and (pid := self._standby.look()):
+            say("standby_ready", pid=pid)
         return self._is_served()
 
     def _is_served(self) -> bool:
@@ -218,10 +235,12 @@ class Keeper:
         return ServerProcess.start(self._command, self._device, self._kept, fresh=self._fresh)
 
     def _start(self) -> None:
-        """Start a server that finds the INIT request waiting, as if it were the first."""
-        self._server = self._new_server()
+        """Start a server, or let the one that waits go on; it finds the INIT request waiting, as if
+        it were the first."""
+        self._server = self._standby.take() or self._new_server()
         self._server.give(self._init)
         self._fresh = False
+        self._standby.postpone()
         say("server_started", pid=self._server.pid)
 
     def _stop(self) -> None:
@@ -238,6 +257,8 @@ class Keeper:
             return
         say("upgrade", old=self._server.pid, new=new.pid)
         self._stop()
+        self._standby.drop()
+        self._standby.postpone()
         self._server = new
         new.give(self._init)
         self._served = new.heard = time.monotonic()
@@ -250,6 +271,7 @@ class Keeper:
         if os.waitpid(probe, 0)[1]:
             say("keeper_kept", reason="the new program does not start")
             return
+        self._standby.drop()
         memory = os.memfd_create("fuse-init")
         os.write(memory, self._init)
         server = self._server
@@ -303,15 +325,16 @@ class Keeper:
 
 
 def main() -> int:
-    """`python -m snapshotter.blocks.keeper [--unserved=S] ROOT COMMAND...`: hold ROOT/blocks, run
-    COMMAND; give up when nobody served for S seconds."""
+    """`python -m snapshotter.blocks.keeper [--unserved=S] [--standby=S] ROOT COMMAND...`: hold
+    ROOT/blocks, run COMMAND; give up when nobody served for S seconds."""
     arguments = sys.argv[1:]
     if arguments == [CHECK]:
         return 0
-    unserved = UNSERVED_S
-    if arguments[0].startswith(UNSERVED):
-        unserved = float(arguments.pop(0).removeprefix(UNSERVED))
-    return Keeper(Path(arguments[0]), arguments[1:], unserved).run()
+    bounds = {UNSERVED: UNSERVED_S, STANDBY: STANDBY_S}
+    for option in bounds:
+        if arguments[0].startswith(option):
+            bounds[option] = float(arguments.pop(0).removeprefix(option))
+    return Keeper(Path(arguments[0]), arguments[1:], bounds[UNSERVED], bounds[STANDBY]).run()
 
 
 if __name__ == "__main__":

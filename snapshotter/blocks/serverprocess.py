@@ -80,6 +80,13 @@ class ServerProcess:
         with suppress(OSError):
             self.channel.send(init)
 
+    def lives(self) -> bool:
+        """Say whether it runs. If it has ended it is collected, here if not before."""
+        try:
+            return os.waitpid(self.pid, os.WNOHANG)[0] == 0
+        except ChildProcessError:
+            return False
+
     def silent_s(self) -> float:
         """Return for how long there was no sign of life, in seconds."""
         with suppress(BlockingIOError):

@@ -1,7 +1,7 @@
 """Stands in for containerd's CRI image service, to see with which credentials images are pulled.
 
 A kubelet that is started with `--image-service-endpoint` sends its image calls here. Each is handed
-on to containerd as it is, byte for byte, whatever its method and version, and so are the answers; of
+on to containerd as it is, byte for byte, whatever its method and version, and so is the answer; of
 `PullImage` alone the request is looked at, in passing. What cannot be read there is handed on all
 the same: this is never the reason why a pull fails. Every method takes one request (the CRI's do),
 which goes out together with the call: a call that is still being written when containerd has

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,8 +21,8 @@ from bootseer.errors import HostError, UsageError
 
 pytestmark = pytest.mark.containers
 
-BOUND = "fuse: {unserved: 10}\n"
-"""A server is killed that was silent for five seconds."""
+BOUND = "fuse: {unserved: 10, standby: 1}\n"
+"""A server is killed that was silent for five seconds; the next one waits beside it after one."""
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,61 @@ def test_a_server_that_hangs_is_killed_and_reads_go_on_with_the_next(node: Whole
         assert reader.read() == [right(image)]
     assert node.daemon.server_pid() != before
     assert f"keeper.server_silent pid={before}" in node.daemon.log()
+
+
+def standby_of(daemon: Bootseer) -> int:
+    """Wait for a server that is ready beside the one that serves; return its process id."""
+
+    def found() -> list[int]:
+        started = re.findall(r"keeper.standby_ready pid=(\d+)", daemon.log())
+        alive = [int(pid) for pid in started if Path(f"/proc/{pid}/exe").exists()]
+        return [pid for pid in alive if pid != daemon.server_pid()]
+
+    wait_for(found, "a server that waits")
+    return found()[0]
+
+
+def test_the_next_server_waits_beside_the_one_that_serves_and_takes_over(node: Whole) -> None:
+    image = trouble_image(node, "standby")
+    publish_indexes(node, image)
+    node.pull(image.reference)
+    with layer_reader(data_tree(node.daemon, image)) as reader:
+        for _ in range(2):
+            waiting = standby_of(node.daemon)
+            Path("/proc/sys/vm/drop_caches").write_text("1")
+            reader.begin(20)
+            node.kill_server()
+            assert node.daemon.server_pid() == waiting
+            assert reader.results(20) == [right(image)] * 20
+
+
+def test_a_waiting_server_goes_on_with_what_it_knew_where_the_configuration_is_broken_now(
+    node: Whole,
+) -> None:
+    waiting = standby_of(node.daemon)
+    good = node.daemon.config.read_text()
+    node.daemon.config.write_text(good + "no: sense\n")
+    try:
+        os.kill(node.daemon.server_pid(), signal.SIGKILL)
+        wait_for(lambda: "config.unusable" in node.daemon.log(), "the next server")
+    finally:
+        node.daemon.config.write_text(good)
+    node.wait_connected()
+    assert node.daemon.server_pid() == waiting
+
+
+def test_a_waiting_server_that_ended_is_not_waited_for(node: Whole) -> None:
+    waiting = standby_of(node.daemon)
+    os.kill(waiting, signal.SIGKILL)
+    node.kill_server()
+    assert node.daemon.server_pid() != waiting
+
+
+def test_a_waiting_server_ends_with_its_keeper() -> None:
+    with work_directory() as directory, whole(directory, BOUND) as node:
+        waiting = standby_of(node.daemon)
+        node.daemon.keeper.process.kill()
+        wait_for(lambda: not Path(f"/proc/{waiting}/exe").exists(), "its end")
 
 
 def test_when_nobody_serves_for_too_long_readers_get_errors(tmp_path: Path) -> None:
