@@ -3,6 +3,10 @@
 import google_crc32c
 
 
-def crc32c(data: bytes | bytearray | memoryview) -> int:
-    """Return the checksum of some bytes."""
-    return int(google_crc32c.value(bytes(data) if not isinstance(data, bytes) else data))
+def crc32c(*pieces: bytes | bytearray | memoryview) -> int:
+    """Return the checksum of bytes that follow each other."""
+    found = 0
+    for piece in pieces:
+        whole = piece if isinstance(piece, bytes) else bytes(piece)
+        found = int(google_crc32c.extend(found, whole))
+    return found

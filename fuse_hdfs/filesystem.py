@@ -168,7 +168,7 @@ class BootseerFileSystem(AsyncFileSystem):  # type: ignore[misc]  # it has no ty
 
         async def read(wanted: tuple[int | None, int | None]) -> bytes:
             start, end, _ = slice(*wanted).indices(version.size)
-            return await reader.read(start, max(0, end - start))
+            return bytes(await reader.read(start, max(0, end - start)))
 
         return await together(read, ranges, _AT_ONCE)
 

@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from fuse_hdfs import limits
-from fuse_hdfs.files.reading import StripedReader, reader_of
+from fuse_hdfs.files.gathered import Gathered
+from fuse_hdfs.files.reading import Found, StripedReader, reader_of
 from fuse_hdfs.files.runs import runs
 from fuse_hdfs.files.spool import Spool
 from fuse_hdfs.files.volume import Version, Volume
@@ -48,7 +49,7 @@ class _Stream:
         self.writer = writer
         self.first = first
         """Number of the first unit."""
-        self.tail = bytearray(tail)
+        self.tail = Gathered(tail)
         """What does not fill a unit yet."""
 
 
@@ -118,7 +119,7 @@ class Draft:
         if stream is not None and offset + length > stream.first * self._unit:
             await self._settle()
         reader = StripedReader(self._volume, resized(self._base, self.size))
-        parts = []
+        parts: list[Found] = []
         for piece in pieces(offset, length, self._unit):
             if self._spool is not None and piece.unit in self._spool.numbers:
                 parts.append(await self._spool.read(piece.unit, piece.start, piece.length))
@@ -202,14 +203,14 @@ class Draft:
         """Hold a small file in memory; stripe a large one that another tool wrote."""
         reader = reader_of(self._volume, self._version, self._path)
         if self.size <= self._layout.small:
-            await self._hold(await reader.read(0, self.size))
+            await self._hold(bytes(await reader.read(0, self.size)))
             return
         await self._has_room(self._unit)  # without, it is one unit more for a while
         writer = self._writer()
         self._stream = _Stream(writer, 0, b"")
         for piece in pieces(0, self.size, self._unit):
             start = piece.unit * self._unit
-            await self._feed(await reader.read(start, piece.length))
+            await self._feed(bytes(await reader.read(start, piece.length)))
 
     async def _hold(self, content: bytes) -> None:
         """Begin with the contents of a small file."""
@@ -272,19 +273,14 @@ class Draft:
         stream = self._stream
         if stream is None:
             raise AssertionError("no stream")
-        unit, rest = self._unit, memoryview(data)
-        if stream.tail:
-            need = unit - len(stream.tail)
-            stream.tail += rest[:need]
-            rest = rest[need:]
-            if len(stream.tail) < unit:
-                return
-            full, stream.tail = bytes(stream.tail), bytearray()
-            await self._guarded(stream.writer.add(full), stream.writer, lost=True)
-        while len(rest) >= unit:
-            await self._guarded(stream.writer.add(bytes(rest[:unit])), stream.writer, lost=True)
-            rest = rest[unit:]
-        stream.tail += rest
+        rest = memoryview(data)
+        while rest:
+            part = rest[: self._unit - len(stream.tail)]
+            stream.tail.add(data if len(part) == len(data) else bytes(part))
+            rest = rest[len(part) :]
+            if len(stream.tail) == self._unit:
+                adding = stream.writer.add(stream.tail.take())
+                await self._guarded(adding, stream.writer, lost=True)
         if not stream.tail:
             self._give_room()  # others come in between, and have theirs filled too
 
@@ -292,8 +288,8 @@ class Draft:
         """Close a stream; its tail is the segment's last unit if the file ends there."""
         stream = self._stream
         if stream is not None and stream.tail and self._front(stream) == self.size:
-            tail, stream.tail = bytes(stream.tail), bytearray()
-            await self._guarded(stream.writer.add(tail), stream.writer, lost=True)
+            adding = stream.writer.add(stream.tail.take())
+            await self._guarded(adding, stream.writer, lost=True)
         await self._leave_stream()
 
     async def _settle(self) -> None:
@@ -312,7 +308,7 @@ class Draft:
             self._add(writer.segment(), range(stream.first, stream.first + writer.units))
         if stream.tail:
             start = (stream.first + writer.units) * self._unit
-            spooling = self._write_spool(start, bytes(stream.tail))
+            spooling = self._write_spool(start, b"".join(stream.tail.take()))
             await self._guarded(spooling, writer, lost=True)
         self._give_room()
 
@@ -389,9 +385,10 @@ class Draft:
             length = min(self._unit, self.size - number * self._unit)
             await writer.reserve(length)
             if spool is not None and number in spool.numbers:
-                await writer.add(await spool.read(number, 0, length))
+                unit = await spool.read(number, 0, length)
             else:
-                await writer.add((await self._base_unit(number))[:length])
+                unit = (await self._base_unit(number))[:length]
+            await writer.add((unit,))
 
     def _check(self, size: int = 0) -> None:
         if size > limits.UNITS * self._unit:

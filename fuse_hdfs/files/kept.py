@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from fuse_hdfs.files.spool import Spool
+from fuse_hdfs.views import Pieces, size_of
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Kept:
         self._adding: asyncio.Task[None] | None = None
         self._whole = True
 
-    def add(self, unit: bytes) -> None:
+    def add(self, unit: Pieces) -> None:
         """Begin to keep the next unit, if there is room for it and there was for all before.
 
         What was added before is `settled`.
@@ -82,18 +83,19 @@ class Kept:
             await asyncio.wait((self._adding,))
         self._drop()
 
-    async def _add(self, unit: bytes) -> None:
-        if not self._keep.take(len(unit)):
+    async def _add(self, unit: Pieces) -> None:
+        size = size_of(unit)
+        if not self._keep.take(size):
             self._give_up("no room")
             return
-        self._taken += len(unit)
+        self._taken += size
         try:
             spool = self._spool = self._spool or Spool(self._keep.directory, self._unit)
-            await spool.write(len(self._lengths), 0, unit)
+            await spool.write(len(self._lengths), 0, *unit)
         except OSError as error:
             self._give_up(str(error))
             return
-        self._lengths.append(len(unit))
+        self._lengths.append(size)
 
     def _give_up(self, reason: str) -> None:
         self._whole = False

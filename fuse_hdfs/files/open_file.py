@@ -17,7 +17,7 @@ from pathlib import Path
 
 from fuse_hdfs.files.ahead import Ahead
 from fuse_hdfs.files.draft import Draft
-from fuse_hdfs.files.reading import PlainReader, StripedReader, reader_of
+from fuse_hdfs.files.reading import Found, PlainReader, StripedReader, reader_of
 from fuse_hdfs.files.volume import Version, Volume
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class OpenFile:
         """What is published."""
         return self._version
 
-    async def read(self, offset: int, length: int, ahead: Ahead | None = None) -> bytes:
+    async def read(self, offset: int, length: int, ahead: Ahead | None = None) -> Found:
         """Return bytes; fewer only at the end of the file."""
         if self._draft is not None:
             async with self._lock:
@@ -170,7 +170,7 @@ class OpenFile:
         async with self._lock:
             plain = self._version.manifest is None and self._content is None
             if keep and plain and self._version.size <= self._volume.settings.small:
-                self._pinned = await self._reader.read(0, self._version.size)
+                self._pinned = bytes(await self._reader.read(0, self._version.size))
             try:
                 yield
             except BaseException:

@@ -5,10 +5,14 @@ Concurrency: nothing changes but `Ahead`, a hint of each reader's own.
 
 import asyncio
 from collections.abc import Callable
+from typing import TypeAlias
 
 from fuse_hdfs.files.ahead import Ahead
 from fuse_hdfs.files.volume import Version, Volume
 from fuse_hdfs.striping.layout import Locator, Manifest, Piece, Place, pieces, units_of
+
+Found: TypeAlias = bytes | memoryview
+"""Bytes of a file; those of a single unit are a part of that, which is not copied for it."""
 
 
 class StripedReader:
@@ -19,7 +23,7 @@ class StripedReader:
         self._manifest = manifest
         self._locator = Locator(manifest)
 
-    async def read(self, offset: int, length: int, ahead: Ahead | None = None) -> bytes:
+    async def read(self, offset: int, length: int, ahead: Ahead | None = None) -> Found:
         """Return bytes of the file; fewer only at its end. OSError: EIO, ETIMEDOUT ..."""
         manifest = self._manifest
         length = max(0, min(length, manifest.size - offset))
@@ -42,19 +46,19 @@ class StripedReader:
 
     async def unit(self, number: int) -> bytes:
         """Return a unit of the file, with zeros up to its full size."""
-        return await self._piece(Piece(number, 0, self._manifest.unit))
+        return bytes(await self._piece(Piece(number, 0, self._manifest.unit)))
 
     def place(self, number: int) -> Place | None:
         """Return where a unit is; None in a hole."""
         return self._locator.place(number)
 
-    async def _piece(self, piece: Piece) -> bytes:
+    async def _piece(self, piece: Piece) -> Found:
         place = self._locator.place(piece.unit)
         if place is None:
             return bytes(piece.length)
         return _part(await self._volume.unit(place), piece)
 
-    def _kept(self, piece: Piece) -> bytes | None:
+    def _kept(self, piece: Piece) -> Found | None:
         """Return what `_piece` would, if that need not be waited for."""
         place = self._locator.place(piece.unit)
         if place is None:
@@ -71,11 +75,12 @@ class StripedReader:
             ahead.brought = number + 1
 
 
-def _part(unit: bytes, piece: Piece) -> bytes:
+def _part(unit: bytes, piece: Piece) -> Found:
     """Return the bytes of a unit that are wanted, with zeros where it lacks some."""
-    if piece.start == 0 and piece.length == len(unit):
-        return unit
-    return unit[piece.start : piece.start + piece.length].ljust(piece.length, b"\0")
+    found = memoryview(unit)[piece.start : piece.start + piece.length]
+    if len(found) < piece.length:
+        return bytes(found).ljust(piece.length, b"\0")
+    return unit if len(found) == len(unit) else found
 
 
 class PlainReader:

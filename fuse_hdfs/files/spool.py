@@ -5,7 +5,13 @@ Concurrency: its owner calls one method at a time.
 
 import asyncio
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
+
+from fuse_hdfs.views import behind
+
+_AT_ONCE: Final = os.sysconf("SC_IOV_MAX")
 
 
 class Spool:
@@ -19,10 +25,10 @@ class Spool:
         self.numbers: set[int] = set()
         """Units that are here, whole."""
 
-    async def write(self, number: int, start: int, data: bytes | memoryview) -> None:
+    async def write(self, number: int, start: int, *pieces: bytes | memoryview) -> None:
         """Write into a unit, which counts as whole from then on. OSError: ENOSPC ..."""
         offset = number * self._unit + start
-        await asyncio.to_thread(_write, self._descriptor, data, offset)
+        await asyncio.to_thread(_write, self._descriptor, pieces, offset)
         self.numbers.add(number)
 
     def blank(self, number: int) -> None:
@@ -45,8 +51,8 @@ class Spool:
         os.close(self._descriptor)
 
 
-def _write(descriptor: int, data: bytes | memoryview, offset: int) -> None:
-    rest = memoryview(data)
+def _write(descriptor: int, pieces: Sequence[bytes | memoryview], offset: int) -> None:
+    rest: Sequence[memoryview] = [memoryview(piece) for piece in pieces]
     while rest:
-        done = os.pwrite(descriptor, rest, offset)
-        rest, offset = rest[done:], offset + done
+        done = os.pwritev(descriptor, rest[:_AT_ONCE], offset)
+        rest, offset = behind(rest, done), offset + done

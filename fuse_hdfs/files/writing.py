@@ -27,6 +27,7 @@ from fuse_hdfs.files.room import Room
 from fuse_hdfs.stores.store import Store
 from fuse_hdfs.stores.traffic import Call, Direction, Traffic
 from fuse_hdfs.striping.layout import Segment, SegmentId
+from fuse_hdfs.views import Pieces, size_of
 
 log = logging.getLogger(__name__)
 
@@ -70,18 +71,18 @@ class _Stripe:
         """Bytes of room that its units have."""
         self._sending = 0
         """Of these, those of the unit that the store takes now."""
-        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(striping.queue)
+        self._queue: asyncio.Queue[Pieces | None] = asyncio.Queue(striping.queue)
         self._ended = False
         kept = shared.keep if place is not None else None
         self._kept = None if kept is None else Kept(kept, striping.unit)
         self._task = asyncio.create_task(self._write(place))
 
-    async def put(self, unit: bytes | None) -> None:
+    async def put(self, unit: Pieces | None) -> None:
         """Queue a unit whose room is ours from now on, or None for the end.
 
         Raises what the writer raised.
         """
-        self._held += len(unit or b"")
+        self._held += size_of(unit or ())
         if not self._queue.full() and not self._task.done():
             self._queue.put_nowait(unit)
             return
@@ -149,7 +150,7 @@ class _Stripe:
         return random.choice(likely) if likely else None  # noqa: S311  (not a secret)
 
     async def _units(self, call: Call) -> AsyncIterator[bytes]:
-        """Yield the units: those that were sent already, and those that come."""
+        """Yield the units, in pieces: those that were sent already, and those that come."""
         self._sent()
         if self._kept is not None:
             async for unit in self._kept.units():
@@ -158,15 +159,16 @@ class _Stripe:
         since = time.monotonic()
         while (fresh := await self._next()) is not None:
             call.idle += time.monotonic() - since
-            call.bytes += len(fresh)
-            yield fresh
+            for piece in fresh:
+                call.bytes += len(piece)
+                yield piece
             since = time.monotonic()
             if self._kept is not None:
                 await self._kept.settled()
             self._sent()
         call.idle += time.monotonic() - since
 
-    async def _next(self) -> bytes | None:
+    async def _next(self) -> Pieces | None:
         """Return the next unit of the queue, which begins to be kept; None at the end.
 
         A call that is cancelled loses none: nothing awaits once a unit was taken.
@@ -174,7 +176,7 @@ class _Stripe:
         unit = None if self._ended else await self._queue.get()
         self._ended = unit is None
         if unit is not None:
-            self._sending = len(unit)
+            self._sending = size_of(unit)
             if self._kept is not None:
                 self._kept.add(unit)
         return unit
@@ -206,7 +208,7 @@ class SegmentWriter:
             await self._shared.room.take(size - self._reserved)
             self._reserved = size
 
-    async def add(self, unit: bytes) -> None:
+    async def add(self, unit: Pieces) -> None:
         """Take the next unit; waits while its stripe's writer is behind.
 
         All but the last have the full size. Raises what a stripe's writer raised: then only
@@ -215,11 +217,12 @@ class SegmentWriter:
         number = self.units % self._striping.stripes
         if number == len(self._stripes):
             self._stripes.append(await self._begin(number))
-        await self.reserve(len(unit))
+        size = size_of(unit)
+        await self.reserve(size)
         self._reserved = 0
         await self._stripes[number].put(unit)
-        self._checksums += crc32c(unit).to_bytes(4, "little")
-        self._last = len(unit)
+        self._checksums += crc32c(*unit).to_bytes(4, "little")
+        self._last = size
         self.units += 1
 
     def segment(self) -> Segment:

@@ -10,7 +10,9 @@ from typing import Any, Final, ParamSpec, TypeVar
 import pyfuse3
 
 from bootseer.errors import BootseerError
+from fuse_hdfs.files.reading import Found
 from fuse_hdfs.mount.openers import Close, Openers
+from fuse_hdfs.mount.past_cache import PastCache
 from fuse_hdfs.vfs.tree import LONGEST_NAME, Attributes, Change, Entry, Opened, Tree
 
 log = logging.getLogger(__name__)
@@ -59,6 +61,7 @@ class MountOperations(pyfuse3.Operations):
         self._tree = tree
         self._openers = openers
         self._ready = ready
+        self._past_cache = PastCache(pyfuse3.invalidate_inode)
         self._lists: dict[int, tuple[int, Sequence[Entry]]] = {}
         self._next_list = 1
 
@@ -197,24 +200,26 @@ class MountOperations(pyfuse3.Operations):
             parent_inode, os.fsdecode(name), wanted, owner, flags
         )
         await self._openers.opened(opened.handle, flags, ctx.pid)
-        return _info(opened), _entry(attributes)
+        return self._info(opened, flags), _entry(attributes)
 
     @_guarded
     async def open(self, inode: int, flags: int, ctx: pyfuse3.RequestContext) -> pyfuse3.FileInfo:
         """Open a file; O_TRUNC comes with it, O_APPEND is the kernel's work."""
         opened = await self._tree.open(inode, flags)
         await self._openers.opened(opened.handle, flags, ctx.pid)
-        return _info(opened)
+        return self._info(opened, flags)
 
     @_guarded
-    async def read(self, fh: int, off: int, size: int) -> bytes:
-        """Return bytes of a file."""
+    async def read(self, fh: int, off: int, size: int) -> Found:  # type: ignore[override]
+        """Return bytes of a file, in any memory, whatever pyfuse3 declares."""
         return await self._tree.read(fh, off, size)
 
     @_guarded
     async def write(self, fh: int, off: int, buf: bytes) -> int:
         """Write into a file."""
         await self._tree.write(fh, off, buf)
+        if self._past_cache.passed(fh) and (inode := self._tree.shared(fh)) is not None:
+            await self._past_cache.forget(inode)
         return len(buf)
 
     @_guarded
@@ -236,6 +241,7 @@ class MountOperations(pyfuse3.Operations):
     async def release(self, fh: int) -> None:
         """Close a handle."""
         self._openers.released(fh)
+        self._past_cache.released(fh)
         await self._tree.release(fh)
 
     @_guarded
@@ -276,9 +282,14 @@ class MountOperations(pyfuse3.Operations):
         data.f_namemax = LONGEST_NAME
         return data
 
+    def close(self) -> None:
+        """Let go of what the handlers need, when none is called any more."""
+        self._past_cache.close()
 
-def _info(opened: Opened) -> pyfuse3.FileInfo:
-    return pyfuse3.FileInfo(fh=opened.handle, keep_cache=opened.unchanged)
+    def _info(self, opened: Opened, flags: int) -> pyfuse3.FileInfo:
+        past = self._past_cache.opened(opened.handle, flags)
+        keep = opened.unchanged and not past
+        return pyfuse3.FileInfo(fh=opened.handle, keep_cache=keep, direct_io=past)
 
 
 def _entry(attributes: Attributes) -> pyfuse3.EntryAttributes:

@@ -169,8 +169,9 @@ async def _connected(
         options.add("ro")
     options.add(f"fsname={address.replace(',', '%2c')}")
     pyfuse3.asyncio.enable()
+    operations = MountOperations(tree, openers, connected.set)
     try:
-        pyfuse3.init(MountOperations(tree, openers, connected.set), str(mountpoint), options)
+        pyfuse3.init(operations, str(mountpoint), options)
     except RuntimeError as error:
         raise HostError(
             f"cannot mount on {mountpoint}", hint="is it an empty directory?"
@@ -188,6 +189,7 @@ async def _connected(
         # A busy mount goes lazily: who has files open gets errors from now on, and does not hang.
         await asyncio.to_thread(kernel.unmount, str(mountpoint), lazy=True)
         pyfuse3.close(unmount=False)
+        operations.close()
 
 
 @contextlib.contextmanager

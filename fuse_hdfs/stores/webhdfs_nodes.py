@@ -25,13 +25,14 @@ from bootseer.webhdfs.calls import PIECE, OutageError, redirected
 from fuse_hdfs.stores.traffic import Call, Direction
 from fuse_hdfs.stores.webhdfs_asking import Asking
 from fuse_hdfs.stores.webhdfs_errors import AnswerError
+from fuse_hdfs.stores.webhdfs_sending import SentBody
 
 _NODES: Final = 4 << 20
 _NODES_BEAN: Final = "Hadoop:service=NameNode,name=NameNodeInfo"
 _NODES_S: Final = 5.0
 """How long a list of DataNodes is believed."""
-_SENT: Final = 512 << 10
-"""Bytes that are handed to a socket at once, which copies them once or twice."""
+_SENT: Final = 1 << 20
+"""Bytes that are handed to a socket at once: for so many there is a deadline."""
 _SILENT_S: Final = 10
 """A DataNode that was silent for longer gets no new files."""
 _RANGE: Final = frozenset({"offset", "length"})
@@ -194,7 +195,8 @@ class DataNodes:
         try:
             with self._asking.traffic.call(url.authority or "", Direction.WRITE) as call:
                 async with asyncio.timeout(patience.call) as limit:
-                    async with self._asking.calls.opened("PUT", url, watched(limit)) as response:
+                    body = SentBody(watched(limit))
+                    async with self._asking.calls.opened("PUT", url, body) as response:
                         made = response.status == 201
         except Exception as error:
             if failure and isinstance(failure[0], Exception):

@@ -73,7 +73,7 @@ class StoredSource:
         data = await self._reader.read(offset, length)
         if len(data) != length:
             raise OSError(errno.EIO, "ends early", self._path)
-        return data
+        return bytes(data)
 
 
 class StoredTarget:
@@ -146,7 +146,7 @@ class StoredTarget:
             await writer.abandon()
 
     async def _add_unit(self, unit: bytes) -> None:
-        await self._begun().add(unit)
+        await self._begun().add((unit,))
         self._in_segment += len(unit)
 
     def _begun(self) -> SegmentWriter:

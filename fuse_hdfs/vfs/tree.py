@@ -25,6 +25,7 @@ from typing import Final, TypeVar
 from fuse_hdfs.files.ahead import Ahead
 from fuse_hdfs.files.names import HIDDEN
 from fuse_hdfs.files.open_file import OpenFile
+from fuse_hdfs.files.reading import Found
 from fuse_hdfs.files.volume import Entry, Version, Volume
 from fuse_hdfs.stores.store import USER, Space
 from fuse_hdfs.vfs.nodes import ROOT, Node, Nodes
@@ -267,7 +268,7 @@ class Tree:
         unchanged, node.seen = node.seen == identity, "" if file.changed else identity
         return Opened(handle, unchanged)
 
-    async def read(self, handle: int, offset: int, length: int) -> bytes:
+    async def read(self, handle: int, offset: int, length: int) -> Found:
         """Return bytes of an open file; fewer only at its end."""
         opened = self._handle(handle)
         return await opened.file.read(offset, length, opened.ahead)
@@ -282,6 +283,11 @@ class Tree:
         """Return the number of an open file that has changes nobody has published; else None."""
         opened = self._handle(handle)
         return opened.node.inode if opened.file.changed else None
+
+    def shared(self, handle: int) -> int | None:
+        """Return the number of an open file that is open through other handles too; else None."""
+        node = self._handle(handle).node
+        return node.inode if node.opens > 1 else None
 
     def forsake(self, handle: int) -> None:
         """Take note that who wrote a file will not go on: what he changed is not all of it."""

@@ -381,6 +381,47 @@ def test_several_readers_and_a_writer_of_another_file(mnt: Path) -> None:
     assert (mnt / "written").read_bytes() == DATA[::-1]
 
 
+def test_who_reads_or_maps_a_file_sees_what_others_only_write(mnt: Path) -> None:
+    (mnt / "file").write_bytes(DATA)
+    expected = bytearray(DATA)
+    with (
+        (mnt / "file").open("rb", 0) as file,
+        (mnt / "file").open("r+b", 0) as same,
+        mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped,
+    ):
+        assert mapped[:] == DATA
+        writer = os.open(mnt / "file", os.O_WRONLY)
+        for at in (0, 5 * UNIT + 1, len(DATA) - 3):
+            os.pwrite(writer, b"new", at)
+            expected[at : at + 3] = b"new"
+            assert os.pread(file.fileno(), len(DATA), 0) == expected
+            assert os.pread(same.fileno(), 3, at) == b"new"
+            assert mapped[:] == expected
+        os.close(writer)
+    assert (mnt / "file").read_bytes() == expected
+
+
+def test_who_follows_a_file_that_grows_reads_nothing_but_what_was_appended(mnt: Path) -> None:
+    done = threading.Event()
+
+    def append() -> None:
+        with (mnt / "log").open("ab", 0) as file:
+            for start in range(0, 300_000, 1000):
+                file.write(DATA[start : start + 1000])
+        done.set()
+
+    (mnt / "log").touch()
+    writing = threading.Thread(target=append)
+    found = bytearray()
+    with (mnt / "log").open("rb", 0) as file:
+        writing.start()
+        while not done.is_set() or len(found) < 300_000:
+            found += file.read(1 << 20)
+            assert found == DATA[: len(found)]
+    writing.join()
+    assert len(found) == 300_000
+
+
 def test_there_is_room(mnt: Path) -> None:
     found = os.statvfs(mnt)
     assert 0 < found.f_bavail <= found.f_blocks

@@ -32,7 +32,7 @@ async def volume(tmp_path: Path) -> Volume:
         await tree.write(opened.handle, 0, content)
         await tree.release(opened.handle)
     writer = volume.writer("file")
-    await writer.add(DATA[:4096])
+    await writer.add((DATA[:4096],))
     await writer.finish()
     (tmp_path / "v/.bootseer/new/unfinished").write_bytes(b"half")
     return volume

@@ -61,7 +61,7 @@ async def written(root: Path, keep: Keep | None) -> tuple[Volume, Version]:
     writer = volume.writer("file", UNIT)
     try:
         for start in range(0, len(DATA), UNIT):
-            await writer.add(DATA[start : start + UNIT])
+            await writer.add((DATA[start : start + UNIT],))
         segment = await writer.finish()
     except BaseException:
         await writer.abandon()
@@ -114,11 +114,11 @@ async def test_what_is_kept_comes_back_in_order_and_a_full_disk_keeps_nothing(
     kept = Kept(Keep(tmp_path, 1 << 20), UNIT)
     units = [DATA[:UNIT], DATA[UNIT : 2 * UNIT], b"end"]
     for unit in units:
-        kept.add(unit)
+        kept.add((unit[:2], unit[2:]))
         assert await kept.settled()
     assert [unit async for unit in kept.units()] == units
     await kept.close()
     nowhere = Kept(Keep(tmp_path / "missing", 1 << 20), UNIT)
-    nowhere.add(b"x")
+    nowhere.add((b"x",))
     assert not await nowhere.settled()
     await nowhere.close()
