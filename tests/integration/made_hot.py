@@ -17,11 +17,12 @@ from snapshotter.hot.ranges import make_ranges
 from snapshotter.hot.record import Ended, HotLayer, Record
 from snapshotter.hotstore.registry import RegistryPlace
 from snapshotter.layers.format import encode
-from snapshotter.layers.indexer import LayerIndexer
 from snapshotter.layers.records import BLOCK, LayerIndex
 from snapshotter.ports import ImageKey
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.descriptors import Descriptor
+from tests.indexed_layer import indexed
+from tests.registry_fixture import ALONE
 
 HALF = 512
 """Blocks of `/data/big` that are hot: its first 2 MiB."""
@@ -48,17 +49,8 @@ class BigFile:
 
 def layer_of(registry: LocalRegistry, digest: str) -> Layer:
     """Index a layer as `bootseer image index` does; keep its data area."""
-    area = bytearray()
-
-    def keep(offset: int, piece: bytes | memoryview) -> None:
-        area.extend(bytes(offset - len(area)))
-        area.extend(piece)
-
-    indexer = LayerIndexer(sink=keep)
-    indexer.feed(registry.blob_file(digest).read_bytes())
-    index = indexer.finish().index
+    index, data = indexed(registry.blob_file(digest).read_bytes())
     name = f"sha256:{hashlib.sha256(encode(index)).hexdigest()}"
-    data = bytes(area.ljust(index.data_size, b"\0"))
     return Layer(HotLayer(digest, name, index.data_size), index, data)
 
 
@@ -109,7 +101,7 @@ def publish(image: TroubleImage, kind: HotKind, data: bytes, workload: str = "")
     key = ImageKey(image.reference, manifest_digest(image.reference))
 
     async def push() -> None:
-        async with RegistryClient() as client:
+        async with RegistryClient(ALONE) as client:
             place = RegistryPlace(client)
             await place.put_blob(key, data, digest)
             artifact = HotArtifact(

@@ -20,8 +20,8 @@ from snapshotter.hot.record import HotLayer, Record, blocks_of
 from snapshotter.hot.record_format import decode, encode
 from snapshotter.hot.recorder import Recorder, RecordingSubject
 from snapshotter.hot.unpack import Expected, PackStream
-from snapshotter.layers.indexer import LayerIndexer
-from snapshotter.layers.records import BLOCK, LayerIndex
+from snapshotter.layers.records import BLOCK
+from tests.indexed_layer import indexed
 
 pytestmark = pytest.mark.containers
 INDEX = "sha256:" + "1" * 64
@@ -41,20 +41,6 @@ def layer_of(files: dict[str, bytes]) -> bytes:
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
     return gzip.compress(target.getvalue(), 1)
-
-
-def indexed(blob: bytes) -> tuple[LayerIndex, bytes]:
-    """Return a layer's index and data area."""
-    area = bytearray()
-
-    def keep(offset: int, piece: bytes | memoryview) -> None:
-        area.extend(bytes(offset - len(area)))
-        area.extend(piece)
-
-    indexer = LayerIndexer(sink=keep)
-    indexer.feed(blob)
-    index = indexer.finish().index
-    return index, bytes(area.ljust(index.data_size, b"\0"))
 
 
 def one_start(layer: HotLayer, chance: Random, created: int) -> Record:

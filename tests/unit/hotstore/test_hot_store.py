@@ -31,17 +31,12 @@ from snapshotter.registry.reference import parse_reference
 from snapshotter.registry.referrers import fallback_tag
 from snapshotter.registry.retry import RetryPolicy
 from tests import hostile_registry as hostile
+from tests.hostile_fixtures import client
 from tests.hostile_registry import QUICK, HostileRegistry, hostile_registry
 from tests.image_maker import layer_of, push_image
 from tests.registry_fixture import RunningRegistry, registry
 
-__all__ = ["registry"]
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[RegistryClient]:
-    async with RegistryClient(QUICK) as client:
-        yield client
+__all__ = ["client", "registry"]
 
 
 @pytest.fixture

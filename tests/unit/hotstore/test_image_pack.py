@@ -3,7 +3,6 @@
 import asyncio
 import datetime as dt
 import random
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,21 +28,15 @@ from snapshotter.ports import ImageKey
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.descriptors import Descriptor, Platform
 from snapshotter.registry.reference import parse_reference
-from tests.hostile_registry import QUICK
+from tests.hostile_fixtures import client
 from tests.image_maker import layer_of, push_image
 from tests.registry_fixture import RunningRegistry, registry
 
-__all__ = ["registry"]
+__all__ = ["client", "registry"]
 
 AMD64 = Platform("linux", "amd64")
 FILES = [random.Random(n).randbytes((n + 1) * 300_000) for n in range(3)]
 """The only file of each layer: its bytes, padded, are the layer's data area."""
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[RegistryClient]:
-    async with RegistryClient(QUICK) as client:
-        yield client
 
 
 @pytest.fixture

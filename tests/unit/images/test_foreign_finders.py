@@ -1,7 +1,7 @@
 """Whose indexes a layer is served by: found in manifests and referrers, in order, if believed."""
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -17,8 +17,11 @@ from snapshotter.ports import IndexKind
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.descriptors import Descriptor, Platform
 from snapshotter.registry.manifests import OCI_MANIFEST
-from tests.hostile_registry import QUICK, HostileRegistry, hostile_registry
+from tests.hostile_fixtures import client, registry
+from tests.hostile_registry import HostileRegistry
 from tests.image_maker import MadeImage, MadeLayer, descriptor, documents, layer_of, push_image
+
+__all__ = ["client", "registry"]
 
 AMD64 = Platform("linux", "amd64")
 TOC = {ESTARGZ_DIGEST: digest_of(b"a table")}
@@ -27,18 +30,6 @@ CHUNKED = {
     "io.github.containers.zstd-chunked.manifest-position": "20:30:40:1",
 }
 ZTOC_BYTES = b"a zTOC"
-
-
-@pytest.fixture
-async def registry() -> AsyncIterator[HostileRegistry]:
-    async with hostile_registry() as registry:
-        yield registry
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[RegistryClient]:
-    async with RegistryClient(QUICK) as client:
-        yield client
 
 
 def layer(annotations: Mapping[str, str] = {}, compression: str = "gzip") -> MadeLayer:

@@ -1,7 +1,6 @@
 """The daemon's view of published indexes: one search for all who ask, believed for a while."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -12,8 +11,11 @@ from snapshotter.images.published import PublishedImages
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.descriptors import Platform
 from tests import hostile_registry as hostile
-from tests.hostile_registry import QUICK, HostileRegistry, hostile_registry
+from tests.hostile_fixtures import client, registry
+from tests.hostile_registry import QUICK, HostileRegistry
 from tests.image_maker import MadeImage, layer_of, push_image
+
+__all__ = ["client", "registry"]
 
 AMD64 = Platform("linux", "amd64")
 
@@ -25,18 +27,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture
-async def registry() -> AsyncIterator[HostileRegistry]:
-    async with hostile_registry() as registry:
-        yield registry
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[RegistryClient]:
-    async with RegistryClient(QUICK) as client:
-        yield client
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from snapshotter.layers.foreign import chunked, estargz
 from snapshotter.layers.foreign.assembly import Layer
 from snapshotter.layers.foreign.toc import parse_toc
 from snapshotter.layers.format import decode, encode
-from snapshotter.layers.indexer import LayerIndexer
 from snapshotter.layers.records import LayerIndex
 from snapshotter.limits import DEFAULT, Limits
 from snapshotter.serving.audit import same
+from tests.indexed_layer import indexed
 from tests.toc_maker import CHUNK, Entries, header, make_chunked, make_estargz
 
 FILES = {"a": b"a" * 10, "b/c": bytes(range(256)) * 30, "empty": b"", "b/d": b"", "e": b"e" * CHUNK}
@@ -48,20 +48,6 @@ def contents(index: LayerIndex, blob: bytes) -> bytes:
     return b"".join(map(bytes, pieces))
 
 
-def own(blob: bytes) -> tuple[LayerIndex, bytes]:
-    """Index a blob as a layer that brings no table; return its data area too."""
-    area = bytearray()
-
-    def keep(offset: int, data: bytes | memoryview) -> None:
-        area.extend(bytes(offset - len(area)))
-        area.extend(data)
-
-    indexer = LayerIndexer(sink=keep)
-    indexer.feed(blob)
-    index = indexer.finish().index
-    return index, bytes(area.ljust(index.data_size, b"\0"))
-
-
 file_sets = st.dictionaries(
     st.from_regex(r"[a-c](/[a-c]){0,2}\.[xyz]", fullmatch=True),
     st.integers(0, 3 * CHUNK).map(lambda size: bytes(i * 7 % 251 for i in range(size))),
@@ -76,7 +62,7 @@ def test_an_estargz_table_gives_the_tree_and_the_data_area_of_the_tar(
 ) -> None:
     blob, table = make_estargz(files)
     index = read_estargz(blob, table)
-    known, area = own(blob)
+    known, area = indexed(blob)
     assert same(index.tree, known.tree)
     assert contents(index, blob) == area
     assert same(decode(encode(index)), index)
@@ -89,7 +75,7 @@ def test_a_chunked_table_gives_the_tree_and_the_data_area_of_the_tar(
 ) -> None:
     blob, place = make_chunked(files)
     index = read_chunked(blob, place)
-    known, area = own(blob)
+    known, area = indexed(blob)
     assert same(index.tree, known.tree)
     assert contents(index, blob) == area
     assert same(decode(encode(index)), index)
@@ -144,7 +130,7 @@ def test_attributes_times_devices_and_links_are_read() -> None:
 def test_what_a_whiteout_contains_is_passed_over() -> None:
     blob, table = make_estargz({"a": b"first" * 100, ".wh.b": b"content" * 300, "c": b"last"})
     index = read_estargz(blob, table)
-    known, area = own(blob)
+    known, area = indexed(blob)
     assert same(index.tree, known.tree)
     assert contents(index, blob) == area
 
@@ -159,7 +145,7 @@ def test_chunks_of_zeros_are_holes() -> None:
     files = {"a": b"a" * 5, "z": b"z" * CHUNK + bytes(2 * CHUNK + 7), "last": b"end"}
     blob, place = make_chunked(files, zeros)
     index = read_chunked(blob, place)
-    known, area = own(blob)
+    known, area = indexed(blob)
     assert contents(index, blob) == area
     assert same(index.tree, known.tree)
     assert int(index.extents.length.sum()) == 5 + CHUNK + 3

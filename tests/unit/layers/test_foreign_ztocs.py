@@ -19,11 +19,11 @@ from snapshotter.layers.foreign import ztoc
 from snapshotter.layers.foreign.assembly import Layer
 from snapshotter.layers.foreign.flatbuffer import Buffer
 from snapshotter.layers.format import decode, encode
-from snapshotter.layers.indexer import LayerIndexer
-from snapshotter.layers.records import Codec, LayerIndex
+from snapshotter.layers.records import Codec
 from snapshotter.limits import DEFAULT
 from snapshotter.serving.audit import same
 from tests.image_maker import file_member, tar_of
+from tests.indexed_layer import indexed
 from tests.ztoc_maker import Ztoc, changed, flat_buffer, ztoc_of
 
 _chance = random.Random(3)
@@ -68,22 +68,9 @@ def contents(made: ztoc.Converted, blob: bytes) -> bytes:
     )
 
 
-def own(blob: bytes) -> tuple[LayerIndex, bytes]:
-    area = bytearray()
-
-    def keep(offset: int, data: bytes | memoryview) -> None:
-        area.extend(bytes(offset - len(area)))
-        area.extend(data)
-
-    indexer = LayerIndexer(sink=keep)
-    indexer.feed(blob)
-    index = indexer.finish().index
-    return index, bytes(area.ljust(index.data_size, b"\0"))
-
-
 def test_a_ztoc_gives_the_tree_and_the_data_area_of_the_tar() -> None:
     made = read(GOOD)
-    known, area = own(BLOB)
+    known, area = indexed(BLOB)
     assert len(made.index.chunks.bits) > 3
     assert made.index.chunks.bits.any(), "some spans begin inside a byte"
     assert same(made.index.tree, known.tree)
@@ -106,7 +93,7 @@ def test_a_ztoc_of_an_uncompressed_layer_has_spans_of_one_size() -> None:
         Layer(digest_of(TAR), len(TAR)),
     )
     assert set(made.index.chunks.codec.tolist()) == {Codec.RAW}
-    known, area = own(TAR)
+    known, area = indexed(TAR)
     assert same(made.index.tree, known.tree)
     assert contents(made, TAR) == area
 

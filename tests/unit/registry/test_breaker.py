@@ -1,7 +1,6 @@
 """A host that fails is asked little, by all together, until it answers."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +14,10 @@ from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.hosts import HostsDirectory
 from snapshotter.registry.retry import RetryPolicy
 from tests import hostile_registry as hostile
+from tests.hostile_fixtures import registry
 from tests.hostile_registry import QUICK, HostileRegistry, hostile_registry
+
+__all__ = ["registry"]
 
 POLICY = BreakerPolicy(failures=3, pause=1.0)
 DATA = b"data" * 100
@@ -27,12 +29,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture
-async def registry() -> AsyncIterator[HostileRegistry]:
-    async with hostile_registry() as registry:
-        yield registry
 
 
 def test_a_failing_host_is_asked_once_in_a_while_until_it_answers() -> None:

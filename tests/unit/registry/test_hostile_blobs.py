@@ -14,7 +14,10 @@ from snapshotter.limits import Limits
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.settings import ClientSettings
 from tests import hostile_registry as hostile
+from tests.hostile_fixtures import client
 from tests.hostile_registry import QUICK, Handler, HostileRegistry, hostile_registry
+
+__all__ = ["client"]
 
 DATA = random.Random(1).randbytes(5_000_000)
 
@@ -24,12 +27,6 @@ async def registry() -> AsyncIterator[HostileRegistry]:
     async with hostile_registry() as registry:
         registry.blob(DATA)
         yield registry
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[RegistryClient]:
-    async with RegistryClient(QUICK) as client:
-        yield client
 
 
 async def read(

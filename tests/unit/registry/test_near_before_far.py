@@ -18,7 +18,10 @@ from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.hosts import HostsDirectory
 from snapshotter.registry.settings import ClientSettings, Timeouts
 from tests import hostile_registry as hostile
+from tests.hostile_fixtures import mirror
 from tests.hostile_registry import QUICK, HostileRegistry, hostile_registry
+
+__all__ = ["mirror"]
 
 DATA = bytes(range(256)) * 100
 
@@ -27,12 +30,6 @@ DATA = bytes(range(256)) * 100
 async def registry() -> AsyncIterator[HostileRegistry]:
     async with hostile_registry() as made:
         made.blob(DATA)
-        yield made
-
-
-@pytest.fixture
-async def mirror() -> AsyncIterator[HostileRegistry]:
-    async with hostile_registry() as made:
         yield made
 
 

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 import logging
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,27 +22,12 @@ from snapshotter.registry.reference import Reference
 from snapshotter.registry.referrers import fallback_tag, with_referrer
 from snapshotter.registry.settings import ClientSettings
 from tests import hostile_registry as hostile
-from tests.hostile_registry import QUICK, SECRET, TOKEN, HostileRegistry, hostile_registry
+from tests.hostile_fixtures import client, mirror, registry
+from tests.hostile_registry import QUICK, SECRET, TOKEN, HostileRegistry
+
+__all__ = ["client", "mirror", "registry"]
 
 TYPE = "application/vnd.test.thing"
-
-
-@pytest.fixture
-async def registry() -> AsyncIterator[HostileRegistry]:
-    async with hostile_registry() as registry:
-        yield registry
-
-
-@pytest.fixture
-async def mirror() -> AsyncIterator[HostileRegistry]:
-    async with hostile_registry() as registry:
-        yield registry
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[RegistryClient]:
-    async with RegistryClient(QUICK) as client:
-        yield client
 
 
 def with_login(tmp_path: Path, host: str, **entry: str) -> ClientSettings:
