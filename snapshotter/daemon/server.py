@@ -13,7 +13,6 @@ import errno
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -480,7 +479,3 @@ def report(error: BaseException) -> int:
         raise error
     log.critical("daemon.failed", extra={"fields": {"reason": str(cause)}})
     return FUSE_GONE if isinstance(cause, FuseGoneError) else os.EX_CONFIG
-
-
-if __name__ == "__main__":
-    sys.exit(main())
