@@ -1,63 +1,20 @@
-"""`bootseer snapshotter`: run the daemon, read its metrics."""
+"""`bootseer snapshotter`: run the daemon, replace it, read its metrics. Each is a module."""
 
-import json
-import os
-import sys
-from dataclasses import asdict
-from pathlib import Path
+from typing import Final
 
-import click
+from bootseer.cli.lazy import LazyGroup, Place
 
-from bootseer.cli.config_option import config_option
-from bootseer.cli.control import control_socket, read_metrics
-from bootseer.cli.replacing import replace_server
-from bootseer.config import load
-from snapshotter.serving.preflight import check_directories
+COMMANDS: Final = {
+    "metrics": Place("bootseer.cli.snapshotter_metrics:command", "Print what the daemon counted."),
+    "serve": Place("bootseer.cli.snapshotter_serve:command", "Serve until stopped."),
+    "upgrade": Place(
+        "bootseer.cli.snapshotter_upgrade:command", "Replace the program that serves."
+    ),
+}
 
-
-@click.group("snapshotter", short_help="Run the snapshotter, or ask it.")
-def group() -> None:
-    """Run the containerd snapshotter, and read its metrics."""
-
-
-@group.command("serve")
-@config_option()
-def serve(config_path: Path) -> None:
-    """Serve until stopped (SIGTERM). SIGHUP replaces keeper and server: see `upgrade`.
-
-    This process becomes the keeper: it holds the FUSE connection and starts the server, again
-    whenever that dies.
-    """
-    config = load(config_path)
-    check_directories(config.root, config.run_dir, config.address.parent)
-    server = [sys.executable, "-m", "snapshotter.daemon", "--config", str(config_path.absolute())]
-    bounds = [f"--unserved={config.fuse.unserved}", f"--standby={config.fuse.standby}"]
-    keeper = [sys.executable, "-m", "snapshotter.blocks.keeper", *bounds]
-    keeper += [str(config.root), *server]
-    os.execv(keeper[0], keeper)  # noqa: S606  our own interpreter, no shell
-
-
-@group.command("upgrade")
-@config_option()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def upgrade(config_path: Path, as_json: bool) -> None:
-    """Put the program that is installed now in the place of the one that serves.
-
-    Containers go on: a read that comes in between waits for the new server. If that one cannot be
-    started, the old one goes on, with exit code 6.
-    """
-    done = replace_server(load(config_path).run_dir / "control.sock")
-    if as_json:
-        print(json.dumps(asdict(done)))
-        return
-    print(f"server {done.old} ({done.old_version}) replaced by {done.new} ({done.new_version})")
-
-
-@group.command("metrics")
-@config_option()
-def metrics(config_path: Path) -> None:
-    """Print what the daemon counted, as Prometheus reads it (docs/metrics.md).
-
-    Exit code 6 if the daemon does not answer.
-    """
-    print(read_metrics(control_socket(config_path)), end="")
+group = LazyGroup(
+    "snapshotter",
+    places=COMMANDS,
+    help="Run the containerd snapshotter, and read its metrics.",
+    short_help="Run the snapshotter, or ask it.",
+)
