@@ -13,6 +13,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.lab.access_log import Request, parse
+from snapshotter.registry.settings import ClientSettings
+
+ALONE = ClientSettings(settle=0.05)
+"""For a registry that nobody else writes to: a list is looked at again soon."""
 
 
 @dataclass(slots=True)

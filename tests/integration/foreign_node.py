@@ -13,6 +13,7 @@ from whole import Whole, wait_for
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.reference import Reference, parse_reference
 from tests.image_maker import MadeImage, MadeLayer, push_image
+from tests.registry_fixture import ALONE
 
 SETTINGS = "fill: {rate: 0}\nhot: {record: never}\n"
 """Nothing is fetched but what somebody reads."""
@@ -25,7 +26,7 @@ def with_registry(
     reference = f"{node.registry.host}/{name}:latest"
 
     async def doing() -> MadeImage:
-        async with RegistryClient() as client:
+        async with RegistryClient(ALONE) as client:
             return await work(client, parse_reference(reference))
 
     return reference, asyncio.run(doing())

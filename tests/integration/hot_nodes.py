@@ -20,6 +20,7 @@ from snapshotter.hotstore.registry import RegistryHotStore
 from snapshotter.ports import ImageKey, PublishedPack
 from snapshotter.registry.client import RegistryClient
 from snapshotter.starts.labels import RECORD, WORKLOAD
+from tests.registry_fixture import ALONE
 
 SETTINGS = "fill:\n  rate: 0\nhot:\n  window: 60\n  quiet: 5\n  pack: never\n"
 """Nothing happens but what a test does: no background fill, no packs made by nodes."""
@@ -107,7 +108,7 @@ def make_pack(node: Whole, image: TroubleImage) -> PublishedPack:
     bootseer("hot", "pack", image.reference, "--config", str(node.daemon.config))
 
     async def ask() -> PublishedPack | None:
-        async with RegistryClient() as client:
+        async with RegistryClient(ALONE) as client:
             return await RegistryHotStore(client).pack(_key(image), "")
 
     pack = asyncio.run(ask())
@@ -119,7 +120,7 @@ def records(image: TroubleImage, workload: str = "") -> list[Record]:
     """Return the records of an image in its registry."""
 
     async def ask() -> Sequence[Record]:
-        async with RegistryClient() as client:
+        async with RegistryClient(ALONE) as client:
             return await RegistryHotStore(client).records(_key(image), workload)
 
     return list(asyncio.run(ask()))

@@ -20,12 +20,12 @@ from depsnap_world import (
     make_world,
     own_root,
 )
-from registry_fixture import running_registry
 from whole import Bootseer, bootseer, bootseer_daemon, wait_for
 
 from benchmarks.lab.hdfs import Hdfs
 from benchmarks.lab.workdir import work_directory
 from bootseer import kernel
+from tests.registry_fixture import running_registry
 
 pytestmark = pytest.mark.containers
 

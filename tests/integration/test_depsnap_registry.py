@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from depsnap_world import StepWorld, make_step_world
-from registry_fixture import RunningRegistry, running_registry
 
 from bootseer.config import Registry
 from bootseer.digests import digest_of
@@ -19,6 +18,7 @@ from depsnap.registry.store import RegistryBlobs, open_registry
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.reference import parse_reference
 from snapshotter.registry.settings import ClientSettings
+from tests.registry_fixture import RunningRegistry, running_registry
 
 pytestmark = pytest.mark.containers
 

@@ -29,6 +29,7 @@ from snapshotter.registry.configure import client_settings
 from snapshotter.registry.reference import Reference
 from snapshotter.registry.retry import RetryPolicy
 from snapshotter.registry.settings import ClientSettings
+from tests.registry_fixture import ALONE
 
 DATA = text(3, 100_000)
 DIGEST = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
@@ -42,7 +43,7 @@ def open_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalReg
 
 @pytest.fixture
 async def blob(open_registry: LocalRegistry) -> str:
-    async with RegistryClient() as client:
+    async with RegistryClient(ALONE) as client:
         await client.uploads.put(Reference(open_registry.host, "a/b"), DATA, DIGEST)
     return DIGEST
 

@@ -24,6 +24,7 @@ from snapshotter.registry.hosts import HostsDirectory
 from snapshotter.registry.reference import Reference
 from snapshotter.registry.retry import RetryPolicy
 from tests.hostile_registry import QUICK, HostileRegistry, hostile_registry
+from tests.registry_fixture import ALONE
 
 DATA = text(3, 3 << 20)
 DIGEST = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
@@ -80,7 +81,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRegistry
     with local_registry(tmp_path_factory.mktemp("open") / "reg") as made:
 
         async def push() -> None:
-            async with RegistryClient() as client:
+            async with RegistryClient(ALONE) as client:
                 await client.uploads.put(Reference(made.host, "a/b"), DATA, DIGEST)
 
         asyncio.run(push())

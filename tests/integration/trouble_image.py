@@ -24,6 +24,7 @@ from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.descriptors import Descriptor
 from snapshotter.registry.manifests import OCI_MANIFEST
 from snapshotter.registry.reference import parse_reference
+from tests.registry_fixture import ALONE
 
 SUMS = "cat /data/* | sha256sum"
 MODES = "stat -c '%a %n' /data/*"
@@ -113,7 +114,7 @@ async def _publish(
 ) -> Descriptor:
     digest = await asyncio.to_thread(manifest_digest, image.reference)
     reference = parse_reference(image.reference)
-    async with RegistryClient() as client:
+    async with RegistryClient(ALONE) as client:
 
         async def put(media_type: str, data: bytes) -> Descriptor:
             blob = f"sha256:{hashlib.sha256(data).hexdigest()}"

@@ -26,7 +26,7 @@ from snapshotter.hotstore.places import open_hot_store
 from snapshotter.layers.records import BLOCK
 from snapshotter.ports import ImageKey
 from snapshotter.registry.client import RegistryClient
-from tests.registry_fixture import RunningRegistry, free_port, registry
+from tests.registry_fixture import ALONE, RunningRegistry, free_port, registry
 
 __all__ = ["registry"]
 
@@ -131,7 +131,7 @@ async def test_records_and_packs_are_kept_there(hdfs: Hdfs, tmp_path: Path) -> N
     pack = tmp_path / "pack"
     pack.write_bytes(DATA)
     async with (
-        RegistryClient() as client,
+        RegistryClient(ALONE) as client,
         open_hot_store(hdfs.address("hot"), client) as hot,
     ):
         await hot.publish_record(image, made)

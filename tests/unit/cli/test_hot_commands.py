@@ -23,7 +23,7 @@ from snapshotter.ports import ImageKey
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.reference import parse_reference
 from tests.image_maker import MadeImage, layer_of, push_image
-from tests.registry_fixture import RunningRegistry, registry
+from tests.registry_fixture import ALONE, RunningRegistry, registry
 
 __all__ = ["registry"]
 
@@ -33,7 +33,7 @@ LAYER = HotLayer(f"sha256:{1:064x}", f"sha256:{2:064x}", 20 * BLOCK)
 
 def with_registry(work: Callable[[RegistryClient], Awaitable[object]]) -> object:
     async def inside() -> object:
-        async with RegistryClient() as client:
+        async with RegistryClient(ALONE) as client:
             return await work(client)
 
     return asyncio.run(inside())

@@ -24,7 +24,7 @@ from snapshotter.ports import ImageKey
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.reference import parse_reference
 from tests.image_maker import MadeImage, layer_of, push_image
-from tests.registry_fixture import RunningRegistry, registry
+from tests.registry_fixture import ALONE, RunningRegistry, registry
 
 __all__ = ["registry"]
 
@@ -34,7 +34,7 @@ FILES = {"bin/tool": b"t" * 9000, "etc/\x1b[31mred": b"r", "never": b"n" * 50_00
 
 def push(reference: str) -> MadeImage:
     async def pushed() -> MadeImage:
-        async with RegistryClient() as client:
+        async with RegistryClient(ALONE) as client:
             return await push_image(client, parse_reference(reference), [layer_of(FILES)])
 
     return asyncio.run(pushed())
@@ -42,7 +42,7 @@ def push(reference: str) -> MadeImage:
 
 def publish(reference: str, made: MadeImage, records: Sequence[Record]) -> None:
     async def published() -> None:
-        async with RegistryClient() as client:
+        async with RegistryClient(ALONE) as client:
             for record in records:
                 await RegistryHotStore(client).publish_record(
                     ImageKey(reference, made.digest), record

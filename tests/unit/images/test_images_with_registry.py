@@ -28,7 +28,7 @@ from snapshotter.registry.reference import Reference, parse_reference
 from snapshotter.registry.referrers import fallback_tag, parse_referrers
 from snapshotter.registry.repository import RepositoryAccess
 from tests.image_maker import MadeImage, MadeLayer, layer_of, push_image, push_index
-from tests.registry_fixture import RunningRegistry, registry
+from tests.registry_fixture import ALONE, RunningRegistry, registry
 
 __all__ = ["registry"]
 
@@ -39,7 +39,7 @@ DATA = _RANDOM.randbytes(3 << 20)
 
 @pytest.fixture
 async def client() -> AsyncIterator[RegistryClient]:
-    async with RegistryClient() as client:
+    async with RegistryClient(ALONE) as client:
         yield client
 
 

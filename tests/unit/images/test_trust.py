@@ -47,7 +47,7 @@ from snapshotter.registry.descriptors import Descriptor, Platform
 from snapshotter.registry.manifests import OCI_MANIFEST, RawManifest
 from snapshotter.registry.reference import Reference, parse_reference
 from tests.image_maker import MadeImage, layer_of, push_image
-from tests.registry_fixture import RunningRegistry, registry
+from tests.registry_fixture import ALONE, RunningRegistry, registry
 
 __all__ = ["registry"]
 
@@ -76,7 +76,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def client() -> AsyncIterator[RegistryClient]:
-    async with RegistryClient() as client:
+    async with RegistryClient(ALONE) as client:
         yield client
 
 
