@@ -1,4 +1,4 @@
-"""Hadoop's servers and tools as JVMs: their command lines, configuration files and processes."""
+"""Hadoop's servers and tools as processes: started, killed and waited for; their configuration."""
 
 import socket
 import subprocess
@@ -11,14 +11,6 @@ from bootseer.errors import HostError
 
 SERVER: Final = "org.apache.hadoop.hdfs.server"
 TOOLS: Final = "org.apache.hadoop.hdfs.tools"
-_JAVA: Final = (
-    "java",
-    "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
-    "-Xmx192m",
-    "-Djava.net.preferIPv4Stack=true",
-    "--add-opens=java.base/java.lang=ALL-UNNAMED",
-)
 _TOOL_S: Final = 120.0
 
 
@@ -43,16 +35,16 @@ class Server:
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(self._argv, stdout=output, stderr=subprocess.STDOUT)
 
+    def stop(self) -> None:
+        """Let it end in order."""
+        self.process.terminate()
+        self.process.wait(timeout=_TOOL_S)
+
     def kill(self) -> None:
         """Kill it, also while it is stopped; it is gone then."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(timeout=20)
-
-
-def java_with(jars: Path, configuration: Path, options: Sequence[str] = ()) -> list[str]:
-    """Return the command that runs a class of Hadoop with the configuration of a directory."""
-    return [*_JAVA, *options, "-cp", f"{jars}/*:{configuration}"]
 
 
 def run_once(argv: Sequence[str], log: Path) -> None:

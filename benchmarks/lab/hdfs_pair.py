@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.lab.hadoop_java import java_with
 from benchmarks.lab.hadoop_servers import (
     SERVER,
     TOOLS,
     Server,
     free_port,
-    java_with,
     run_once,
     write_site,
 )

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks.lab.hadoop_java import java_with
 from benchmarks.lab.hadoop_servers import (
     SERVER,
     Server,
     free_port,
-    java_with,
     run_once,
     write_site,
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from benchmarks.figures import Figure
-from benchmarks.lab.hadoop_servers import java_with
+from benchmarks.lab.hadoop_java import java_with
 from benchmarks.measure.hdfs_place import HdfsPlace, read_file, write_file
 from bootseer.errors import HostError
 from tooling import hadoop

@@ -13,6 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tooling.locking import only_one
+from tooling.places import cache_dir
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -179,11 +182,17 @@ def make_world(home: Path, pristine: Path) -> DepsWorld:
     return world
 
 
-def make_pristine(directory: Path) -> Path:
-    """Make a virtual environment with pip, once for many tests."""
-    path = directory / "venv"
-    subprocess.run([sys.executable, "-m", "venv", str(path)], check=True, capture_output=True)
-    return path
+def make_pristine() -> Path:
+    """Return a virtual environment with pip, made once for this Python: to be copied."""
+    name = hashlib.sha256(f"{sys.base_prefix} {sys.version}".encode()).hexdigest()[:12]
+    place = cache_dir() / f"tests-venv-{name}"
+    with only_one(place.with_suffix(".lock")):
+        if not place.exists():
+            made = place.with_suffix(".new")
+            shutil.rmtree(made, ignore_errors=True)
+            subprocess.run([sys.executable, "-m", "venv", made], check=True, capture_output=True)
+            made.rename(place)
+    return place
 
 
 SCRIPT = """set -e

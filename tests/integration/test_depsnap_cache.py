@@ -12,8 +12,8 @@ pytestmark = pytest.mark.containers
 
 
 @pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_pristine(tmp_path_factory.mktemp("cached"))
+def pristine() -> Path:
+    return make_pristine()
 
 
 @pytest.fixture

@@ -43,11 +43,11 @@ def daemon(node: Path) -> Iterator[Bootseer]:
 
 
 @pytest.fixture(scope="module")
-def kept(node: Path, tmp_path_factory: pytest.TempPathFactory) -> DepsWorld:
+def kept(node: Path) -> DepsWorld:
     """Return a world whose store has the snapshot; `installed` is a copy of what it is of."""
     home = node / "w"
     home.mkdir()
-    made = make_world(home, make_pristine(tmp_path_factory.mktemp("pristine")))
+    made = make_world(home, make_pristine())
     files = {f"gamma/m{number:03d}.py": f"VALUE = {number}\n".encode() for number in range(120)}
     files["gamma/large.bin"] = os.urandom(9 << 20)
     files["gamma/__init__.py"] = b"from gamma import m007\nVALUE = m007.VALUE\n"

@@ -15,8 +15,8 @@ from bootseer.events.reading import read_events
 
 
 @pytest.fixture(scope="session")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_pristine(tmp_path_factory.mktemp("pristine"))
+def pristine() -> Path:
+    return make_pristine()
 
 
 @pytest.fixture
