@@ -21,8 +21,8 @@ from bootseer.errors import HostError, UsageError
 
 pytestmark = pytest.mark.containers
 
-BOUND = "fuse: {unserved: 10, standby: 1}\n"
-"""A server is killed that was silent for five seconds; the next one waits beside it after one."""
+BOUND = "fuse: {unserved: 20, standby: 1}\n"
+"""A server is killed that was silent for ten seconds; the next one waits beside it after one."""
 
 
 @pytest.fixture(scope="module")
