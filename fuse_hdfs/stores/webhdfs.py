@@ -41,7 +41,7 @@ from fuse_hdfs.stores.owners import NOBODY, gid_of, name_of_group, name_of_user,
 from fuse_hdfs.stores.store import USER, Block, Space, Status, Stream
 from fuse_hdfs.stores.traffic import Traffic
 from fuse_hdfs.stores.webhdfs_asking import SMALL, Asking, Tries
-from fuse_hdfs.stores.webhdfs_errors import PastEndError, errno_error
+from fuse_hdfs.stores.webhdfs_errors import PastEndError, broke_off, errno_error
 from fuse_hdfs.stores.webhdfs_nodes import DataNodes
 from fuse_hdfs.stores.webhdfs_receiving import AnswerBody
 
@@ -51,6 +51,8 @@ _BATCH: Final = 16 << 20
 """Most bytes of one part of a list; NameNodes send 1000 entries at a time."""
 _XATTRS: Final = 4 << 20
 _BLOCKS: Final = 32 << 20
+_REFUSAL_S: Final = 5.0
+"""For so long a DataNode that broke off is asked why."""
 _NAMES_S: Final = 60.0
 """For so long the number of a name is believed."""
 _LABEL: Final = 1 << 62
@@ -207,12 +209,34 @@ class WebHdfsStore:
         try:
             await self._asking.once(partial(self._nodes.send, url, watched()), path)
         except OSError as error:
+            if begun and broke_off(error):
+                refusal = await self._refusal(path, url)
+                if refusal is not None:
+                    raise refusal from error
             if begun or not self._nodes.is_failed(url):
                 raise
             # Nobody was there to be told of the file: nothing of it is sent yet.
             log.info("write.elsewhere", extra={"fields": {"path": path, "reason": str(error)}})
             url = await self._asking.again(self._nodes.place, path, query)
             await self._asking.once(partial(self._nodes.send, url, content), path)
+
+    async def _refusal(self, path: str, url: URL) -> OSError | None:
+        """Return what a DataNode has against a file that it broke off; None if it says nothing.
+
+        It said so before, but who is sent more when he has closed resets the connection, and what
+        he said is lost. So it is asked again, with a file beside that is one byte.
+        """
+        beside = f"{path}.refused"
+        asked = url.with_path(self._calls.url(beside, "").path).with_query(url.query)
+        try:
+            async with asyncio.timeout(_REFUSAL_S):
+                await self._asking.once(partial(self._nodes.send, asked, _pieces(b"?")), beside)
+        except OSError as error:  # a TimeoutError is one
+            return None if error.errno in (None, errno.EIO, errno.ETIMEDOUT) else error
+        finally:
+            with contextlib.suppress(OSError):
+                await self._delete(beside, recursive=False)
+        return None
 
     async def places(self) -> tuple[str, ...]:
         """See `Store.places`."""

@@ -3,6 +3,8 @@
 import errno
 from typing import Final
 
+import aiohttp
+
 from bootseer.errors import RemoteError
 from bootseer.webhdfs.answers import Fault
 from bootseer.webhdfs.calls import error_of, is_token_refused
@@ -62,3 +64,10 @@ def errno_error(what: str, status: int, fault: Fault) -> Exception:
     if isinstance(other, RemoteError) and other.temporary:
         return other
     return AnswerError(errno.EIO, str(other))
+
+
+def broke_off(error: OSError) -> bool:
+    """Say whether a call failed because its connection did, before there was an answer."""
+    cause = error.__cause__
+    lost = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)
+    return isinstance(cause, RemoteError) and isinstance(cause.__cause__, lost)
