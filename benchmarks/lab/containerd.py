@@ -27,6 +27,8 @@ _CRI: Final = (
     "io.containerd.grpc.v1.cri",
     "io.containerd.podsandbox.controller.v1.podsandbox",
 )
+_BOOTED: Final = b"containerd successfully booted"
+"""In its log."""
 _DISABLED: Final = (
     "io.containerd.internal.v1.tracing",
     "io.containerd.nri.v1.nri",
@@ -233,7 +235,7 @@ def containerd(
 
 
 def _answers(made: Containerd) -> bool:
-    if not made.socket.exists():
+    if _BOOTED not in made.running.log.read_bytes():  # asking sooner takes what it needs to start
         return False
     command = made.ctr_command("version")
     return subprocess.run(command, capture_output=True, check=False).returncode == 0

@@ -13,6 +13,7 @@ from trouble_image import SUMS, TroubleImage, publish_indexes, trouble_image
 from whole import Whole, bootseer, wait_for, whole
 
 from benchmarks.lab.workdir import work_directory
+from bootseer.cli.control import fetch
 from bootseer.errors import CorruptError
 
 pytestmark = pytest.mark.containers
@@ -39,7 +40,7 @@ def small_node() -> Iterator[Whole]:
 
 def cached(node: Whole) -> dict[str, dict[str, Any]]:
     """Return what is in the cache, by layer digest."""
-    found = json.loads(bootseer("cache", "ls", "--config", str(node.daemon.config), "--json"))
+    found = fetch(node.daemon.control, "/v1/cache")
     return {layer["digest"]: layer for layer in found["layers"]}
 
 
@@ -103,6 +104,8 @@ def test_gc_removes_what_nothing_needs_and_nothing_else(node: Whole) -> None:
     would = json.loads(bootseer("gc", "--dry-run", "--json", "--config", config))
     names = [layer["name"] for layer in would["layers"]]
     assert cached(node)[gone.layers[1]]["name"] in names
+    listed = json.loads(bootseer("cache", "ls", "--config", config, "--json"))["layers"]
+    assert {layer["digest"]: layer for layer in listed} == cached(node)
 
     def collected() -> bool:
         bootseer("gc", "--config", config)

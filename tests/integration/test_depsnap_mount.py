@@ -69,13 +69,9 @@ def world(kept: DepsWorld, daemon: Bootseer) -> Iterator[DepsWorld]:
 
 def mounted(world: DepsWorld, daemon: Bootseer, *options: str) -> str:
     """Install by a mount; return what is said."""
-    done = world.install("--daemon", str(control(daemon)), "--restore", "mount", *options)
+    done = world.install("--daemon", str(daemon.control), "--restore", "mount", *options)
     assert done.returncode == 0, done.stderr
     return done.stderr
-
-
-def control(daemon: Bootseer) -> Path:
-    return daemon.config.parent / "run" / "control.sock"
 
 
 def listing(directory: Path) -> dict[str, tuple[int, int, int, bytes]]:
@@ -128,7 +124,7 @@ def test_mounts_are_counted(world: DepsWorld, daemon: Bootseer) -> None:
     requests = "bootseer_dependency_mount_requests_total"
     before = counted()
     mounted(world, daemon)
-    world.install("--daemon", str(control(daemon)), "--restore", "mount", "--key-extra", "none")
+    world.install("--daemon", str(daemon.control), "--restore", "mount", "--key-extra", "none")
     after = counted()
     grown = {name for name, value in after.items() if value > before[name]}
     assert grown == {
@@ -221,7 +217,7 @@ def started(world: DepsWorld, daemon: Bootseer, course: str, *options: str) -> N
 def unmounted(world: DepsWorld, daemon: Bootseer) -> "subprocess.CompletedProcess[str]":
     """Run `bootseer deps unmount` for the environment."""
     *program, _, _ = world.command("unmount")  # less the option that names the store
-    words = [*program, "--daemon", str(control(daemon)), str(world.venv)]
+    words = [*program, "--daemon", str(daemon.control), str(world.venv)]
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
@@ -240,7 +236,7 @@ def of_its_own(world: DepsWorld, daemon: Bootseer, extra: str) -> Path:
     (world.home / "expected").write_bytes(large[f"{extra}/large.bin"])
     world.fresh()
     said = world.run(
-        *("--key-extra", extra, "--daemon", str(control(daemon)), "--restore", "mount"), *step
+        *("--key-extra", extra, "--daemon", str(daemon.control), "--restore", "mount"), *step
     )
     assert "mounted" in said.stderr, said.stderr
     return world.site / extra / "large.bin"
@@ -308,7 +304,7 @@ def test_a_store_that_is_away_from_the_start_mounts_nothing_and_the_step_runs(
     away = world.store.rename(world.home / "elsewhere")
     world.store.write_text("no directory")
     try:
-        done = world.install("--daemon", str(control(daemon)), "--restore", "mount")
+        done = world.install("--daemon", str(daemon.control), "--restore", "mount")
     finally:
         world.store.unlink()
         away.rename(world.store)
@@ -330,7 +326,7 @@ def test_a_snapshot_in_a_registry_is_mounted(
 
 
 def test_root_of_another_user_namespace_gets_no_mount(world: DepsWorld, daemon: Bootseer) -> None:
-    step = ("run", "--name", "job", "--daemon", str(control(daemon)), "--restore", "mount")
+    step = ("run", "--name", "job", "--daemon", str(daemon.control), "--restore", "mount")
     install = ("--", *world.pip_install("-r", "requirements.txt"))
     done = world.deps_as(("unshare", "--user", "--map-root-user"), *step, *install)
     assert "only root of the node's own user namespace" in done.stderr, done.stderr
@@ -354,7 +350,7 @@ def test_of_the_root_directory_what_is_large_is_mounted_and_the_rest_unpacked(
     enter = rooted(node, "second")
     script = '"$@"; cat /srv/link/7 /etc/app.conf; ls /srv; grep " /srv " /proc/self/mountinfo'
     inside = (*enter, "sh", "-c", script, "sh")
-    mount = ("--restore", "mount", "--daemon", str(control(daemon)), "--require-snapshot")
+    mount = ("--restore", "mount", "--daemon", str(daemon.control), "--require-snapshot")
     done = world.deps_as(inside, "run", "--name", "job", *mount, *words)
     assert "mounted" in done.stderr, done.stderr
     assert done.stdout.startswith("text 7\nconf\nlink\npkg\n"), done.stdout
@@ -408,7 +404,7 @@ def test_what_is_small_or_apart_is_unpacked_beside_a_mount(
     assert "kept" in world.run(*options, *step).stderr
     world.fresh()
     prepare()
-    where = ("--daemon", str(control(daemon)), "--restore", "mount")
+    where = ("--daemon", str(daemon.control), "--restore", "mount")
     done = world.run(*options, *where, *step)
     assert "mounted" in done.stderr, done.stderr
     assert (world.venv / "pkg/90").read_text() == "90\n"
@@ -427,7 +423,7 @@ def test_packages_that_a_snapshot_took_away_are_gone_below_its_mount(
     step = ("--", "sh", "-c", script)
     assert "kept" in world.run(*step).stderr
     world.fresh()
-    where = ("--daemon", str(control(daemon)), "--restore", "mount")
+    where = ("--daemon", str(daemon.control), "--restore", "mount")
     assert "mounted" in world.run(*where, *step).stderr
     assert not (world.site / "pip").exists()
     assert len(list((world.site / "setuptools").iterdir())) == 90

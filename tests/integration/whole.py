@@ -19,6 +19,7 @@ from benchmarks.lab.cleanup import mounts_below
 from benchmarks.lab.containerd import Containerd, ProxySnapshotter, containerd
 from benchmarks.lab.registry import registry_config
 from benchmarks.lab.service import Service, service
+from bootseer.cli.control import fetch
 from bootseer.errors import HostError
 
 PLUGIN = "bootseer"
@@ -68,9 +69,14 @@ class Bootseer:
         subprocess.run(["kill", "-9", str(self.server_pid())], check=True)
         wait_for(lambda: self.log().count("daemon.serving") > before, "the next server")
 
+    @property
+    def control(self) -> Path:
+        """Its control socket."""
+        return self.config.parent / "run/control.sock"
+
     def status(self) -> dict[str, Any]:
-        """Return what `bootseer status --json` prints."""
-        return dict(json.loads(bootseer("status", "--config", str(self.config), "--json")))
+        """Return what `bootseer status --json` prints, without starting it: tests ask often."""
+        return fetch(self.control, "/v1/status")
 
     def mounts(self) -> list[str]:
         """Return what is mounted below the root, each place once."""
