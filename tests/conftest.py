@@ -1,4 +1,4 @@
-"""For every test: interrupts, Hypothesis on busy machines, what stays together, one HDFS for all.
+"""For every test: interrupts, Hypothesis on busy machines, what comes first, one HDFS for all.
 
 The fixtures with an HDFS are here and nowhere else: one that a module imports is a fixture of its
 own to pytest, which would start a cluster for each module.
@@ -25,33 +25,11 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
-SHARED = ("hdfs_lab", "hdfs")
-"""Fixtures that are dear to start, each a group of tests that run in one process."""
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep together, where tests run side by side, those that share what is dear to start.
-
-    The long groups come first: what is short fills up the processes in the end.
-    """
-    groups = {item: _group(item) for item in items}
-    long = {groups[item] for item in items if item.get_closest_marker("containers")}
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Put files with long tests first where they run side by side: short ones fill up the end."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: (groups[item] not in SHARED, groups[item] not in long))
-
-
-def _group(item: pytest.Item) -> str:
-    """Return the fixture that a test shares with others, and else its file."""
-    fixtures = {*getattr(item, "fixturenames", ()), *_ids(item)}
-    return next((name for name in SHARED if name in fixtures), item.location[0])
-
-
-def _ids(item: pytest.Item) -> list[str]:
-    """Return the parameters' names: some are fixtures, to be asked for by name."""
-    return item.callspec.id.split("-") if hasattr(item, "callspec") else []
+        long = {item.path for item in items if item.get_closest_marker("containers")}
+        items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(scope="session")

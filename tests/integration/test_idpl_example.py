@@ -51,7 +51,6 @@ def test_with_this_machines_pytorch(lent: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.containers
-@pytest.mark.xdist_group("debian-13")  # beside the other one, not behind it
 def test_with_debian_13s_pytorch(lent: Path, tmp_path: Path) -> None:
     packages = Path(str(pytest.__file__)).parents[1]
     run_tests(lent, tmp_path, entered([EXAMPLE, lent, packages, tmp_path]))
