@@ -28,18 +28,21 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--json", "json_file", type=_FILE, help="Write figures here.")
 @click.option("--html", "html_file", type=_FILE, help="Write the page here.")
 @click.option("--nodes", default=SIZES[-1], show_default=True, help="The largest job.")
+@click.option("--checks", "only", is_flag=True, help="Only say how far off the model is.")
 @click.option(
     "--results",
     type=click.Path(path_type=Path, file_okay=False),
     default=REPOSITORY / "docs" / "results",
     help="Where figures of other benchmarks are; docs/results by default.",
 )
-def main(json_file: Path | None, html_file: Path | None, nodes: int, results: Path) -> None:
+def main(
+    json_file: Path | None, html_file: Path | None, nodes: int, only: bool, results: Path
+) -> None:
     """Simulate starts of jobs of all sizes, in all ways, and say how far off the model is."""
     site = parameters("site")
     sizes = [*(size for size in SIZES if size < nodes), nodes]
     lines = []
-    for line in LINES:
+    for line in () if only else LINES:
         with doing(f"({line.name}) {line.title}, by {line.supply}"):
             lines.append(line_document(line, sweep(site, line, sizes), site.node.gpus))
     found = all_checks(results)
