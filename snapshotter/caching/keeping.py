@@ -2,7 +2,7 @@
 
 Race-free: the event loop's thread only, one round at a time (`_turn`). What was measured may be
 stale when it is acted on, so every step is checked again by whoever takes it: a layer that came
-into use is not removed (`Provider.evict`, behind the layer's lock), one that became local is not
+into use is not removed (`Retention.evict`, behind the layer's lock), one that became local is not
 shrunk, and chunks that are being read are not given up (`LayerReader.evict`).
 """
 

@@ -73,10 +73,13 @@ from snapshotter.serving.files import LayerFiles
 from snapshotter.serving.fill import Fill
 from snapshotter.serving.filling import FillRules
 from snapshotter.serving.layout import Layout
+from snapshotter.serving.making import Making, MakingPolicy
+from snapshotter.serving.mounted import MountPolicy
 from snapshotter.serving.mounts import set_read_ahead
 from snapshotter.serving.poison import Poisoned
-from snapshotter.serving.provider import Provider, ProviderPolicy
+from snapshotter.serving.provider import open_provider
 from snapshotter.serving.publisher import Publisher
+from snapshotter.serving.shelf import Shelf
 from snapshotter.serving.sources import FirstOf
 from snapshotter.serving.upkeep import Upkeep
 from snapshotter.serving.workers import Workers
@@ -154,17 +157,21 @@ async def run(path: Path, config: Config, handover: Handover) -> None:
         await stack.enter_async_context(serve_blocks(blocks, handover, group))
         set_fuse_read_ahead(layout, config.fuse.read_ahead_kb)
         poisoned = Poisoned(config.root)
-        provider = Provider(
-            layout,
-            files,
+        provider = open_provider(
+            Shelf(layout, files),
+            partial(
+                Making,
+                images=images,
+                workers=workers,
+                policy=making_policy(config),
+                ingest_job=job,
+                poisoned=poisoned,
+                unpacked=publisher.look,
+            ),
             blocks.files,
-            images,
             workers,
-            provider_policy(config, via_loop=await asyncio.to_thread(needs_loop, config)),
+            mount_policy(config, via_loop=await asyncio.to_thread(needs_loop, config)),
             used,
-            job,
-            poisoned,
-            publisher.look,
         )
         store = await stack.enter_async_context(open_hot_store(config.hot.store, client))
         stages = stages_of(os.environ, config.events.path)
@@ -172,7 +179,7 @@ async def run(path: Path, config: Config, handover: Handover) -> None:
             Around(layout, files, workers, tasks.spawn, stages),
             blocks,
             provider,
-            Present(provider, layout),
+            Present(provider.making, layout),
             HotOfAll(store, stores),
             config.hot,
         )
@@ -188,19 +195,19 @@ async def run(path: Path, config: Config, handover: Handover) -> None:
         containers = await stack.enter_async_context(connected(config.containerd))
         core = await Snapshotter.open(config.root, starts, settings(config), containers)
         stack.push_async_callback(core.close)
-        await provider.drop(provider.adopt(fresh=handover.fresh))
+        await provider.mounted.drop(provider.mounted.adopt(fresh=handover.fresh))
         upkeep = Upkeep(
             layout,
             files,
             workers,
-            provider.collect,
-            provider.remount,
+            provider.retention.collect,
+            provider.mounted.remount,
             job,
             poisoned,
             config.cache.flush_interval,
             config.cache.check_after,
         )
-        keeping = CacheKeeping(layout, files, provider, cache_bounds(config))
+        keeping = CacheKeeping(layout, files, provider.retention, cache_bounds(config))
         fill = Fill(
             files,
             config.root,
@@ -243,7 +250,7 @@ async def run(path: Path, config: Config, handover: Handover) -> None:
                 [
                     *dependency_routes(dependencies, node_grant),
                     *container_routes(partial(container_report, containers, core, files)),
-                    *cache_routes(keeping, Scrub(layout, files, provider, workers)),
+                    *cache_routes(keeping, Scrub(layout, files, provider.retention, workers)),
                 ],
                 lambda: health.ready,
                 pulls,
@@ -420,15 +427,18 @@ def fetch_policy(config: Config) -> FetchPolicy:
     return FetchPolicy(ahead_flights=config.fetch.concurrency, ahead_most=config.fetch.ahead)
 
 
-def provider_policy(config: Config, *, via_loop: bool) -> ProviderPolicy:
-    """Return the provider's policy that the configuration asks for."""
-    return ProviderPolicy(
+def making_policy(config: Config) -> MakingPolicy:
+    """Return how the configuration wants layers made present."""
+    return MakingPolicy(
         lazy_s=config.snapshotter.prepare_timeout,
         unpack=config.snapshotter.unpack != "off",
         publish_spacing=config.index.spacing if config.snapshotter.unpack == "publish" else 0,
-        via_loop=via_loop,
-        erofs_read_ahead_kb=config.fuse.erofs_read_ahead_kb,
     )
+
+
+def mount_policy(config: Config, *, via_loop: bool) -> MountPolicy:
+    """Return how the configuration wants layers mounted."""
+    return MountPolicy(via_loop=via_loop, read_ahead_kb=config.fuse.erofs_read_ahead_kb)
 
 
 def fill_rules(config: Config) -> FillRules:

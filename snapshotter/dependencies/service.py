@@ -173,7 +173,7 @@ class Dependencies:
                 kind=SNAPSHOT,
             )
 
-        await self._provider.obtain(name, digest, address, make)
+        await self._provider.making.obtain(name, digest, address, make)
         return name
 
     async def _cover(self, covered: Covered, image: ImageKey, hands: helper.Helper) -> None:

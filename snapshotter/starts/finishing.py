@@ -107,7 +107,7 @@ class Finishing:
         for watched in recording.layers:
             mount = MountId.parse(watched.mount)
             stand_in = MountId(mount.name, mount.bottom, recording.variant)
-            await self._provider.raise_read_ahead(stand_in)
+            await self._provider.mounted.raise_read_ahead(stand_in)
 
     async def _keep(self, recording: Recording, record: Record) -> tuple[Outcome, str]:
         """Give a record to every store; return what became of it, and that in words."""

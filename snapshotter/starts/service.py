@@ -309,7 +309,7 @@ class Starts:
         due = [mount for at, mount in self._calm_at if at <= now]
         self._calm_at = [pair for pair in self._calm_at if pair[0] > now]
         for mount in due:
-            await self._provider.raise_read_ahead(mount)
+            await self._provider.mounted.raise_read_ahead(mount)
         await self._areas.flush(calm=_CALM_S)
         self._spawn(self._usage.measure_due(now))
         if self._packing:
