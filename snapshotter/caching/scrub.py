@@ -21,7 +21,7 @@ from bootseer.errors import BootseerError, NotFoundError
 from snapshotter.blocks.names import LayerName
 from snapshotter.caching.hashing import Hashed, hash_chunks
 from snapshotter.caching.keeping import Layers
-from snapshotter.chunks.reader import Purpose
+from snapshotter.chunks.fetching import Purpose
 from snapshotter.serving.files import LayerFiles, OpenLayer
 from snapshotter.serving.layout import LAYER, Layout
 from snapshotter.serving.workers import Workers

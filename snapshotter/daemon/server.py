@@ -39,8 +39,9 @@ from snapshotter.blocks.turn import await_turn, give_signs_of_life
 from snapshotter.caching.keeping import CacheKeeping
 from snapshotter.caching.plan import Bounds
 from snapshotter.caching.scrub import Scrub
+from snapshotter.chunks.fetching import FetchPolicy
 from snapshotter.chunks.filler import Filler
-from snapshotter.chunks.reader import FetchPolicy, Services
+from snapshotter.chunks.flights import Services
 from snapshotter.chunks.windows import new_cache
 from snapshotter.containers.happenings import Happenings
 from snapshotter.containers.laziness import laziness

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bootseer.metrics.process import ProcessNumbers
 from snapshotter.blocks.pagecache import PageCacheCounters
-from snapshotter.chunks.reader import Counters
+from snapshotter.chunks.fetching import Counters
 from snapshotter.chunks.reads import ReadCounters
 from snapshotter.dependencies.counters import DependencyNumbers
 from snapshotter.registry.statistics import Statistics

@@ -19,7 +19,9 @@ from bootseer.errors import CorruptError, NotFoundError
 from snapshotter.blocks.names import LayerName, parse_name
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
-from snapshotter.chunks.reader import Counters, LayerReader, Services
+from snapshotter.chunks.fetching import Counters
+from snapshotter.chunks.flights import Services
+from snapshotter.chunks.reader import LayerReader
 from snapshotter.chunks.reads import ReadCounters, Source
 from snapshotter.chunks.room import DiskRoom
 from snapshotter.chunks.windows import Cache, Windows

@@ -19,7 +19,7 @@ from typing import Final
 
 from bootseer.errors import BootseerError
 from snapshotter.blocks.pagecache import available
-from snapshotter.chunks.reader import Purpose
+from snapshotter.chunks.fetching import Purpose
 from snapshotter.serving.files import LayerFiles, OpenLayer
 from snapshotter.serving.filling import FillRules, FillState, Pause, pause, rest
 

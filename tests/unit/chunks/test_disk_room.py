@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from world import make_world
 
-from snapshotter.chunks import reader as readers
+from snapshotter.chunks import flights
 from snapshotter.chunks import room as rooms
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.room import DiskRoom
@@ -51,7 +51,7 @@ async def test_chunks_that_memory_cannot_hold_all_are_never_answered_with_zeros(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Disk(monkeypatch)
-    monkeypatch.setattr(readers, "_UNCACHED_BYTES", 12_000)
+    monkeypatch.setattr(flights, "_UNCACHED_BYTES", 12_000)
     sizes = [5000] * 6 + [20_000] + [5000] * 3
     with make_world(tmp_path, sizes, demand_run=6000) as world:
         whole = world.reader.read(0, len(world.data))
@@ -65,7 +65,7 @@ async def test_a_chunk_fetched_again_is_not_given_up_with_the_fetch_that_brought
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Disk(monkeypatch)
-    monkeypatch.setattr(readers, "_UNCACHED_BYTES", 6_000)  # one chunk
+    monkeypatch.setattr(flights, "_UNCACHED_BYTES", 6_000)  # one chunk
     with make_world(tmp_path, [5000] * 12, demand_run=100_000) as world:
 
         async def walk() -> None:

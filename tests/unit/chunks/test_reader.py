@@ -11,7 +11,7 @@ from world import KEY, make_world
 from bootseer.errors import CorruptError, HostError, RemoteError
 from snapshotter.chunks import cachefile
 from snapshotter.chunks.cachefile import CacheFile
-from snapshotter.chunks.reader import FetchPolicy, Purpose
+from snapshotter.chunks.fetching import FetchPolicy, Purpose
 from snapshotter.chunks.reads import ReadCounters, Source
 
 SIZES = [5000, 0, 3000, 1, 8192, 0, 4096, 700]
@@ -212,7 +212,7 @@ async def test_a_window_that_came_wrong_is_fetched_anew(tmp_path: Path) -> None:
         with pytest.raises(CorruptError):
             await world.reader.read(0, 100)
         world.source.windows = bytes(1)
-        world.reader._failures.clear()  # not waiting for a failure to be forgotten
+        world.reader._flights._failures.clear()  # not waiting for a failure to be forgotten
         assert await world.reader.read(0, 100) == world.data[:100]
 
 

@@ -15,8 +15,10 @@ import numpy as np
 from bootseer.errors import CorruptError
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
+from snapshotter.chunks.fetching import FetchPolicy
 from snapshotter.chunks.filler import Filler
-from snapshotter.chunks.reader import FetchPolicy, LayerReader, Services
+from snapshotter.chunks.flights import Services
+from snapshotter.chunks.reader import LayerReader
 from snapshotter.chunks.room import DiskRoom
 from snapshotter.chunks.windows import Windows, new_cache
 from snapshotter.layers.records import BlockMap, ChunkTable, Extents

@@ -2,7 +2,7 @@
 
 from bootseer.metrics.process import ProcessNumbers
 from snapshotter.blocks.pagecache import PageCacheCounters
-from snapshotter.chunks.reader import Counters
+from snapshotter.chunks.fetching import Counters
 from snapshotter.chunks.reads import ReadCounters
 from snapshotter.dependencies.counters import DependencyNumbers, MountCounters
 from snapshotter.metrics.numbers import LayerNumbers, NodeNumbers

@@ -1,6 +1,6 @@
 """Totals of counters whose owners come and go."""
 
-from snapshotter.chunks.reader import Counters, Purpose
+from snapshotter.chunks.fetching import Counters, Purpose
 from snapshotter.tally import Tally
 
 

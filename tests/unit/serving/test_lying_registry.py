@@ -22,8 +22,9 @@ from bootseer.atomic import write_atomic
 from bootseer.digests import digest_of
 from bootseer.errors import BootseerError
 from snapshotter.blocks.names import name_of
+from snapshotter.chunks.fetching import FetchPolicy
 from snapshotter.chunks.filler import Filler
-from snapshotter.chunks.reader import FetchPolicy, Services
+from snapshotter.chunks.flights import Services
 from snapshotter.chunks.windows import new_cache
 from snapshotter.layers.format import encode
 from snapshotter.layers.indexer import LayerIndexer
@@ -244,10 +245,10 @@ def test_a_registry_that_only_lies_is_an_error_until_it_stops(made: Made, kind: 
             failed = await read_all(made, one.layer, [(0.0, 5000)])
             assert len(failed) == (kind not in ("200 to a Range", "all without a length"))
             one.registries[0].behave()
-            one.layer.reader._failures.clear()  # not waiting for a failure to be forgotten
+            one.layer.reader._flights._failures.clear()  # not waiting for a failure to be forgotten
             while failed := await read_all(made, one.layer, [(0.0, len(made.data))]):
                 assert kind in SILENT, failed
-                one.layer.reader._failures.clear()
+                one.layer.reader._flights._failures.clear()
 
     with _directory() as directory:
         asyncio.run(run(directory))

@@ -1,0 +1,304 @@
+"""Chunks on their way: each fetched by one task at a time, decoded, verified, kept.
+
+Concurrency
+    Everything here runs in the event loop but decoding and file I/O, which run in worker threads
+    on arguments of their own. `_flying` maps a chunk to the future that all who want it await. A
+    chunk enters it in `launch`, before the first await of its fetch, and leaves it when its future
+    is done; it is marked present, without an await between, just before the future is set. Hence
+    whoever finds neither a mark nor a flight may launch one. An await between that look-up and
+    `launch` would break this.
+    A reader that is cancelled does not cancel the fetch: others may be waiting for it.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, TypeAlias
+
+from cachetools import LRUCache
+
+from bootseer.errors import BootseerError, CorruptError, HostError, first_error
+from snapshotter.chunks.cachefile import CacheFile
+from snapshotter.chunks.chunkmap import ChunkMap
+from snapshotter.chunks.fetching import Counters, FetchPolicy, Purpose
+from snapshotter.chunks.filler import Filler
+from snapshotter.chunks.room import DiskRoom
+from snapshotter.chunks.windows import Windows
+from snapshotter.ports import MirroredSource
+from snapshotter.tracing.spans import OFF, Tracer
+
+log = logging.getLogger(__name__)
+
+_FAILURE_KEPT_S: Final = 2.0
+"""A chunk that failed is not asked for again for so long: the kernel retries page by page."""
+_BATCH: Final = 8
+"""Most chunks that one job of a worker thread decodes: a hop between threads costs as much as a
+small chunk."""
+_UNCACHED_BYTES: Final = 16 << 20
+"""Chunks that the disk would not take are kept in memory up to so many bytes a layer."""
+
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
+Data: TypeAlias = bytes | memoryview
+_Futures: TypeAlias = dict[int, asyncio.Future[bytes | None]]
+"""By chunk: None once it is in the cache file, its bytes if the disk would not take them."""
+
+
+class Decode(Protocol):
+    """Turns a chunk's compressed bytes into verified bytes of the data area."""
+
+    def __call__(self, chunk: int, compressed: bytes | memoryview, window: bytes) -> Data:
+        """Raise `CorruptError` naming layer and offset if the bytes are not the index's."""
+        ...
+
+
+@dataclass(slots=True)
+class _Failure:
+    error: BootseerError
+    until: float
+
+
+@dataclass(slots=True)
+class Services:
+    """What the layers share."""
+
+    executor: Executor
+    """Threads that decode and write; as many as cores."""
+    spawn: Spawn
+    """Starts a task in the daemon's task group."""
+    filler: Filler
+    """Uses what demands leave of the link."""
+    policy: FetchPolicy = field(default_factory=FetchPolicy)
+    room: DiskRoom = field(default_factory=DiskRoom)
+    """Says it when the disk is full."""
+    tracer: Tracer = OFF
+    """Records what readers waited for."""
+
+
+class Flights:
+    """The fetches of one layer."""
+
+    def __init__(
+        self,
+        digest: str,
+        chunks: ChunkMap,
+        cache: CacheFile,
+        source: MirroredSource,
+        windows: Windows,
+        decode: Decode,
+        services: Services,
+    ) -> None:
+        """Tie the parts of a layer together; `digest` is the layer's, as the source knows it."""
+        self.digest = digest
+        self.counters = Counters()
+        self._chunks = chunks
+        self._cache = cache
+        self._source = source
+        self._windows = windows
+        self._decode = decode
+        self._services = services
+        self._flying: _Futures = {}
+        self._failures: dict[int, _Failure] = {}
+        self._uncached: LRUCache[int, bytes] = LRUCache(_UNCACHED_BYTES, getsizeof=len)
+
+    def __len__(self) -> int:
+        return len(self._flying)
+
+    def __contains__(self, chunk: int) -> bool:
+        return chunk in self._flying
+
+    def is_loose(self, chunk: int) -> bool:
+        """Say whether a chunk is in memory, because the disk would not take it."""
+        return chunk in self._uncached
+
+    async def drain(self) -> None:
+        """Wait until no fetch is under way. The caller makes sure that nobody reads any more."""
+        while self._flying:
+            await asyncio.wait(self._flying.values())
+
+    async def landed(self, wanted: list[int]) -> dict[int, bytes]:
+        """Wait for those of some chunks that are on their way.
+
+        Returns the chunks that the disk would not take. Raises what their fetch raised.
+        """
+        # Both before the first await: what lands meanwhile may leave `_uncached` again.
+        loose = {chunk: self._uncached[chunk] for chunk in wanted if chunk in self._uncached}
+        flights = [(c, self._flying[c]) for c in wanted if c in self._flying]
+        for chunk, flight in flights:
+            data = await asyncio.shield(flight)
+            if data is not None:
+                loose[chunk] = data
+        return loose
+
+    def raise_recent(self, wanted: Sequence[int]) -> None:
+        """Raise what a fetch of one of these chunks raised a moment ago."""
+        now = time.monotonic()
+        for chunk in wanted:
+            failure = self._failures.get(chunk)
+            if failure is not None and failure.until > now:
+                raise failure.error
+            self._failures.pop(chunk, None)
+
+    def launch(
+        self, low: int, high: int, purpose: Purpose, landed: Callable[[], None] | None = None
+    ) -> Sequence[asyncio.Future[bytes | None]]:
+        """Start to fetch chunks `[low, high)`, none of which is here or flying.
+
+        Returns their futures; `landed` is called when all of them are done.
+        """
+        loop = asyncio.get_running_loop()
+        mine: _Futures = {chunk: loop.create_future() for chunk in range(low, high)}
+        self._flying.update(mine)
+        futures = list(mine.values())
+        self._services.spawn(self._fly(low, high, mine, purpose, landed))
+        return futures
+
+    async def _fly(
+        self,
+        low: int,
+        high: int,
+        mine: _Futures,
+        purpose: Purpose,
+        landed: Callable[[], None] | None,
+    ) -> None:
+        """Fetch chunks `[low, high)` and settle their futures, whatever happens."""
+        start, end = self._chunks.blob(low, high)
+        try:
+            with self._services.tracer.span(
+                "layer.fetch",
+                layer=self.digest,
+                purpose=purpose.value,
+                offset=start,
+                bytes=end - start,
+            ):
+                await self._fetch(low, high, mine, purpose)
+        except CorruptError as first:
+            log.warning("chunk.corrupt_retrying", extra={"fields": {"reason": first.message}})
+            await self._second_try(low, high, mine, purpose)
+        except (BootseerError, OSError, TimeoutError) as error:
+            self._fail(list(mine), mine, error)
+        finally:
+            self._abandon(mine)
+            if landed:
+                landed()
+
+    async def _second_try(self, low: int, high: int, mine: _Futures, purpose: Purpose) -> None:
+        """Fetch once more, chunk by chunk, so that one bad chunk does not spoil its neighbours.
+
+        And from elsewhere where there is an elsewhere: a mirror's copy may have gone bad.
+        """
+        for chunk in range(low, high):
+            if chunk not in mine:
+                continue
+            try:
+                await self._source.doubt(self.digest)
+                await self._windows.doubt(chunk)
+                await self._fetch(chunk, chunk + 1, mine, purpose)
+            except (BootseerError, OSError, TimeoutError) as error:
+                self._fail([chunk], mine, error)
+
+    async def _fetch(self, low: int, high: int, mine: _Futures, purpose: Purpose) -> None:
+        """Fetch chunks `[low, high)` and keep each; raise the first thing that goes wrong."""
+        start, end = self._chunks.blob(low, high)
+        self.counters.fetches += 1
+        try:
+            async with asyncio.TaskGroup() as group:
+                windows = group.create_task(self._windows.get_all(low, high))
+                body = memoryview(await self._source.read(self.digest, start, end - start))
+                self.counters.fetched[purpose] += len(body)
+                found = await windows
+                for first, last in _batches(low, high):
+                    parts = found[first - low : last - low]
+                    group.create_task(self._keep(first, mine, body, start, parts))
+        except ExceptionGroup as errors:
+            raise first_error(errors) from None
+
+    async def _keep(
+        self, low: int, mine: _Futures, body: memoryview, origin: int, windows: list[bytes]
+    ) -> None:
+        """Decode neighbouring chunks from `low` on, verify, write, mark, wake who waits."""
+        chunks = range(low, low + len(windows))
+        if not any(chunk in mine for chunk in chunks):
+            return
+        data, kept = await self._blocking(self._decode_and_write, low, body, origin, windows)
+        if kept:
+            self._cache.mark(chunks)
+        for chunk, view in zip(chunks, data, strict=True):
+            piece = None if kept else bytes(view)
+            if piece is not None and len(piece) <= _UNCACHED_BYTES:
+                self._uncached[chunk] = piece
+            if future := self._landing(chunk, mine):
+                future.set_result(piece)
+
+    def _decode_and_write(
+        self, low: int, body: memoryview, origin: int, windows: list[bytes]
+    ) -> tuple[list[Data], bool]:
+        """Decode chunks from `low` on out of `body`, which starts at `origin` of the blob.
+
+        Returns the chunks' data, and whether it is in the cache file now (a worker thread's job).
+        """
+        data: list[Data] = []
+        for chunk, window in enumerate(windows, low):
+            start, end = self._chunks.blob(chunk, chunk + 1)
+            data.append(self._decode(chunk, body[start - origin : end - origin], window))
+        if not self._services.room.takes:
+            return data, False
+        start, end = self._chunks.blob(low, low + len(windows))
+        try:
+            self._cache.write_pieces(self._chunks.data(low)[0], data)
+            self._cache.write_blob(start, body[start - origin : end - origin])
+        except OSError as error:
+            if not self._services.room.refused(error):
+                raise
+            return data, False
+        self._services.room.taken()
+        return data, True
+
+    def _landing(self, chunk: int, mine: _Futures) -> asyncio.Future[bytes | None] | None:
+        """Take a chunk's future out of the tables, to be settled at once; None if it has been.
+
+        A fetch touches its own futures only: a chunk of it that landed and was not kept may be in
+        another's flight by now.
+        """
+        future = mine.pop(chunk, None)
+        if future is not None:
+            del self._flying[chunk]
+        return future
+
+    def _fail(self, chunks: list[int], mine: _Futures, error: Exception) -> None:
+        if not chunks:
+            return
+        known = error if isinstance(error, BootseerError) else CorruptError(f"{error!r}")
+        fields = {
+            "layer": self.digest,
+            "offset": self._chunks.blob_start(chunks[0]),
+            "reason": str(error),
+        }
+        log.error("chunk.unreadable", extra={"fields": fields})
+        until = time.monotonic() + _FAILURE_KEPT_S
+        for chunk in chunks:
+            if future := self._landing(chunk, mine):
+                self.counters.failures += 1
+                self._failures[chunk] = _Failure(known, until)
+                future.set_exception(known)
+                future.exception()  # retrieved: nobody may be waiting for a read-ahead
+
+    def _abandon(self, mine: _Futures) -> None:
+        """Cancelled or a bug: whoever waits must not wait for ever, nor look cancelled himself."""
+        for chunk in list(mine):
+            if future := self._landing(chunk, mine):
+                future.set_exception(HostError(f"layer {self.digest}: a fetch was given up"))
+                future.exception()  # retrieved: nobody may be waiting
+
+    async def _blocking(self, function: Callable[..., Any], *arguments: object) -> Any:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._services.executor, function, *arguments)
+
+
+def _batches(low: int, high: int) -> Iterator[tuple[int, int]]:
+    """Cut chunks `[low, high)` into jobs for worker threads: few, but enough for all of them."""
+    size = max(1, min(_BATCH, (high - low) // 2))
+    for first in range(low, high, size):
+        yield first, min(first + size, high)
