@@ -45,7 +45,7 @@ class GoProgram:
         return place
 
     def _digest(self) -> str:
-        files = sorted(path for path in self.source.iterdir() if path.is_file())
+        files = sorted(path for path in self.source.rglob("*") if path.is_file())
         return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
 
     def _build(self, place: Path) -> None:

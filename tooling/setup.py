@@ -12,6 +12,7 @@ from tooling import containerd, debian, hadoop, virtualenv
 from tooling.collector import COLLECTOR
 from tooling.layer_maker import LAYER_MAKER
 from tooling.locking import only_one
+from tooling.nerdctl import NERDCTL
 from tooling.places import cache_dir
 from tooling.progress import say
 from tooling.running import SetupError
@@ -45,6 +46,7 @@ def set_up(purpose: str) -> Path:
             hadoop.ensure()
             COLLECTOR.ensure()
             LAYER_MAKER.ensure()
+            NERDCTL.ensure()
     return venv
 
 

@@ -1,34 +1,15 @@
 """A second name for the plugin, as docs/clients.md gives nerdctl one: lazy, and apart."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from aliased import ALIAS, alias
 from small_image import SmallImage, indexed_image
 from whole import PLUGIN, Whole, whole
 
 from benchmarks.lab.workdir import work_directory
-from tooling.machine import platform
 
 pytestmark = pytest.mark.containers
-
-ALIAS = "bootseer-nydus"
-
-
-def alias(directory: Path) -> str:
-    """Return containerd's configuration of the second name."""
-    return f"""
-[proxy_plugins.{ALIAS}]
-  type = "snapshot"
-  address = "{directory}/b/s.sock"
-  capabilities = ["remap-ids"]
-  [proxy_plugins.{ALIAS}.exports]
-    root = "{directory}/b/r"
-    enable_remote_snapshot_annotations = "true"
-[[plugins.'io.containerd.transfer.v1.local'.unpack_config]]
-  platform = "{platform()}"
-  snapshotter = "{ALIAS}"
-"""
 
 
 @pytest.fixture(scope="module")
