@@ -1,7 +1,7 @@
 """nerdctl, for tests: built from its own package.
 
-Its module requires another one by a path in its own repository, which no proxy has. What the command
-needs of that is one interface; `tests/nerdctl/tigron` has it.
+Its module requires another one by a path in its own repository, which no proxy has. What the
+command needs of that is one interface; `tests/nerdctl/tigron` has it.
 """
 
 from typing import Final
