@@ -13,6 +13,8 @@ from typing import Final
 
 import aiohttp
 
+from fuse_hdfs.stores.unset_bytes import Unset, unset_bytes
+
 _WORTH: Final = 256 << 10
 """Bytes of a body from which on this is worth its trouble."""
 
@@ -51,6 +53,8 @@ class _Rest(asyncio.BufferedProtocol):
         self._rest = rest
         self._wanted = memoryview(b"")
         """The memory that `read` waits for, from the first byte on that has not come."""
+        self._unset: Unset | None = None
+        """What that memory is of: held while a byte may come, also where nobody waits any more."""
         self._waiting: asyncio.Future[None] | None = None
         self._lost = False
 
@@ -78,10 +82,11 @@ class _Rest(asyncio.BufferedProtocol):
         rest = min(length - len(front), self._rest)
         if not rest:
             return front
-        data = bytearray(len(front) + rest)
-        data[: len(front)] = front
-        await self._receive(memoryview(data)[len(front) :])
-        return bytes(data)
+        unset = self._unset = unset_bytes(len(front) + rest)
+        unset.memory[: len(front)] = front
+        await self._receive(unset.memory[len(front) :])
+        self._unset = None
+        return unset.data
 
     async def _receive(self, wanted: memoryview) -> None:
         if self._lost or self._transport.is_closing():
