@@ -2,26 +2,32 @@
 
 What aiohttp is given it joins with the frame of its chunk; what the socket does not take at once
 is copied once more, and moved at each further attempt. Here the kernel takes a piece and its frame
-from where they lie, as much of them as it has room for.
+from where they lie, as much of them as it has room for. Only a little is left to aiohttp each time
+that there is none: it says when there is again.
 
 Race-free: one event loop's thread, one body a connection at a time. A piece goes past aiohttp only
 while that has nothing left to send there, and it sends nothing by itself before the body has ended.
-The socket that is waited for is a duplicate: the loop has a transport for the other one.
+Nothing awaits between the look whether a connection is open and the use of its descriptor.
 """
 
 import asyncio
 import contextlib
-import socket
+import os
 from collections.abc import AsyncIterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import aiohttp.payload
+from aiohttp import ClientConnectionResetError
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import StreamWriter
 
 from fuse_hdfs.views import behind
 
-_END = memoryview(b"\r\n")
+_END: Final = memoryview(b"\r\n")
 """Of a chunk."""
+_LEFT: Final = 16 << 10
+"""Bytes that are left to aiohttp."""
 
 
 class SentBody(aiohttp.payload.Payload):
@@ -41,57 +47,54 @@ class SentBody(aiohttp.payload.Payload):
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Send all chunks."""
         self._consumed = True  # nothing of it can be sent a second time
-        with _socket(writer) as found:
+        with _past(writer) as past:
             async for piece in self._content:
-                if found is None or not _passable(writer):
+                if past is None:
                     await writer.write(piece)
                 else:
                     frame = memoryview(f"{len(piece):x}\r\n".encode())
-                    await _send(found, [frame, piece, _END])
+                    await past.send([frame, piece, _END])
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """A way to a socket past aiohttp."""
+
+    writer: StreamWriter
+    transport: asyncio.Transport
+
+    async def send(self, pieces: Sequence[memoryview]) -> None:
+        """Send pieces in order. OSError: the connection is gone."""
+        while pieces:
+            if self.transport.is_closing():
+                raise ClientConnectionResetError("the connection is closed")
+            if self.transport.get_write_buffer_size():
+                await self.writer.drain()
+                continue
+            try:
+                socket = self.transport.get_extra_info("socket")
+                done = os.writev(socket.fileno(), pieces)
+            except BlockingIOError:
+                left = pieces[0][:_LEFT]
+                self.transport.write(left)
+                done = len(left)
+            pieces = behind(pieces, done)
 
 
 @contextlib.contextmanager
-def _socket(writer: AbstractStreamWriter) -> Iterator[socket.socket | None]:
-    """Give the socket that a request goes to, the front of which is sent; None: there is TLS."""
+def _past(writer: AbstractStreamWriter) -> Iterator[_Past | None]:
+    """Give the way for a request, the front of which is sent; None: there is TLS between."""
     transport = writer.transport if isinstance(writer, StreamWriter) else None
-    if transport is None or transport.get_extra_info("sslcontext") is not None:
+    if not isinstance(writer, StreamWriter) or transport is None or _is_tls(transport):
         yield None
         return
     writer.send_headers()
-    with transport.get_extra_info("socket").dup() as found:
-        yield found
-
-
-def _passable(writer: AbstractStreamWriter) -> bool:
-    """Say whether nothing waits to be sent that has to come before."""
-    transport = writer.transport if isinstance(writer, StreamWriter) else None
-    return (
-        transport is not None
-        and not transport.is_closing()
-        and transport.get_write_buffer_size() == 0
-    )
-
-
-async def _send(to: socket.socket, pieces: Sequence[memoryview]) -> None:
-    """Send pieces in order. OSError: the connection is gone."""
-    while pieces:
-        try:
-            pieces = behind(pieces, to.sendmsg(pieces))
-        except BlockingIOError:
-            await _room(to)
-
-
-async def _room(to: socket.socket) -> None:
-    """Wait until a socket takes something, or says that it takes nothing any more."""
-    loop = asyncio.get_running_loop()
-    found = loop.create_future()
-
-    def ready() -> None:
-        if not found.done():
-            found.set_result(None)
-
-    loop.add_writer(to, ready)
+    transport.set_write_buffer_limits(high=0)  # so that `drain` is over when nothing is left
     try:
-        await found
+        yield _Past(writer, transport)
     finally:
-        loop.remove_writer(to)
+        transport.set_write_buffer_limits()
+
+
+def _is_tls(transport: asyncio.Transport) -> bool:
+    return transport.get_extra_info("sslcontext") is not None
