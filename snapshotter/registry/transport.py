@@ -25,6 +25,7 @@ from snapshotter.registry.certificates import Certificates
 from snapshotter.registry.faults import shown, status_error, translated
 from snapshotter.registry.hosts import Endpoint
 from snapshotter.registry.settings import ClientSettings
+from snapshotter.registry.sockets import registry_socket
 from snapshotter.registry.statistics import Statistics
 from snapshotter.registry.tokens import Authenticator, Pass, Refusals, Scope, TokenRequest
 
@@ -88,7 +89,11 @@ class Transport:
         limits = self._settings.limits
         self._session = aiohttp.ClientSession(
             auto_decompress=False,
-            connector=aiohttp.TCPConnector(limit=0, limit_per_host=self._settings.connections),
+            connector=aiohttp.TCPConnector(
+                limit=0,
+                limit_per_host=self._settings.connections,
+                socket_factory=registry_socket,
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={
                 "User-Agent": self._settings.user_agent,
