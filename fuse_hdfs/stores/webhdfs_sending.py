@@ -88,7 +88,8 @@ def _past(writer: AbstractStreamWriter) -> Iterator[_Past | None]:
     if not isinstance(writer, StreamWriter) or transport is None or _is_tls(transport):
         yield None
         return
-    writer.send_headers()
+    if hasattr(writer, "send_headers"):  # before aiohttp 3.12 they are sent at once
+        writer.send_headers()
     transport.set_write_buffer_limits(high=0)  # so that `drain` is over when nothing is left
     try:
         yield _Past(writer, transport)
