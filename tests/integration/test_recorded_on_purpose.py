@@ -96,7 +96,7 @@ def test_a_node_fills_checks_and_packs_what_it_recorded_and_then_needs_no_regist
 ) -> None:
     node.pull(image.reference)
     node.run(image.reference, "sh", "-c", f"sha256sum {image.big} /data/1/*")
-    wait_for(lambda: "hot.packed" in node.daemon.log(), "the pack", seconds=60)
+    wait_for(lambda: "hot.packed" in node.daemon.log(), "the pack", seconds=180)
     wait_for(lambda: len(read_past_us(node)) == len(image.layers), "layers to be mounted anew")
     status = node.daemon.status()
     assert all(layer["verified"] for layer in status["layers"])
