@@ -10,7 +10,6 @@ from small_image import SmallImage, indexed_image
 from whole import Whole, bootseer, free_port, wait_for, whole
 
 from benchmarks.lab.workdir import work_directory
-from bootseer.cli.control import read_metrics
 
 pytestmark = pytest.mark.containers
 
@@ -35,7 +34,7 @@ def image(node: Whole) -> SmallImage:
 
 def numbers(node: Whole) -> Numbers:
     """Return every sample, by its name and labels as they are printed."""
-    text = read_metrics(node.daemon.control)
+    text = bootseer("snapshotter", "metrics", "--config", str(node.daemon.config))
     samples = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
     return {name: float(value) for name, value in samples}
 
