@@ -31,6 +31,7 @@ were missed say so.
 """
 BENCHMARKS: Final[Mapping[str, str]] = {
     "startup": "Whole starts of a training job: to its first step, in every way",
+    "startup-parts": "Whole starts in every way, once, while other programs ran on the machine",
     "startup-light": "Whole starts of a job that weighs little, on one node",
     "startup-nodes": "Whole starts on several nodes, which share the registry's link",
     "startup-mirror": "Whole starts on several nodes, with a mirror",
