@@ -47,11 +47,16 @@ def with_client(
     reference: str,
     plain_http: bool,
     work: Callable[[RegistryClient], Awaitable[T]],
+    target: str | None = None,
 ) -> T:
-    """Run `work` with a client for the operator's configuration."""
+    """Run `work` with a client for the operator's configuration.
+
+    `plain_http` is about the registry of `reference`, and of `target` if there is one.
+    """
     settings = client_settings(config.registry)
     if plain_http:
-        settings = settings.with_plain_http(parse_reference(reference).host)
+        for name in filter(None, (reference, target)):
+            settings = settings.with_plain_http(parse_reference(name).host)
 
     async def inside() -> T:
         async with RegistryClient(settings) as client:

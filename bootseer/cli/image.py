@@ -10,6 +10,7 @@ from rich.console import Console
 from bootseer.cli.about_image import about_image, wanted_platform, with_client
 from bootseer.cli.config_option import config_option, load_config
 from bootseer.cli.control import control_socket, fetch_container
+from bootseer.cli.image_convert import convert
 from bootseer.cli.image_output import (
     indexed_document,
     report_document,
@@ -34,6 +35,7 @@ def group() -> None:
     """Index images and look into them."""
 
 
+group.add_command(convert)
 group.add_command(sign)
 group.add_command(pin)
 

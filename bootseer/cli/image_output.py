@@ -25,6 +25,7 @@ def indexed_document(done: IndexedImage) -> dict[str, Any]:
                 "index_size": layer.index_size,
                 "windows_size": layer.windows_size,
                 "chunks": layer.chunks,
+                "coarse": layer.coarse,
                 "seconds": round(layer.seconds, 3),
             }
             for layer in done.layers
@@ -38,13 +39,21 @@ def show_indexed(done: IndexedImage) -> None:
         extra = layer.index_size + layer.windows_size
         share = f"{extra / layer.size:.2%}" if layer.size else "-"
         click.echo(f"{layer.digest}  {layer.stage:<9}  {size_text(layer.size):>10}  index {share}")
-    if whole := sum(layer.stage is Stage.UNINDEXED for layer in done.layers):
-        click.echo(
-            f"{whole} can be read from front to back only, so nodes fetch it whole; compressed "
-            "with gzip, or as zstd:chunked, it would be lazy"
-        )
+    unindexed = [layer for layer in done.layers if layer.stage is Stage.UNINDEXED]
+    if whole := sum(not layer.coarse for layer in unindexed):
+        click.echo(f"{whole} can be read from front to back only, so nodes fetch it whole")
+    _advise(sum(layer.coarse for layer in done.layers), str(done.image.reference))
     news = "published" if done.published else "already published"
     click.echo(f"{news}: {done.artifact_digest} for {done.image.reference}")
+
+
+def _advise(coarse: int, reference: str) -> None:
+    """Print what makes layers in large zstd frames lazy, if there are any."""
+    if coarse:
+        click.echo(
+            f"{coarse} zstd in large frames, which nodes fetch whole; to make it lazy: "
+            f"bootseer image convert {reference} NEWREF"
+        )
 
 
 def report_document(report: ImageReport, *, with_files: bool) -> dict[str, Any]:
@@ -81,6 +90,7 @@ def _layer_document(layer: LayerReport) -> dict[str, Any]:
         "size": layer.size,
         "indexed": layer.indexed,
         "sequential": layer.sequential,
+        "coarse": layer.coarse,
         "problem": layer.problem or None,
         "served_by": layer.served_by or None,
         "index": layer.index_digest,
@@ -106,6 +116,7 @@ def show_report(report: ImageReport) -> None:
     indexed = sum(layer.indexed or bool(layer.served_by) for layer in report.layers)
     total = sum(layer.size for layer in report.layers)
     click.echo(f"{indexed} of {len(report.layers)} layers indexed, {size_text(total)} compressed")
+    _advise(sum(layer.coarse for layer in report.layers), str(report.image.reference))
 
 
 def _layer_line(layer: LayerReport) -> str:

@@ -11,6 +11,7 @@ from snapshotter.images.artifact import LayerEntry
 from snapshotter.images.find import FoundArtifact, find_artifact
 from snapshotter.images.published import PublishedImages
 from snapshotter.images.resolve import ResolvedImage, resolve
+from snapshotter.layers.coarse import has_coarse_chunks
 from snapshotter.layers.format import decode
 from snapshotter.layers.records import InodeFlag, LayerIndex, Tree
 from snapshotter.registry.client import RegistryClient
@@ -52,6 +53,8 @@ class LayerReport:
     """It was looked at, and cannot be read at random."""
     problem: str = ""
     """Why the published index cannot be used."""
+    coarse: bool = False
+    """It is known to be zstd in large frames: `bootseer image convert` makes it lazier."""
     served_by: str = ""
     """Format of the index that nodes take (`ports.IndexKind`); empty: they make one."""
     index_digest: str | None = None
@@ -114,7 +117,14 @@ async def inspect_image(
 
 def _bare(position: int, layer: Descriptor, *, sequential: bool, problem: str = "") -> LayerReport:
     return LayerReport(
-        position, layer.digest, layer.media_type, layer.size, False, sequential, problem
+        position=position,
+        digest=layer.digest,
+        media_type=layer.media_type,
+        size=layer.size,
+        indexed=False,
+        sequential=sequential,
+        problem=problem,
+        coarse=sequential and layer.media_type.endswith("zstd"),
     )
 
 
@@ -141,6 +151,7 @@ async def _indexed(
         size=layer.size,
         indexed=True,
         sequential=False,
+        coarse=has_coarse_chunks(index.chunks),
         index_digest=entry.index.digest,
         index_size=entry.index.size,
         windows_size=entry.windows.size if entry.windows else 0,

@@ -55,6 +55,8 @@ class LayerOutcome:
     chunks: int = 0
     """0 if the index was kept: it was not looked into."""
     seconds: float = 0.0
+    coarse: bool = False
+    """Compressed anew in smaller frames (`bootseer image convert`) it would be lazier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,11 @@ async def index_layer(
     chunks = len(done.index.chunks.codec)
     if not done.random_access:
         outcome = LayerOutcome(
-            layer.digest, layer.size, Stage.UNINDEXED, seconds=time.monotonic() - began
+            layer.digest,
+            layer.size,
+            Stage.UNINDEXED,
+            seconds=time.monotonic() - began,
+            coarse=done.coarse,
         )
         progress(Progress(layer, outcome.stage, layer.size))
         return DoneLayer(outcome, None)
@@ -121,6 +127,7 @@ async def index_layer(
         windows_size=len(done.windows_blob),
         chunks=chunks,
         seconds=time.monotonic() - began,
+        coarse=done.coarse,
     )
     progress(Progress(layer, outcome.stage, layer.size))
     return DoneLayer(outcome, entry)

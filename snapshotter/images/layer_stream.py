@@ -28,28 +28,48 @@ async def stream_layer(
         NotFoundError, RemoteError: the registry.
         CorruptError: the bytes are not those of the layer's digest, or not a layer.
     """
-    position = 0
-    stream = client.blobs.stream(reference, layer.digest)
-    with _naming(layer):
-        async with contextlib.aclosing(stream) as pieces:
-            async for piece in pieces:
-                position += len(piece)
-                _check_length(position, layer)
-                await asyncio.to_thread(indexer.feed, piece)
-                progress(position)
+    with naming(layer):
+        await feed_layer(client, reference, layer, indexer.feed, progress)
         done = await asyncio.to_thread(indexer.finish)
-    index = done.index
-    if (index.layer_digest, index.layer_size) != (layer.digest, layer.size):
-        raise CorruptError(
-            f"layer {layer.digest} of {layer.size} bytes: the registry sent "
-            f"{index.layer_digest} of {index.layer_size} bytes"
-        )
+    check_blob(layer, done.index.layer_digest, done.index.layer_size)
     return done
 
 
+async def feed_layer(
+    client: RegistryClient,
+    reference: Reference,
+    layer: Descriptor,
+    feed: Callable[[bytes], object],
+    progress: Callable[[int], None],
+) -> None:
+    """Call `feed`, in a thread, with all bytes of a layer, as they come; they are not checked.
+
+    Raises:
+        NotFoundError, RemoteError: the registry.
+        CorruptError: the registry sends more than it should. And what `feed` raises.
+    """
+    position = 0
+    stream = client.blobs.stream(reference, layer.digest)
+    async with contextlib.aclosing(stream) as pieces:
+        async for piece in pieces:
+            position += len(piece)
+            _check_length(position, layer)
+            await asyncio.to_thread(feed, piece)
+            progress(position)
+
+
+def check_blob(layer: Descriptor, digest: str, size: int) -> None:
+    """Raise `CorruptError` unless the bytes that came have the layer's digest and size."""
+    if (digest, size) != (layer.digest, layer.size):
+        raise CorruptError(
+            f"layer {layer.digest} of {layer.size} bytes: the registry sent "
+            f"{digest} of {size} bytes"
+        )
+
+
 @contextlib.contextmanager
-def _naming(layer: Descriptor) -> Iterator[None]:
-    """Put the layer's name in front of what the indexer, which knows none, complains about."""
+def naming(layer: Descriptor) -> Iterator[None]:
+    """Put the layer's name in front of what a reader of it, which knows none, complains about."""
     try:
         yield
     except CorruptError as error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootseer.errors import CorruptError
 from snapshotter.layers import gzip_member, zstd_frame
+from snapshotter.layers.coarse import is_coarse
 from snapshotter.layers.content import Sink
 from snapshotter.layers.events import Cut, Event, LayerStream, Piece, Window
 from snapshotter.layers.gzip_stream import GzipStream
@@ -48,6 +49,8 @@ class IndexedLayer:
     random_access: bool
     """Each chunk can be had from its own bytes and its window. Not so for one large zstd frame,
     for a deflate block larger than a chunk may be, or if no windows were asked for."""
+    coarse: bool = False
+    """It is zstd with a frame so large that a small file costs too much (`coarse.COARSE`)."""
 
 
 class LayerIndexer:
@@ -187,7 +190,8 @@ class LayerIndexer:
             extents=extents,
             chunks=chunks,
         )
-        return IndexedLayer(index, blob, random_access=survey.table.entered)
+        coarse = isinstance(self._stream, ZstdStream) and is_coarse(self._stream)
+        return IndexedLayer(index, blob, random_access=survey.table.entered, coarse=coarse)
 
 
 def _packed(window: Window) -> bytes:

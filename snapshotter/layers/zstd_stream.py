@@ -28,17 +28,23 @@ class ZstdStream:
         self._frame = self._context.decompressobj()
         self._since_cut = self._least
         self._cuts = 0
+        self._in_frame = 0
+        self.largest = 0
+        """Uncompressed bytes of the largest frame so far, an unfinished one included."""
 
     def feed(self, piece: bytes) -> Iterator[Event]:
         """Take the next bytes of the blob. Raises `CorruptError`."""
         for portion in self._walker.feed(piece):
             if portion.first:
                 self._frame = self._context.decompressobj()
+                self._in_frame = 0
                 if self._since_cut >= self._least:
                     yield self._cut(portion.start)
             data = self._decompress(portion.data)
             if data:
                 self._since_cut += len(data)
+                self._in_frame += len(data)
+                self.largest = max(self.largest, self._in_frame)
                 yield Piece(data, portion.start)
             if portion.last and not self._frame.eof:
                 raise CorruptError("zstd frame is longer than its blocks")

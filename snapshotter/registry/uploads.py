@@ -1,6 +1,7 @@
 """Blobs to a registry: asked for first, then sent whole (distribution specification, "Push")."""
 
 import asyncio
+from http import HTTPStatus
 from pathlib import Path
 
 from yarl import URL
@@ -43,6 +44,40 @@ class Uploads:
         """
         name = digest or await asyncio.to_thread(digest_of_file, path)
         return await self._put(reference, FileBody(path, path.stat().st_size), name)
+
+    async def mount(self, reference: Reference, source: Reference, digest: str) -> bool:
+        """Have the registry take a blob over from another of its repositories, if it will.
+
+        False: it has to be sent. A registry need not know how, or not let us see the source.
+
+        Raises:
+            RemoteError: the registry fails.
+        """
+
+        async def operation(endpoint: Endpoint) -> bool:
+            if await self._has(endpoint, reference, digest):
+                return True
+            query = {"mount": digest, "from": source.path}
+            request = Request(
+                what=f"blob {digest} of {source.name} for {reference.name}",
+                kind="upload",
+                url=endpoint_url(endpoint, f"{reference.path}/blobs/uploads/", query),
+                scope=Scope(reference.path, "pull,push"),
+                method="POST",
+                body=b"",
+                answers=frozenset({201, 202}),
+            )
+            answer = await self._transport.small(endpoint, request, self._limits.error_body)
+            return answer.status == HTTPStatus.CREATED
+
+        try:
+            return await self._calls.run(reference, PUSH, operation)
+        except NotFoundError:
+            return False
+        except RemoteError as error:
+            if error.temporary:
+                raise
+            return False
 
     async def _put(self, reference: Reference, body: Body, name: str) -> bool:
         async def operation(endpoint: Endpoint) -> bool:

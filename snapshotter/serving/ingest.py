@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import os
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -79,7 +80,7 @@ async def _ingest(
     digest = f"sha256:{hashlib.sha256(encoded).hexdigest()}"
     if publish:
         keep(directory, publish.image, layer.windows_blob, random_access=layer.random_access)
-    return write_metadata(layer.index, digest, directory)
+    return replace(write_metadata(layer.index, digest, directory), coarse=layer.coarse)
 
 
 async def _index(

@@ -225,12 +225,25 @@ class Making:
             )
             self._shelf.put(directory, name, record_of(made, request.image_ref, LOCAL))
         self._unpacked()
+        if made.coarse:
+            _advise(request)
 
     def _publish(self, request: LayerRequest) -> PublishJob | None:
         if not (self._policy.publish_spacing and request.manifest_digest):
             return None
         image = ImageKey(request.image_ref, request.manifest_digest)
         return PublishJob(image, self._policy.publish_spacing)
+
+
+def _advise(request: LayerRequest) -> None:
+    """Say how a layer that no index could make lazy would be."""
+    fields = {
+        "layer": request.layer_digest,
+        "image": request.image_ref,
+        "reason": "zstd in large frames",
+        "do": f"bootseer image convert {request.image_ref} NEWREF",
+    }
+    log.warning("layer.not_lazy", extra={"fields": fields})
 
 
 def _digest(data: bytes) -> str:

@@ -33,6 +33,8 @@ class Materialised:
     size: int
     inodes: int
     two_faced: bool
+    coarse: bool = False
+    """It is zstd in frames too large to be read at random, as far as this node saw."""
 
 
 def materialise(index_path: Path, limits: Limits = DEFAULT) -> Materialised:

@@ -22,7 +22,7 @@ from snapshotter.layers.foreign.toc import parse_toc
 from snapshotter.layers.records import Codec, LayerIndex
 from snapshotter.limits import Limits
 
-_PREFIXES: Final = ("io.github.containers.zstd-chunked", "io.containers.zstd-chunked")
+PREFIXES: Final = ("io.github.containers.zstd-chunked", "io.containers.zstd-chunked")
 """Of the annotations; the second is what stargz-snapshotter writes."""
 _position = re.compile(r"(\d{1,18}):(\d{1,18}):(\d{1,18}):1", re.ASCII).fullmatch
 _FRAME_HEADER: Final = 8
@@ -42,7 +42,7 @@ class Place:
 
 def find(annotations: Mapping[str, str], layer_size: int) -> Place | None:
     """Return what a layer's descriptor says of its table; None if it says nothing of use."""
-    for prefix in _PREFIXES:
+    for prefix in PREFIXES:
         digest = annotations.get(f"{prefix}.manifest-checksum", "")
         match = _position(annotations.get(f"{prefix}.manifest-position", ""))
         if match is None or not is_digest(digest):
