@@ -215,6 +215,18 @@ async def test_layers_that_stay_are_mounted_from_the_other_repository(
     assert read < coarse_and_fine + (1 << 20), "kept layers are read to be judged, not to be sent"
 
 
+async def test_a_blob_is_mounted_only_from_where_it_is(
+    client: RegistryClient, reference: Reference
+) -> None:
+    data = b"a blob of " + reference.path.encode()
+    source, target = [replace(reference, path=f"mount/{name}") for name in ("from", "to")]
+    assert not await client.uploads.mount(target, source, digest_of(data))
+    await client.uploads.put(source, data)
+    assert await client.uploads.mount(target, source, digest_of(data))
+    assert await client.blobs.get(target, digest_of(data), len(data)) == data
+    assert await client.uploads.mount(target, source, digest_of(data)), "it is there already"
+
+
 async def test_an_image_is_converted_into_another_registry(
     client: RegistryClient, reference: Reference, tmp_path: Path
 ) -> None:
