@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from layerbytes import KINDS, SKIPPABLE, content, cut, zstd_blocks
 
@@ -57,11 +57,12 @@ def test_the_contents_stay_and_every_frame_is_read_alone(parts, piece):
     )
 
 
+@settings(max_examples=25)
 @given(contents, st.integers(1, 200_000), st.integers(1, 200_000))
 def test_the_result_depends_on_the_contents_only(data, one, other):
     halves = [data[: len(data) // 2], data[len(data) // 2 :]]
     frames = b"".join(zstandard.compress(half, level=1) for half in halves)
-    once, _ = reframe(zstandard.compress(data, level=9), one)
+    once, _ = reframe(zstandard.compress(data, level=5), one)
     again, _ = reframe(SKIPPABLE + frames, other)
     assert (once.digest, once.diff_id) == (again.digest, again.diff_id)
 
