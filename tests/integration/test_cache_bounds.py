@@ -18,7 +18,6 @@ from bootseer.errors import CorruptError
 
 pytestmark = pytest.mark.containers
 
-NO_FLOORS = {"unused_free": 0, "least_free": 0}
 UNFILLED = "fill: {rate: 0}\nhot: {record: never, prefetch: false}\n"
 SIZE = 16 << 20
 
@@ -26,14 +25,14 @@ SIZE = 16 << 20
 @pytest.fixture(scope="module")
 def node() -> Iterator[Whole]:
     """A node whose cache has no bounds."""
-    with work_directory() as directory, whole(directory, UNFILLED, cache=NO_FLOORS) as made:
+    with work_directory() as directory, whole(directory, UNFILLED) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def small_node() -> Iterator[Whole]:
     """A node whose cache holds less than the images of these tests."""
-    cache = NO_FLOORS | {"size": SIZE}
+    cache = {"size": SIZE}
     with work_directory() as directory, whole(directory, UNFILLED, cache=cache) as made:
         yield made
 

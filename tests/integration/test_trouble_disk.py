@@ -19,9 +19,6 @@ from bootseer.errors import HostError
 pytestmark = pytest.mark.containers
 
 
-NO_FLOORS = {"unused_free": 0, "least_free": 0}
-
-
 @contextmanager
 def mounted(target: Path, *options: str) -> Iterator[Path]:
     """Mount something on a directory during the block."""
@@ -70,7 +67,7 @@ def test_a_full_disk_keeps_nothing_new_and_fails_no_read() -> None:
     with (
         work_directory() as directory,
         small_disk(directory, 96) as root,
-        whole(directory, cache=NO_FLOORS) as node,
+        whole(directory) as node,
     ):
         image, plain = trouble_image(node, "big", megabytes=12), trouble_image(node, "plain")
         publish_indexes(node, image)

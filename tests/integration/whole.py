@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from containerd_fixture import HostNetwork
 
@@ -44,6 +44,9 @@ class LocalRegistry:
         """Return where the registry keeps a blob: for tests that damage it."""
         found = digest.removeprefix("sha256:")
         return self.storage / "docker/registry/v2/blobs/sha256" / found[:2] / found / "data"
+
+
+CACHE: Final = {"check_after": 0.1, "unused_free": 0, "least_free": 0}
 
 
 @dataclass
@@ -193,7 +196,7 @@ def bootseer_daemon(
 ) -> Iterator[Bootseer]:
     """Run Bootseer's daemon with its files below `directory` during the block.
 
-    `cache`: settings of the cache.
+    `cache`: settings of the cache; without them it is not bound by what this machine's disk has.
     """
     directory.mkdir(parents=True, exist_ok=True)
     root, address = directory / "r", directory / "s.sock"
@@ -201,7 +204,7 @@ def bootseer_daemon(
     config.write_text(
         f"root: {root}\nrun_dir: {directory / 'run'}\naddress: {address}\n"
         f"containerd: {directory.parent / 'c' / 'c.sock'}\n"
-        f"cache: {json.dumps({'check_after': 0.1} | dict(cache or {}))}\n"
+        f"cache: {json.dumps(CACHE | dict(cache or {}))}\n"
         f"registry:\n  config_path: {directory / 'certs.d'}\n{settings}"
     )
     argv = [sys.executable, "-m", "bootseer", "snapshotter", "serve", "--config", str(config)]
