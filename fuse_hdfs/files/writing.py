@@ -34,8 +34,8 @@ log = logging.getLogger(__name__)
 _LOST: Final = frozenset({errno.EIO, errno.ETIMEDOUT})
 """Errors after which another machine may do better."""
 _PLACES: Final = 5
-"""Machines that a stripe is sent to, at most. With several copies a machine that is lost also spoils
-what others pass on to it, until the NameNode has missed it."""
+"""Machines that a stripe is sent to, at most. With several copies a machine that is lost spoils as
+well what others pass on to it, until the NameNode has missed it."""
 
 
 @dataclass(frozen=True, slots=True)
