@@ -123,8 +123,8 @@ def test_after_a_stop_and_a_start_everything_is_mounted_anew(managed: Managed) -
     asyncio.run(prepare(managed, image))
     managed.manager.ctl("stop", UNIT)
     assert managed.manager.fds_stored() == 0
-    serving = managed.said("daemon.serving")
+    restored = managed.said("daemon.restored")
     managed.manager.ctl("start", UNIT)
-    wait_for(lambda: managed.said("daemon.serving") > serving, "the daemon", 60)
+    wait_for(lambda: managed.said("daemon.restored") > restored, "the mounts", 60)
     with reader(managed) as running:
         assert running.read() == [right(image)]
