@@ -8,12 +8,9 @@ not right for, a newer one say, goes without.
 
 import contextlib
 import hashlib
-import json
 import shutil
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -26,6 +23,7 @@ from benchmarks.lab.hadoop_servers import (
     run_once,
     write_site,
 )
+from benchmarks.lab.jmx import live_data_nodes
 from bootseer.errors import HostError
 from tooling.locking import only_one
 from tooling.progress import doing
@@ -116,14 +114,9 @@ def _needed(jars: Path, root: Path) -> list[str]:
 
 def _wait_for_both(host: str) -> None:
     """Wait until the NameNode has heard of the DataNode. HostError if that takes too long."""
-    url = f"http://{host}/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState"
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
-        with (
-            contextlib.suppress(OSError, urllib.error.URLError, ValueError, LookupError),
-            urllib.request.urlopen(url, timeout=5) as answer,
-        ):
-            if json.load(answer)["beans"][0]["NumLiveDataNodes"]:
-                return
+        if live_data_nodes(host):
+            return
         time.sleep(0.1)
     raise HostError("a small HDFS does not start", hint="is there a Java that Hadoop can use?")

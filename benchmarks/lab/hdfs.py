@@ -5,7 +5,6 @@ that can be reached from); `... HOST ADDRESS` until a DataNode answers that was 
 """
 
 import contextlib
-import json
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from benchmarks.lab.hadoop_servers import (
     write_site,
 )
 from benchmarks.lab.hdfs_network import LOOPBACK, Machine
+from benchmarks.lab.jmx import live_data_nodes
 from bootseer.errors import HostError
 from tooling import hadoop
 
@@ -204,13 +204,10 @@ def _wait_for(
 
 def wait_until_usable(host: str, data_nodes: int) -> None:
     """Wait for all DataNodes to be there, and make the root writable for everybody."""
-    beans = f"http://{host}/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState"
     opened = f"http://{host}/webhdfs/v1/?op=SETPERMISSION&permission=777&user.name=root"
     while True:
-        with contextlib.suppress(OSError, urllib.error.URLError, ValueError, LookupError):
-            with urllib.request.urlopen(beans, timeout=5) as answer:
-                live = json.load(answer)["beans"][0]["NumLiveDataNodes"]
-            if live == data_nodes:
+        if live_data_nodes(host) == data_nodes:
+            with contextlib.suppress(OSError, urllib.error.URLError):
                 request = urllib.request.Request(opened, method="PUT")
                 urllib.request.urlopen(request, timeout=5).close()
                 return

@@ -4,11 +4,8 @@ They share the directory of their edits, so there are neither JournalNodes nor f
 """
 
 import contextlib
-import json
 import shutil
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +20,7 @@ from benchmarks.lab.hadoop_servers import (
     run_once,
     write_site,
 )
+from benchmarks.lab.jmx import live_data_nodes, name_node_bean
 from bootseer.errors import HostError
 from tooling import hadoop
 
@@ -72,19 +70,12 @@ class HdfsPair:
         run_once(["sh", "-c", 'yes | "$@"', "sh", *tool], self.configuration / "admin.log")
 
     def _has_all(self, number: int) -> bool:
-        live = self._bean(number, "FSNamesystemState").get("NumLiveDataNodes", 0)
+        live = live_data_nodes(self.http[number])
         missing = self._bean(number, "FSNamesystem").get("MissingBlocks", 1)
         return bool(live > 0 and missing == 0)
 
     def _bean(self, number: int, name: str) -> dict[str, Any]:
-        """Return what a NameNode says of itself; nothing if it does not answer."""
-        url = f"http://{self.http[number]}/jmx?qry=Hadoop:service=NameNode,name={name}"
-        with (
-            contextlib.suppress(OSError, urllib.error.URLError, ValueError, LookupError),
-            urllib.request.urlopen(url, timeout=5) as answer,
-        ):
-            return dict(json.load(answer)["beans"][0])
-        return {}
+        return name_node_bean(self.http[number], name)
 
 
 @contextlib.contextmanager

@@ -67,9 +67,5 @@ class Standby:
 
     def drop(self) -> None:
         """End the one that waits: it is of another program, or for another connection."""
-        found, self._next = self._next, None
-        if found is not None:
-            if found.lives():
-                found.kill()
-            else:
-                found.close()
+        if (found := self.take()) is not None:
+            found.kill()

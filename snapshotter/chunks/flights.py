@@ -76,6 +76,11 @@ class Services:
     tracer: Tracer = OFF
     """Records what readers waited for."""
 
+    async def in_thread(self, function: Callable[..., Any], *arguments: object) -> Any:
+        """Call what blocks or takes long in one of the threads."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.executor, function, *arguments)
+
 
 class Flights:
     """The fetches of one layer."""
@@ -93,12 +98,12 @@ class Flights:
         """Tie the parts of a layer together; `digest` is the layer's, as the source knows it."""
         self.digest = digest
         self.counters = Counters()
-        self._chunks = chunks
-        self._cache = cache
+        self.chunks = chunks
+        self.cache = cache
         self._source = source
         self._windows = windows
         self._decode = decode
-        self._services = services
+        self.services = services
         self._flying: _Futures = {}
         self._failures: dict[int, _Failure] = {}
         self._uncached: LRUCache[int, bytes] = LRUCache(_UNCACHED_BYTES, getsizeof=len)
@@ -152,7 +157,7 @@ class Flights:
         mine: _Futures = {chunk: loop.create_future() for chunk in range(low, high)}
         self._flying.update(mine)
         futures = list(mine.values())
-        self._services.spawn(self._fly(low, high, mine, purpose, landed))
+        self.services.spawn(self._fly(low, high, mine, purpose, landed))
         return futures
 
     async def _fly(
@@ -164,9 +169,9 @@ class Flights:
         landed: Callable[[], None] | None,
     ) -> None:
         """Fetch chunks `[low, high)` and settle their futures, whatever happens."""
-        start, end = self._chunks.blob(low, high)
+        start, end = self.chunks.blob(low, high)
         try:
-            with self._services.tracer.span(
+            with self.services.tracer.span(
                 "layer.fetch",
                 layer=self.digest,
                 purpose=purpose.value,
@@ -201,7 +206,7 @@ class Flights:
 
     async def _fetch(self, low: int, high: int, mine: _Futures, purpose: Purpose) -> None:
         """Fetch chunks `[low, high)` and keep each; raise the first thing that goes wrong."""
-        start, end = self._chunks.blob(low, high)
+        start, end = self.chunks.blob(low, high)
         self.counters.fetches += 1
         try:
             async with asyncio.TaskGroup() as group:
@@ -222,9 +227,11 @@ class Flights:
         chunks = range(low, low + len(windows))
         if not any(chunk in mine for chunk in chunks):
             return
-        data, kept = await self._blocking(self._decode_and_write, low, body, origin, windows)
+        data, kept = await self.services.in_thread(
+            self._decode_and_write, low, body, origin, windows
+        )
         if kept:
-            self._cache.mark(chunks)
+            self.cache.mark(chunks)
         for chunk, view in zip(chunks, data, strict=True):
             piece = None if kept else bytes(view)
             if piece is not None and len(piece) <= _UNCACHED_BYTES:
@@ -241,19 +248,19 @@ class Flights:
         """
         data: list[Data] = []
         for chunk, window in enumerate(windows, low):
-            start, end = self._chunks.blob(chunk, chunk + 1)
+            start, end = self.chunks.blob(chunk, chunk + 1)
             data.append(self._decode(chunk, body[start - origin : end - origin], window))
-        if not self._services.room.takes:
+        if not self.services.room.takes:
             return data, False
-        start, end = self._chunks.blob(low, low + len(windows))
+        start, end = self.chunks.blob(low, low + len(windows))
         try:
-            self._cache.write_pieces(self._chunks.data(low)[0], data)
-            self._cache.write_blob(start, body[start - origin : end - origin])
+            self.cache.write_pieces(self.chunks.data(low)[0], data)
+            self.cache.write_blob(start, body[start - origin : end - origin])
         except OSError as error:
-            if not self._services.room.refused(error):
+            if not self.services.room.refused(error):
                 raise
             return data, False
-        self._services.room.taken()
+        self.services.room.taken()
         return data, True
 
     def _landing(self, chunk: int, mine: _Futures) -> asyncio.Future[bytes | None] | None:
@@ -273,7 +280,7 @@ class Flights:
         known = error if isinstance(error, BootseerError) else CorruptError(f"{error!r}")
         fields = {
             "layer": self.digest,
-            "offset": self._chunks.blob_start(chunks[0]),
+            "offset": self.chunks.blob_start(chunks[0]),
             "reason": str(error),
         }
         log.error("chunk.unreadable", extra={"fields": fields})
@@ -291,10 +298,6 @@ class Flights:
             if future := self._landing(chunk, mine):
                 future.set_exception(HostError(f"layer {self.digest}: a fetch was given up"))
                 future.exception()  # retrieved: nobody may be waiting
-
-    async def _blocking(self, function: Callable[..., Any], *arguments: object) -> Any:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._services.executor, function, *arguments)
 
 
 def _batches(low: int, high: int) -> Iterator[tuple[int, int]]:

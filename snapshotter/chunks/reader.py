@@ -10,41 +10,29 @@ Concurrency
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable
 from contextlib import AbstractContextManager
-from typing import Any
 
 from snapshotter.chunks.ahead import Ahead
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
 from snapshotter.chunks.claims import Claims
 from snapshotter.chunks.fetching import Counters, Purpose
-from snapshotter.chunks.flights import Decode, Flights, Services
+from snapshotter.chunks.flights import Flights
 from snapshotter.chunks.reads import Source
-from snapshotter.chunks.windows import Windows
-from snapshotter.ports import MirroredSource
 
 
 class LayerReader:
     """Serves byte ranges of one layer's data area."""
 
-    def __init__(
-        self,
-        digest: str,
-        chunks: ChunkMap,
-        cache: CacheFile,
-        source: MirroredSource,
-        windows: Windows,
-        decode: Decode,
-        services: Services,
-    ) -> None:
-        """Tie the parts of a layer together; `digest` is the layer's, as the source knows it."""
-        self.digest = digest
-        self._chunks = chunks
-        self._cache = cache
-        self._presence = cache.presence
-        self._services = services
-        self._flights = Flights(digest, chunks, cache, source, windows, decode, services)
+    def __init__(self, flights: Flights) -> None:
+        """`flights`: what is fetched goes by them."""
+        self.digest = flights.digest
+        self._chunks = flights.chunks
+        self._cache = flights.cache
+        self._presence = flights.cache.presence
+        self._services = services = flights.services
+        self._flights = flights
         self._ahead = Ahead(least=services.policy.ahead_least, most=services.policy.ahead_most)
         self._ahead_running = 0
         self._claims = Claims()
@@ -138,7 +126,7 @@ class LayerReader:
                     return await self._assemble(offset, length, low, high, loose), source
                 if (data := self._cache.read_nowait(offset, length)) is not None:
                     return data, source
-            return await self._blocking(self._cache.read, offset, length), source
+            return await self._services.in_thread(self._cache.read, offset, length), source
 
     async def fetch_all(self) -> None:
         """Bring in every chunk that is missing, those without file data too."""
@@ -289,9 +277,5 @@ class LayerReader:
             if chunk in loose:
                 pieces.append(loose[chunk][first - start : last - start])
             else:
-                pieces.append(await self._blocking(self._cache.read, first, last - first))
+                pieces.append(await self._services.in_thread(self._cache.read, first, last - first))
         return b"".join(pieces)
-
-    async def _blocking(self, function: Callable[..., Any], *arguments: object) -> Any:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._services.executor, function, *arguments)

@@ -60,9 +60,7 @@ async def judge_layers(
         layer, diff_id = pair
         return JudgedLayer(layer, diff_id, await _judge(client, image, layer, tables))
 
-    pairs = zip(image.layers, image.config.diff_ids, strict=True)
-    distinct = {layer.digest: (layer, diff_id) for layer, diff_id in pairs}
-    return await together(one, distinct.values(), parallel)
+    return await together(one, image.distinct.values(), parallel)
 
 
 async def _judge(

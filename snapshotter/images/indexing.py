@@ -102,11 +102,7 @@ async def _layers(
             return kept(layer, known[layer.digest])
         return await index_layer(client, image.reference, layer, diff_id, policy.spacing, progress)
 
-    distinct = {
-        layer.digest: (layer, diff_id)
-        for layer, diff_id in zip(image.layers, image.config.diff_ids, strict=True)
-    }
-    return await together(one, distinct.values(), policy.parallel)
+    return await together(one, image.distinct.values(), policy.parallel)
 
 
 def _known(existing: FoundArtifact) -> dict[str, LayerEntry | None]:

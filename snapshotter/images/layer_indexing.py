@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bootseer.digests import digest_of
-from bootseer.errors import CorruptError
 from snapshotter.images.artifact import INDEX_TYPE, WINDOWS_TYPE, LayerEntry
-from snapshotter.images.layer_stream import stream_layer
+from snapshotter.images.layer_stream import check_contents, stream_layer
 from snapshotter.layers.format import encode
-from snapshotter.layers.indexer import IndexedLayer, LayerIndexer
+from snapshotter.layers.indexer import LayerIndexer
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.descriptors import Descriptor
 from snapshotter.registry.reference import Reference
@@ -98,7 +97,7 @@ async def index_layer(
         indexer,
         lambda position: progress(Progress(layer, Stage.INDEXING, position)),
     )
-    _check(done, layer, diff_id)
+    check_contents(layer, done.index.diff_id, diff_id)
     progress(Progress(layer, Stage.PUSHING, layer.size))
     chunks = len(done.index.chunks.codec)
     if not done.random_access:
@@ -131,14 +130,6 @@ async def index_layer(
     )
     progress(Progress(layer, outcome.stage, layer.size))
     return DoneLayer(outcome, entry)
-
-
-def _check(done: IndexedLayer, layer: Descriptor, diff_id: str) -> None:
-    if done.index.diff_id != diff_id:
-        raise CorruptError(
-            f"layer {layer.digest}: its contents are {done.index.diff_id}, "
-            f"the image configuration says {diff_id}"
-        )
 
 
 async def _push(

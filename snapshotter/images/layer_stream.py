@@ -67,6 +67,15 @@ def check_blob(layer: Descriptor, digest: str, size: int) -> None:
         )
 
 
+def check_contents(layer: Descriptor, found: str, diff_id: str) -> None:
+    """Raise `CorruptError` unless a layer's contents have the digest that the image says."""
+    if found != diff_id:
+        raise CorruptError(
+            f"layer {layer.digest}: its contents are {found}, "
+            f"the image configuration says {diff_id}"
+        )
+
+
 @contextlib.contextmanager
 def naming(layer: Descriptor) -> Iterator[None]:
     """Put the layer's name in front of what a reader of it, which knows none, complains about."""

@@ -80,14 +80,11 @@ class MadeIndexes:
         """Push what a layer's entry names."""
         data = await asyncio.to_thread(made.index.read_bytes)
         index = await asyncio.to_thread(decode, data, self._client.settings.limits)
-        diff_ids = {
-            layer.digest: diff_id
-            for layer, diff_id in zip(image.layers, image.config.diff_ids, strict=True)
-        }
-        if diff_ids.get(made.layer_digest) != index.diff_id:
+        _, diff_id = image.distinct.get(made.layer_digest, (None, "nothing of it"))
+        if diff_id != index.diff_id:
             raise CorruptError(
                 f"layer {made.layer_digest}: its contents are {index.diff_id}, the image "
-                f"configuration says {diff_ids.get(made.layer_digest, 'nothing of it')}"
+                f"configuration says {diff_id}"
             )
         digest = digest_of(data)
         await self._client.uploads.put(image.reference, data, digest)

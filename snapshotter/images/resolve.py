@@ -30,6 +30,12 @@ class ResolvedImage:
         return self.manifest.layers
 
     @property
+    def distinct(self) -> dict[str, tuple[Descriptor, str]]:
+        """Each layer once, bottom first, with the digest of its contents, by its own digest."""
+        pairs = zip(self.layers, self.config.diff_ids, strict=True)
+        return {layer.digest: (layer, diff_id) for layer, diff_id in pairs}
+
+    @property
     def descriptor(self) -> Descriptor:
         """The manifest's descriptor."""
         return Descriptor(self.manifest.media_type, self.digest, len(self.raw))

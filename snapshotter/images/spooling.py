@@ -5,8 +5,8 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
-from bootseer.errors import CorruptError, HostError
-from snapshotter.images.layer_stream import check_blob, feed_layer, naming
+from bootseer.errors import HostError
+from snapshotter.images.layer_stream import check_blob, check_contents, feed_layer, naming
 from snapshotter.layers.reframe import Reframed, Reframer
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.descriptors import Descriptor
@@ -39,11 +39,7 @@ async def spool_reframed(
     except OSError as error:
         raise _unwritten(path, error) from error
     check_blob(layer, done.source_digest, done.source_size)
-    if done.diff_id != diff_id:
-        raise CorruptError(
-            f"layer {layer.digest}: its contents are {done.diff_id}, "
-            f"the image configuration says {diff_id}"
-        )
+    check_contents(layer, done.diff_id, diff_id)
     return done
 
 

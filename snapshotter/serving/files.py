@@ -20,7 +20,7 @@ from snapshotter.blocks.names import LayerName, parse_name
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
 from snapshotter.chunks.fetching import Counters
-from snapshotter.chunks.flights import Services
+from snapshotter.chunks.flights import Flights, Services
 from snapshotter.chunks.reader import LayerReader
 from snapshotter.chunks.reads import ReadCounters, Source
 from snapshotter.chunks.room import DiskRoom
@@ -191,7 +191,7 @@ class LayerFiles:
         if record.local:
             cache.presence.fill()
         windows = Windows(image.windows_digest, image.chunks, image.source, self._window_cache)
-        reader = LayerReader(
+        flights = Flights(
             record.layer_digest,
             image.chunks,
             cache,
@@ -200,7 +200,7 @@ class LayerFiles:
             image.decode,
             self._services,
         )
-        return OpenLayer(record, reader)
+        return OpenLayer(record, LayerReader(flights))
 
     async def _image(self, name: LayerName, record: LayerRecord) -> BlockImage:
         if record.kind == LAYER:

@@ -17,7 +17,7 @@ from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
 from snapshotter.chunks.fetching import FetchPolicy
 from snapshotter.chunks.filler import Filler
-from snapshotter.chunks.flights import Services
+from snapshotter.chunks.flights import Flights, Services
 from snapshotter.chunks.reader import LayerReader
 from snapshotter.chunks.room import DiskRoom
 from snapshotter.chunks.windows import Windows, new_cache
@@ -134,6 +134,6 @@ def make_world(
     with ThreadPoolExecutor(2) as executor:
         services = Services(executor, spawn, Filler(idle, spawn), FetchPolicy(**policy))
         windows = Windows(made.windows_digest, chunks, source, new_cache())
-        reader = LayerReader(made.layer_digest, chunks, cache, source, windows, decode, services)
-        yield World(reader, source, data, tasks, services.room)
+        flights = Flights(made.layer_digest, chunks, cache, source, windows, decode, services)
+        yield World(LayerReader(flights), source, data, tasks, services.room)
         cache.close()
