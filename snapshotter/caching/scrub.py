@@ -5,9 +5,10 @@ forgets the chunk, or goes as a whole if it claims to be complete. Of a layer th
 chunk is fetched and written anew. Where that is impossible and a mount reads the file past us, the
 layer is condemned: reads through us fail, nobody else gets it, and it goes when nothing uses it.
 
-Race-free: one run at a time (`_turn`); chunks are hashed in a worker process, and what came out
-wrong counts only if the chunk is still marked when that is known, so one that was evicted meanwhile
-is passed over.
+Race-free: one run at a time (`_turn`); chunks are hashed in a worker process, with the layer held:
+none of it is evicted and it stays open, unless all of it is removed, which is seen when the answer
+is here. Nothing is awaited between looking whether it claims to be whole and forgetting what is
+wrong, and the check that makes it claim that (`Upkeep`) looks right before whether all is there.
 """
 
 import asyncio
@@ -83,10 +84,19 @@ class Scrub:
         layer = await self._files.open(name)
         if layer.record.kind != LAYER:
             return Verified(name, layer.record.layer_digest, 0, outcome="unchecked")
+        with layer.reader.holding():
+            done = await self._check(name, layer)
+        if name not in await self._layers.in_use():
+            await self._files.retire(name)
+        return done
+
+    async def _check(self, name: LayerName, layer: OpenLayer) -> Verified:
         here = layer.reader.cache.presence.copy()
         found: Hashed = await self._workers.bulk(
             hash_chunks, layer.reader.cache.data_path, self._layout.index(name), here
         )
+        if self._files.find(name) is not layer:
+            raise NotFoundError(f"layer {name} was removed while it was checked")
         if not found.possible:
             return Verified(name, layer.record.layer_digest, 0, outcome="unchecked")
         wrong = tuple(c for c in found.wrong if c in layer.reader.cache.presence)
@@ -95,8 +105,6 @@ class Scrub:
             fields = {"layer": done.digest, "chunks": len(wrong)}
             log.error("cache.damaged", extra={"fields": fields})
             done = await self._mend(name, layer, done)
-        if name not in await self._layers.in_use():
-            await self._files.retire(name)
         return done
 
     async def _mend(self, name: LayerName, layer: OpenLayer, done: Verified) -> Verified:

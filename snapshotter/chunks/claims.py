@@ -31,6 +31,10 @@ class Claims:
         finally:
             self._read.remove(claim)
 
+    def __bool__(self) -> bool:
+        """Say whether anything is claimed."""
+        return bool(self._read)
+
     def is_read(self, chunk: int) -> bool:
         """Say whether a chunk is claimed."""
         return any(low <= chunk < high for low, high in self._read)

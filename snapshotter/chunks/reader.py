@@ -137,7 +137,7 @@ class LayerReader:
             position = high
 
     def holding(self) -> AbstractContextManager[None]:
-        """Have nothing evicted while the context is open."""
+        """Have nothing evicted, and the layer left open, while the context is open."""
         return self._claims.reading(0, len(self._chunks))
 
     async def evict(self, wanted: int) -> int:
@@ -176,9 +176,9 @@ class LayerReader:
         self._cache.mark(())
 
     @property
-    def is_fetching(self) -> bool:
-        """Whether a fetch is under way."""
-        return bool(self._flights)
+    def is_busy(self) -> bool:
+        """Whether a fetch is under way, or somebody reads or holds chunks."""
+        return bool(self._flights) or bool(self._claims)
 
     async def drain(self) -> None:
         """Wait until no fetch is under way. The caller makes sure that nobody reads any more."""

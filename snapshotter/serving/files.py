@@ -226,13 +226,16 @@ class LayerFiles:
         return decode_map(data), hashlib.sha256(data).digest()
 
     async def retire(self, name: LayerName) -> bool:
-        """Close a layer that nobody reads; what is cached of it stays. False if it is not still."""
+        """Close a layer that nobody reads; what is cached of it stays. False if it is not still.
+
+        Whoever holds it (`LayerReader.holding`) may go on with the object that he has.
+        """
         layer = self._open.get(name)
         if layer is None:
             return True
         await layer.reader.drain()
         await self._flush(name, layer)
-        if layer.reader.is_fetching or self._open.get(name) is not layer:
+        if layer.reader.is_busy or self._open.get(name) is not layer:
             return False
         await self.close(name)
         return True

@@ -146,6 +146,11 @@ class Upkeep:
             if layer.reader.cache.presence.missing:
                 return  # it was being evicted, or the disk is full
             found = Audited("") if layer.record.proven else await self._verdict(name, layer)
+            if self._files.find(name) is not layer or layer.reader.cache.presence.missing:
+                # What was checked is not what is there: damage was found, or all of it went.
+                fields = {"layer": layer.record.layer_digest}
+                log.info("layer.check_void", extra={"fields": fields})
+                return
             if found.problem:
                 self._poison(name, layer, found.problem)
                 return
