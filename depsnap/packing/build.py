@@ -17,7 +17,7 @@ from depsnap.packing.stamps import stamp_of, without_stamp
 from depsnap.pool import by_size, ignore, shared_out
 from depsnap.tree.entries import Entry, Frame, Pack, Tree
 
-_FRAME: Final = 4 << 20
+_FRAME: Final = 1 << 20
 """Bytes of contents in one frame: what is read, checked and unpacked as one piece."""
 _LARGE: Final = 1 << 20
 """Files from this size on have a pack of their own: the same file is then stored once, whichever

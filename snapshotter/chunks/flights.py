@@ -2,11 +2,11 @@
 
 Concurrency
     Everything here runs in the event loop but decoding and file I/O, which run in worker threads
-    on arguments of their own. `_flying` maps a chunk to the future that all who want it await. A
-    chunk enters it in `launch`, before the first await of its fetch, and leaves it when its future
-    is done; it is marked present, without an await between, just before the future is set. Hence
-    whoever finds neither a mark nor a flight may launch one. An await between that look-up and
-    `launch` would break this.
+    on arguments of their own, and look whether a chunk is in `_awaited`. `_flying` maps a chunk to
+    the future that all who want it await. A chunk enters it in `launch`, before the first await of
+    its fetch, and leaves it when its future is done; it is marked present, without an await
+    between, just before the future is set. Hence whoever finds neither a mark nor a flight may
+    launch one. An await between that look-up and `launch` would break this.
     A reader that is cancelled does not cancel the fetch: others may be waiting for it.
 """
 
@@ -14,7 +14,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -26,6 +25,7 @@ from snapshotter.chunks.chunkmap import ChunkMap
 from snapshotter.chunks.fetching import Counters, FetchPolicy, Purpose
 from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.room import DiskRoom
+from snapshotter.chunks.turns import Turns
 from snapshotter.chunks.windows import Windows
 from snapshotter.ports import MirroredSource
 from snapshotter.tracing.spans import OFF, Tracer
@@ -34,9 +34,9 @@ log = logging.getLogger(__name__)
 
 _FAILURE_KEPT_S: Final = 2.0
 """A chunk that failed is not asked for again for so long: the kernel retries page by page."""
-_BATCH: Final = 8
-"""Most chunks that one job of a worker thread decodes: a hop between threads costs as much as a
-small chunk."""
+_BATCH: Final = 1 << 20
+"""Most bytes of the data area that one job of a worker thread decodes, if that is not one chunk: a
+hop between threads costs as much as a small chunk, and who waits for a chunk waits for its job."""
 _UNCACHED_BYTES: Final = 16 << 20
 """Chunks that the disk would not take are kept in memory up to so many bytes a layer."""
 
@@ -64,8 +64,8 @@ class _Failure:
 class Services:
     """What the layers share."""
 
-    executor: Executor
-    """Threads that decode and write; as many as cores."""
+    threads: Turns
+    """They decode and write; as many as cores."""
     spawn: Spawn
     """Starts a task in the daemon's task group."""
     filler: Filler
@@ -75,11 +75,6 @@ class Services:
     """Says it when the disk is full."""
     tracer: Tracer = OFF
     """Records what readers waited for."""
-
-    async def in_thread(self, function: Callable[..., Any], *arguments: object) -> Any:
-        """Call what blocks or takes long in one of the threads."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.executor, function, *arguments)
 
 
 class Flights:
@@ -105,6 +100,7 @@ class Flights:
         self._decode = decode
         self.services = services
         self._flying: _Futures = {}
+        self._awaited: set[int] = set()
         self._failures: dict[int, _Failure] = {}
         self._uncached: LRUCache[int, bytes] = LRUCache(_UNCACHED_BYTES, getsizeof=len)
 
@@ -131,6 +127,7 @@ class Flights:
         # Both before the first await: what lands meanwhile may leave `_uncached` again.
         loose = {chunk: self._uncached[chunk] for chunk in wanted if chunk in self._uncached}
         flights = [(c, self._flying[c]) for c in wanted if c in self._flying]
+        self._awaited.update(chunk for chunk, _ in flights)
         for chunk, flight in flights:
             data = await asyncio.shield(flight)
             if data is not None:
@@ -214,7 +211,7 @@ class Flights:
                 body = memoryview(await self._source.read(self.digest, start, end - start))
                 self.counters.fetched[purpose] += len(body)
                 found = await windows
-                for first, last in _batches(low, high):
+                for first, last in self._batches(low, high):
                     parts = found[first - low : last - low]
                     group.create_task(self._keep(first, mine, body, start, parts))
         except ExceptionGroup as errors:
@@ -227,8 +224,9 @@ class Flights:
         chunks = range(low, low + len(windows))
         if not any(chunk in mine for chunk in chunks):
             return
-        data, kept = await self.services.in_thread(
-            self._decode_and_write, low, body, origin, windows
+        data, kept = await self.services.threads.run(
+            lambda: not self._awaited.isdisjoint(chunks),
+            *(self._decode_and_write, low, body, origin, windows),
         )
         if kept:
             self.cache.mark(chunks)
@@ -272,6 +270,7 @@ class Flights:
         future = mine.pop(chunk, None)
         if future is not None:
             del self._flying[chunk]
+            self._awaited.discard(chunk)
         return future
 
     def _fail(self, chunks: list[int], mine: _Futures, error: Exception) -> None:
@@ -299,9 +298,13 @@ class Flights:
                 future.set_exception(HostError(f"layer {self.digest}: a fetch was given up"))
                 future.exception()  # retrieved: nobody may be waiting
 
-
-def _batches(low: int, high: int) -> Iterator[tuple[int, int]]:
-    """Cut chunks `[low, high)` into jobs for worker threads: few, but enough for all of them."""
-    size = max(1, min(_BATCH, (high - low) // 2))
-    for first in range(low, high, size):
-        yield first, min(first + size, high)
+    def _batches(self, low: int, high: int) -> Iterator[tuple[int, int]]:
+        """Cut chunks `[low, high)` into jobs for worker threads: few, but enough for all."""
+        most = max(1, (high - low) // 2)
+        first = low
+        for chunk in range(low, high):
+            size = self.chunks.data(chunk)[1] - self.chunks.data(first)[0]
+            if first < chunk and (size > _BATCH or chunk - first >= most):
+                yield first, chunk
+                first = chunk
+        yield first, high

@@ -20,6 +20,7 @@ from snapshotter.chunks.claims import Claims
 from snapshotter.chunks.fetching import Counters, Purpose
 from snapshotter.chunks.flights import Flights
 from snapshotter.chunks.reads import Source
+from snapshotter.chunks.turns import always
 
 
 class LayerReader:
@@ -126,7 +127,9 @@ class LayerReader:
                     return await self._assemble(offset, length, low, high, loose), source
                 if (data := self._cache.read_nowait(offset, length)) is not None:
                     return data, source
-            return await self._services.in_thread(self._cache.read, offset, length), source
+            return await self._services.threads.run(
+                always, self._cache.read, offset, length
+            ), source
 
     async def fetch_all(self) -> None:
         """Bring in every chunk that is missing, those without file data too."""
@@ -277,5 +280,6 @@ class LayerReader:
             if chunk in loose:
                 pieces.append(loose[chunk][first - start : last - start])
             else:
-                pieces.append(await self._services.in_thread(self._cache.read, first, last - first))
+                piece = self._services.threads.run(always, self._cache.read, first, last - first)
+                pieces.append(await piece)
         return b"".join(pieces)

@@ -42,12 +42,13 @@ from snapshotter.caching.scrub import Scrub
 from snapshotter.chunks.fetching import FetchPolicy
 from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.flights import Services
+from snapshotter.chunks.turns import Turns
 from snapshotter.chunks.windows import new_cache
 from snapshotter.containers.happenings import Happenings
 from snapshotter.containers.laziness import laziness
 from snapshotter.containers.lookup import ContainerLookup, connected
 from snapshotter.dependencies.containers import node_grant
-from snapshotter.dependencies.hot import HotOfAll, Present
+from snapshotter.dependencies.hot import HotOfAll, Present, is_snapshot
 from snapshotter.dependencies.packs import SnapshotOpener, opened_stores
 from snapshotter.dependencies.service import SNAPSHOT, Dependencies
 from snapshotter.erofs.probe import supports_file_backed
@@ -145,7 +146,7 @@ async def run(path: Path, config: Config, handover: Handover) -> None:
             layout,
             partial(first_of, images),
             Services(
-                executor,
+                Turns(executor),
                 tasks.spawn,
                 Filler(config.fetch.idle, tasks.spawn),
                 fetch_policy(config),
@@ -183,6 +184,7 @@ async def run(path: Path, config: Config, handover: Handover) -> None:
             Present(provider.making, layout),
             HotOfAll(store, stores),
             config.hot,
+            is_snapshot,
         )
         dependencies = Dependencies(
             layout,

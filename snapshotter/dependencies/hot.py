@@ -39,6 +39,11 @@ def address_in(reference: str) -> str | None:
     return reference.removeprefix(_SCHEME).rpartition("#")[0]
 
 
+def is_snapshot(image: ImageKey) -> bool:
+    """Say whether a snapshot stands where an image would."""
+    return address_in(image.reference) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Present:
     """The `PresentLayers` of images and snapshots."""

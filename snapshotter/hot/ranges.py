@@ -36,6 +36,22 @@ class Ranges:
         return Ranges(self.layer[rows], self.first[rows], self.count[rows])
 
 
+def spans(ranges: Ranges, layer: int, gap: int = 0) -> list[tuple[int, int]]:
+    """Return where the blocks of one layer lie, in the order of the layer.
+
+    As `(first, end)`; with `gap`, over up to so many blocks between them.
+    """
+    mine = ranges.layer == layer
+    order = np.argsort(ranges.first[mine], kind="stable")
+    first = ranges.first[mine][order]
+    end = np.maximum.accumulate((ranges.first + ranges.count)[mine][order])
+    if not len(first):
+        return []
+    cuts = np.flatnonzero(first[1:] > end[:-1] + gap)
+    starts, ends = first[np.append(0, cuts + 1)], end[np.append(cuts, len(end) - 1)]
+    return list(zip(starts.tolist(), ends.tolist(), strict=True))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Blocks:
     """Ranges cut into single blocks: one row a block, in the same order."""

@@ -11,7 +11,7 @@ from bootseer.config import Hot
 from bootseer.events.stages import SILENT, Stages
 from snapshotter.blocks.pagecache import PageCache
 from snapshotter.hot.recorder import RecordingRules
-from snapshotter.ports import HotStore
+from snapshotter.ports import HotStore, ImageKey
 from snapshotter.serving.files import LayerFiles
 from snapshotter.serving.layout import Layout
 from snapshotter.serving.provider import Provider
@@ -77,8 +77,12 @@ def open_starts(
     present: PresentLayers,
     shared: HotStore,
     config: Hot,
+    is_near: Callable[[ImageKey], bool],
 ) -> Starts:
-    """Return the layer provider that makes starts fast; `shared`: the store of all nodes."""
+    """Return the layer provider that makes starts fast.
+
+    `shared`: the store of all nodes; `is_near`: see `HotServices`.
+    """
     own = open_own_store(around.layout.hot / "store")
     packing = Packing(around.layout, around.files, around.workers, shared)
     rules = StartRules(
@@ -97,6 +101,8 @@ def open_starts(
         spawn=around.spawn,
         policy=rules.policy,
         rules=FeedRules(),
+        is_near=is_near,
+        page_cache=blocks.page_cache,
         stages=around.stages,
     )
     images = HotImages(services)

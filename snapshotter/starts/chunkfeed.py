@@ -12,8 +12,10 @@ Race-free: the event loop's thread only; a chunk is copied by the task that fetc
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -22,7 +24,7 @@ from bootseer.errors import first_error
 from snapshotter.chunks.reader import LayerReader
 from snapshotter.hot.order import FetchRun
 from snapshotter.layers.records import BLOCK
-from snapshotter.starts.area import FeedCounters, HotArea, runs_of
+from snapshotter.starts.area import FeedCounters, HotArea, KeepHot, runs_of
 
 _AT_ONCE: Final = 4
 """Requests under way: enough to fill a link over a few milliseconds of round trip."""
@@ -35,6 +37,10 @@ class Source:
     reader: LayerReader
     area: HotArea | None
     """None: containers read its hot blocks in place."""
+    spans: Sequence[tuple[int, int]] = ()
+    """Where in place these are: blocks `(first, end)` of the data area, in order."""
+    keep_hot: KeepHot | None = None
+    """Hears of those that came in, as bytes of the data area."""
 
 
 class ChunkFeed:
@@ -90,7 +96,11 @@ class ChunkFeed:
         area, chunks = source.area, source.reader.chunks
         if area is None:
             await source.reader.prefetch(run.low, run.high)
-            self._count(chunks.data(run.high - 1)[1] - chunks.data(run.low)[0])
+            start, end = chunks.data(run.low)[0], chunks.data(run.high - 1)[1]
+            self._count(end - start)
+            if source.keep_hot:
+                for low, high in _within(source.spans, start // BLOCK, -(-end // BLOCK)):
+                    source.keep_hot(low * BLOCK, (high - low) * BLOCK)
             return
         low, high = chunks.data(run.low)[0] // BLOCK, -(-chunks.data(run.high - 1)[1] // BLOCK)
         wanted = np.flatnonzero((area.blocks >= low) & (area.blocks < high))
@@ -107,3 +117,11 @@ class ChunkFeed:
     def _count(self, brought: int) -> None:
         self.counters.brought += brought
         self.counters.seconds = time.monotonic() - self._began
+
+
+def _within(spans: Sequence[tuple[int, int]], low: int, high: int) -> Iterator[tuple[int, int]]:
+    """Yield what of sorted spans lies in `[low, high)`."""
+    for first, end in spans[bisect_right(spans, low, key=itemgetter(1)) :]:
+        if first >= high:
+            return
+        yield max(first, low), min(end, high)

@@ -15,14 +15,16 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Protocol
 
 from bootseer.errors import BootseerError, CorruptError, NotFoundError, first_error
 from bootseer.events.stages import SILENT, Stages
 from snapshotter.blocks.names import BlockName, LayerName
+from snapshotter.blocks.pagecache import PageCache
 from snapshotter.hot.merge import merge
 from snapshotter.hot.order import ChunkEdges, fetch_order
-from snapshotter.hot.ranges import Ranges
+from snapshotter.hot.ranges import Ranges, spans
 from snapshotter.hot.record import HotLayer, MergedRecord, Record, blocks_of
 from snapshotter.hot.unpack import Expected, OpenedPack, PackStream
 from snapshotter.layers.records import I64
@@ -48,6 +50,8 @@ _LOOK_S: Final = 10.0
 _FOUND_S: Final = 600.0
 _MISSED_S: Final = 5.0
 """How long it is believed that there is a record, or none: somebody may publish one."""
+_GAP: Final = 8
+"""Blocks between hot ones that are read into the page cache with them: a request costs more."""
 RECORD_SOURCE: Final = "record:"
 """Prefix of a source that is no pack."""
 
@@ -102,6 +106,11 @@ class HotServices:
     spawn: Callable[[Coroutine[Any, Any, None]], object]
     policy: StartPolicy
     rules: FeedRules
+    is_near: Callable[[ImageKey], bool]
+    """Says of an image that bringing its chunks costs little beside copying their hot blocks: these
+    are read in place, whatever the policy says."""
+    page_cache: PageCache | None = None
+    """Where hot blocks that are read in place are put too."""
     stages: Stages = SILENT
     """Hears of prefetches."""
 
@@ -119,6 +128,9 @@ class HotImages:
         self._room = AheadRoom()
         self.feeds = Tally(FeedCounters)
         """Of all feeds, those that are over included."""
+
+    def _in_place(self, hot: HotImage) -> bool:
+        return self._with.policy.in_place or self._with.is_near(hot.image)
 
     def close(self) -> None:
         """Unpack nothing more; what is being unpacked is not waited for."""
@@ -214,7 +226,7 @@ class HotImages:
 
     async def _from_disk(self, hot: HotImage) -> bool:
         """Take the hot areas that are here, before anybody is asked; False if there are none."""
-        if self._with.policy.in_place:
+        if self._in_place(hot):
             return False
         areas = await self._with.areas.whole(hot.image.manifest_digest, hot.workload)
         if not areas:
@@ -250,7 +262,7 @@ class HotImages:
         try:
             async with asyncio.timeout(_LOOK_S):
                 # A pack fills hot areas, nothing else.
-                packs_too = packs_too and not self._with.policy.in_place
+                packs_too = packs_too and not self._in_place(hot)
                 pack = await store.pack(hot.image, hot.workload) if packs_too else None
                 if pack is not None:
                     return Known(pack)
@@ -351,7 +363,7 @@ class HotImages:
             hot.known = Known()
             return
         hot.source = _source_of(merged)
-        areas = {} if self._with.policy.in_place else await self._make_areas(hot, blocks)
+        areas = {} if self._in_place(hot) else await self._make_areas(hot, blocks)
         feed = await self._chunk_feed(
             {row: name for name, row in rows.items()}, areas, merged.ranges
         )
@@ -375,7 +387,10 @@ class HotImages:
         sources, edges = {}, {}
         for row, name in rows.items():
             reader = (await self._with.files.open(name)).reader
-            sources[row] = Source(reader, areas.get(name))
+            area, keep_hot = areas.get(name), None
+            if area is None and self._with.page_cache:
+                keep_hot = partial(self._with.page_cache.read_soon, str(BlockName(name)))
+            sources[row] = Source(reader, area, spans(ranges, row, _GAP), keep_hot)
             edges[row] = ChunkEdges(*reader.chunks.edges)
         return ChunkFeed(sources, fetch_order(ranges, edges))
 

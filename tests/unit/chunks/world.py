@@ -20,6 +20,7 @@ from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.flights import Flights, Services
 from snapshotter.chunks.reader import LayerReader
 from snapshotter.chunks.room import DiskRoom
+from snapshotter.chunks.turns import Turns
 from snapshotter.chunks.windows import Windows, new_cache
 from snapshotter.layers.records import BlockMap, ChunkTable, Extents
 
@@ -132,7 +133,7 @@ def make_world(
 
     cache = CacheFile(tmp_path, key=KEY, chunks=len(chunks), size=len(data))
     with ThreadPoolExecutor(2) as executor:
-        services = Services(executor, spawn, Filler(idle, spawn), FetchPolicy(**policy))
+        services = Services(Turns(executor), spawn, Filler(idle, spawn), FetchPolicy(**policy))
         windows = Windows(made.windows_digest, chunks, source, new_cache())
         flights = Flights(made.layer_digest, chunks, cache, source, windows, decode, services)
         yield World(LayerReader(flights), source, data, tasks, services.room)

@@ -1,11 +1,13 @@
 """Arithmetic on ranges of blocks."""
 
+from itertools import pairwise
+
 import numpy as np
 from hot_strategies import LAYERS, rows
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapshotter.hot.ranges import collapse, expand, from_keys, make_ranges, overlapping
+from snapshotter.hot.ranges import collapse, expand, from_keys, make_ranges, overlapping, spans
 
 
 def singles(drawn: list[tuple[int, int, int]]) -> list[tuple[int, int]]:
@@ -52,3 +54,17 @@ def test_collapsing_keeps_apart_what_differs_in_a_column():
 def test_overlaps_are_found_exactly_when_a_block_is_in_two_ranges(drawn):
     blocks = singles(drawn)
     assert overlapping(make_ranges(drawn)).any() == (len(set(blocks)) < len(blocks))
+
+
+@given(rows(), st.integers(0, 4))
+def test_spans_cover_a_layer_s_blocks_in_order_over_gaps_that_are_small_enough(drawn, gap):
+    ranges = make_ranges(drawn)
+    for layer in range(len(LAYERS)):
+        mine = {block for row, block in singles(drawn) if row == layer}
+        found = spans(ranges, layer, gap)
+        covered = [block for first, end in found for block in range(first, end)]
+        assert mine <= set(covered)
+        assert {first for first, _ in found} | {end - 1 for _, end in found} <= mine
+        between = sorted(set(covered) - mine)
+        assert all({*range(block - gap, block + gap + 1)} & mine for block in between)
+        assert all(after[0] - end > gap for (_, end), after in pairwise(found))

@@ -18,6 +18,7 @@ from snapshotter.caching.scrub import Scrub, Verified
 from snapshotter.chunks.fetching import FetchPolicy
 from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.flights import Services
+from snapshotter.chunks.turns import Turns
 from snapshotter.chunks.windows import new_cache
 from snapshotter.layers.format import encode
 from snapshotter.serving.audit import audit
@@ -103,7 +104,7 @@ async def node_with_a_layer(directory: Path, data: bytes) -> AsyncIterator[Node]
     async with AsyncExitStack() as stack:
         executor = stack.enter_context(ThreadPoolExecutor(2))
         spawn = (await stack.enter_async_context(asyncio.TaskGroup())).create_task
-        services = Services(executor, spawn, Filler(0, spawn), FetchPolicy())
+        services = Services(Turns(executor), spawn, Filler(0, spawn), FetchPolicy())
         files = LayerFiles(layout, lambda _: OneBlob(layer.blob), services, new_cache())
         workers = Stopped()
         upkeep = Upkeep(

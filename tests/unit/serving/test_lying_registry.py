@@ -25,6 +25,7 @@ from snapshotter.blocks.names import name_of
 from snapshotter.chunks.fetching import FetchPolicy
 from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.flights import Services
+from snapshotter.chunks.turns import Turns
 from snapshotter.chunks.windows import new_cache
 from snapshotter.layers.format import encode
 from snapshotter.layers.indexer import LayerIndexer
@@ -160,7 +161,9 @@ async def world(
         executor = stack.enter_context(ThreadPoolExecutor(2))
         group = await stack.enter_async_context(asyncio.TaskGroup())
         spawn = group.create_task
-        services = Services(executor, spawn, Filler(0, spawn), FetchPolicy(demand_run=100_000))
+        services = Services(
+            Turns(executor), spawn, Filler(0, spawn), FetchPolicy(demand_run=100_000)
+        )
         files = LayerFiles(layout, blobs, services, new_cache())
         opened = await files.open(name)
         try:
