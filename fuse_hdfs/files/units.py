@@ -8,13 +8,9 @@ single unit larger than that.
 """
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias
-
-_STALE_S: Final = 15.0
-"""What nobody has asked for in so long was brought in vain, as far as anybody can know."""
+from typing import TypeAlias
 
 Key: TypeAlias = tuple[str, int]
 """Segment or identity of a plain file, and number of the unit."""
@@ -22,23 +18,15 @@ Fetch: TypeAlias = Callable[[], Awaitable[bytes]]
 
 
 class UnitCache:
-    """Bounded by bytes. What was asked for goes first, the oldest of it: it was used.
+    """Bounded by bytes, first in, first out: what was used is older than what was brought ahead."""
 
-    What was brought ahead stays, up to half of the room, until it is asked for or stale. Programs
-    that read a file's parts out of their order, as checkpoints are loaded, come back for it.
-    """
-
-    def __init__(self, room: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """`room`: bytes; `clock` counts seconds."""
+    def __init__(self, room: int) -> None:
+        """`room`: bytes."""
         self._room = room
-        self._clock = clock
         self._taken = 0
-        self._used: OrderedDict[Key, bytes] = OrderedDict()
-        """Units that somebody has asked for, the first to go in front."""
-        self._early: OrderedDict[Key, bytes] = OrderedDict()
-        """Units that were brought and nobody has asked for yet, likewise."""
-        self._unread: OrderedDict[Key, tuple[int, float]] = OrderedDict()
-        """Of these and of those that are still being brought: bytes, and when that began."""
+        self._kept: OrderedDict[Key, bytes] = OrderedDict()
+        self._unread: dict[Key, int] = {}
+        """Bytes of what was brought and nobody has asked for."""
         self._unread_bytes = 0
         self._flights: dict[Key, asyncio.Task[bytes]] = {}
         self._freed = asyncio.Condition()
@@ -62,13 +50,11 @@ class UnitCache:
         What nobody has asked for yet takes at most half of the room, of all readers together, so
         that it crowds out neither what is asked for nor itself.
         """
-        if key in self._used or key in self._early or key in self._flights:
+        if key in self._kept or key in self._flights:
             return True
         if self._unread_bytes + size > self._room // 2:
-            self._give_up_stale()
-            if self._unread_bytes + size > self._room // 2:
-                return False
-        self._unread[key] = (size, self._clock())
+            return False
+        self._unread[key] = size
         self._unread_bytes += size
         self._flight(key, size, fetch)
         return True
@@ -76,7 +62,7 @@ class UnitCache:
     def kept(self, key: Key) -> bytes | None:
         """Return a unit; None if it has to be waited for."""
         self._asked_for(key)
-        return self._used.get(key)
+        return self._kept.get(key)
 
     async def close(self) -> None:
         """Stop all fetches."""
@@ -101,38 +87,25 @@ class UnitCache:
             except BaseException:
                 await self._give(size)
                 raise
-            (self._early if key in self._unread else self._used)[key] = data
+            self._kept[key] = data
             await self._give(size - len(data))
             return data
         finally:
             del self._flights[key]
-            if key not in self._early:
+            if key not in self._kept:
                 self._asked_for(key)
 
     def _asked_for(self, key: Key) -> None:
         """Count a unit no longer as one that nobody has asked for: somebody has, or it is gone."""
-        size, _ = self._unread.pop(key, (0, 0.0))
-        self._unread_bytes -= size
-        if (data := self._early.pop(key, None)) is not None:
-            self._used[key] = data
-
-    def _give_up_stale(self) -> None:
-        """Let what was brought in vain be the first to go."""
-        while self._unread:
-            key, (_, since) = next(iter(self._unread.items()))
-            if self._clock() - since < _STALE_S:
-                return
-            self._asked_for(key)
-            if key in self._used:
-                self._used.move_to_end(key, last=False)
+        self._unread_bytes -= self._unread.pop(key, 0)
 
     async def _take(self, size: int) -> None:
         async with self._freed:
             while self._taken and self._taken + size > self._room:
-                if self._used:
-                    self._taken -= len(self._used.popitem(last=False)[1])
-                elif self._early:
-                    self._asked_for(next(iter(self._early)))
+                if self._kept:
+                    key, dropped = self._kept.popitem(last=False)
+                    self._asked_for(key)
+                    self._taken -= len(dropped)
                 else:
                     await self._freed.wait()
             self._taken += size

@@ -1,7 +1,6 @@
 """The cache of units, and how far is read ahead."""
 
 import asyncio
-from functools import partial
 
 import pytest
 from hypothesis import given
@@ -55,43 +54,6 @@ async def test_what_is_kept_and_what_is_fetched_stay_within_the_room() -> None:
     assert source.most == 3
     assert await source.get(cache, 19) == bytes([19]) * 100
     assert len(source.asked) == 20  # the youngest was kept
-    await cache.close()
-
-
-async def test_what_was_brought_outlives_what_was_used_until_somebody_wants_it() -> None:
-    cache, source = UnitCache(1000), Source()
-    source.gate.set()
-    for number in range(100, 105):
-        assert cache.bring(("s", number), 100, partial(source.unit, number))
-    for number in range(50):
-        await source.get(cache, number)
-    for number in range(100, 105):
-        assert (await source.get(cache, number))[0] == number
-    assert len(source.asked) == 55, "each was fetched once"
-    for number in range(50, 60):
-        await source.get(cache, number)
-    assert cache.kept(("s", 104)) is None, "once used it goes like everything else"
-    assert cache.taken == 1000
-    await cache.close()
-
-
-async def test_what_was_brought_in_vain_makes_room_for_other_readers_after_a_while() -> None:
-    now = [0.0]
-    cache, source = UnitCache(1000, lambda: now[0]), Source()
-    source.gate.set()
-    brought = [cache.bring(("s", n), 100, partial(source.unit, n)) for n in range(6)]
-    assert brought == [True] * 5 + [False]
-    await asyncio.sleep(0.01)
-    now[0] = 14.0
-    assert not cache.bring(("s", 6), 100, partial(source.unit, 6))
-    now[0] = 15.0
-    brought = [cache.bring(("s", n), 100, partial(source.unit, n)) for n in range(6, 12)]
-    assert brought == [True] * 5 + [False]
-    await asyncio.sleep(0.01)
-    for number in range(20, 25):
-        await source.get(cache, number)
-    assert cache.kept(("s", 0)) is None
-    assert cache.kept(("s", 10)) is not None
     await cache.close()
 
 
