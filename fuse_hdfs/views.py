@@ -4,7 +4,11 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 Pieces: TypeAlias = tuple[bytes, ...]
-"""Bytes that follow each other, none of the pieces empty."""
+"""Bytes that follow each other, none of the pieces empty.
+
+Whoever passes them on from a loop deletes his name for a piece before he waits for the next one:
+there is a loop for each stripe of each file, most of them wait, and what they hold nobody counts.
+"""
 
 
 def size_of(pieces: Sequence[bytes | memoryview]) -> int:

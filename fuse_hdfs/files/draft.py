@@ -389,6 +389,7 @@ class Draft:
             else:
                 unit = (await self._base_unit(number))[:length]
             await writer.add((unit,))
+            del unit  # see `views.Pieces`
 
     def _check(self, size: int = 0) -> None:
         if size > limits.UNITS * self._unit:

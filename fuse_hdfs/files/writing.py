@@ -163,6 +163,7 @@ class _Stripe:
             for piece in fresh:
                 call.bytes += len(piece)
                 yield piece
+            del fresh, piece  # see `views.Pieces`
             since = time.monotonic()
             if self._kept is not None:
                 await self._kept.settled()

@@ -88,6 +88,7 @@ class DirectoryStore:
             else:
                 async for piece in content:
                     await self._within(_write, descriptor, piece)
+                    del piece  # see `views.Pieces`
             await self._within(_sync, descriptor)
         finally:
             os.close(descriptor)

@@ -163,6 +163,7 @@ class NativeStore:
         else:
             async for piece in content:
                 await self._surely(path, writer.write, piece)
+                del piece  # see `views.Pieces`
         await self._surely(path, writer.close)
 
     async def places(self) -> tuple[str, ...]:

@@ -205,6 +205,7 @@ class WebHdfsStore:
             begun.append(True)
             async for piece in content:
                 yield piece
+                del piece  # see `views.Pieces`
 
         try:
             await self._asking.once(partial(self._nodes.send, url, watched()), path)

@@ -185,6 +185,8 @@ class DataNodes:
                         limit.reschedule(now() + patience.transfer(len(piece)))
                         yield piece
                         limit.reschedule(None)
+                        del piece  # see `views.Pieces`
+                    del whole
                     since = now()
             except BaseException as error:
                 failure.append(error)

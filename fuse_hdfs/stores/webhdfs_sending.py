@@ -54,6 +54,7 @@ class SentBody(aiohttp.payload.Payload):
                 else:
                     frame = memoryview(f"{len(piece):x}\r\n".encode())
                     await past.send([frame, piece, _END])
+                del piece  # see `views.Pieces`
 
 
 @dataclass(frozen=True, slots=True)

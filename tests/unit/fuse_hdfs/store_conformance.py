@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable
 import pytest
 
 from fuse_hdfs.stores.store import Store
+from tests.counted_bytes import CountedBytes
 
 DATA = random.Random(5).randbytes(3_000_017)
 
@@ -35,6 +36,21 @@ async def test_what_was_written_is_read_back(store: Store) -> None:
     assert (await store.stat("a/b/file")).size == len(DATA)
     assert await store.read("a/b/file", 0, len(DATA)) == DATA
     assert await store.read("a/b/file", 1_000_000, 10) == DATA[1_000_000:1_000_010]
+
+
+async def test_a_piece_that_was_written_is_let_go_before_the_next_is_waited_for(
+    store: Store,
+) -> None:
+    left = []
+
+    async def watched() -> AsyncIterator[bytes]:
+        for start in range(0, len(DATA), 1 << 20):
+            yield CountedBytes(DATA[start : start + (1 << 20)])
+            left.append(CountedBytes.alive)
+
+    await store.write("file", watched())
+    assert left == [0, 0, 0]
+    assert await store.read("file", 0, len(DATA)) == DATA
 
 
 async def test_a_range_past_the_end_is_cut_off(store: Store) -> None:
