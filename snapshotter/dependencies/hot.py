@@ -22,7 +22,7 @@ from snapshotter.hotstore.blobs import BlobHotStore
 from snapshotter.ports import HotStore, ImageKey, MirroredSource, PublishedPack, StoredHot
 from snapshotter.serving.files import read_record
 from snapshotter.serving.layout import LayerRecord, Layout
-from snapshotter.starts.hotimages import PresentLayers
+from snapshotter.starts.hotimage import PresentLayers
 
 _SCHEME: Final = "deps:"
 

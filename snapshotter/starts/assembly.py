@@ -21,7 +21,8 @@ from snapshotter.starts.blockfiles import NodeBlocks
 from snapshotter.starts.course import StartPolicy
 from snapshotter.starts.feed import FeedRules
 from snapshotter.starts.finishing import Finishing
-from snapshotter.starts.hotimages import HotImages, HotServices, PresentLayers
+from snapshotter.starts.hotimage import HotServices, PresentLayers
+from snapshotter.starts.hotimages import HotImages
 from snapshotter.starts.numbers import Numbers, numbers_on_disk
 from snapshotter.starts.ownstore import open_own_store
 from snapshotter.starts.packing import Packing

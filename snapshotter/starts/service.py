@@ -29,7 +29,8 @@ from snapshotter.starts.area import FeedCounters, HotArea
 from snapshotter.starts.areas import Areas
 from snapshotter.starts.course import Course, StartPolicy, choose
 from snapshotter.starts.finishing import Finishing, Outcome
-from snapshotter.starts.hotimages import HotImage, HotImages, hot_layer
+from snapshotter.starts.hotimage import HotImage, hot_layer
+from snapshotter.starts.hotimages import HotImages
 from snapshotter.starts.labels import record_policy_of, workload_of
 from snapshotter.starts.packing import Packing
 from snapshotter.starts.recordings import Recordings, WatchedLayer
