@@ -9,49 +9,48 @@ Run by the keeper, which hands over the FUSE connection: `python -m snapshotter.
 
 import argparse
 import asyncio
-import errno
 import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, closing
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
-
-import pyfuse3
-import pyfuse3.asyncio
-from aiohttp import web
+from typing import Final
 
 import bootseer
-from bootseer import kernel, logs
+from bootseer import logs
 from bootseer.config import Config, load
-from bootseer.errors import BootseerError, HostError, first_error
+from bootseer.errors import BootseerError, first_error
 from bootseer.events.surroundings import stages_of
-from bootseer.fuse_ending import stop_answering
-from bootseer.metrics.serving import Ready, serve_metrics
 from bootseer.service_manager import notify
-from snapshotter.blocks.filesystem import BlockFiles, BlockFilesystem
 from snapshotter.blocks.takeover import Handover
-from snapshotter.blocks.turn import await_turn, give_signs_of_life
+from snapshotter.blocks.turn import await_turn
 from snapshotter.caching.keeping import CacheKeeping
-from snapshotter.caching.plan import Bounds
 from snapshotter.caching.scrub import Scrub
-from snapshotter.chunks.fetching import FetchPolicy
 from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.flights import Services
 from snapshotter.chunks.turns import Turns
 from snapshotter.chunks.windows import new_cache
 from snapshotter.containers.happenings import Happenings
-from snapshotter.containers.laziness import laziness
-from snapshotter.containers.lookup import ContainerLookup, connected
+from snapshotter.containers.lookup import connected
+from snapshotter.daemon.connection import FUSE_GONE, FuseGoneError, serve_blocks
+from snapshotter.daemon.ground import made_layout, needs_loop, set_fuse_read_ahead
+from snapshotter.daemon.sides import container_report, serve_sides
+from snapshotter.daemon.wishes import (
+    cache_bounds,
+    fetch_policy,
+    fill_rules,
+    making_policy,
+    mount_policy,
+    settings,
+)
 from snapshotter.dependencies.containers import node_grant
 from snapshotter.dependencies.hot import HotOfAll, Present, is_snapshot
 from snapshotter.dependencies.packs import SnapshotOpener, opened_stores
 from snapshotter.dependencies.service import SNAPSHOT, Dependencies
-from snapshotter.erofs.probe import supports_file_backed
 from snapshotter.heap import keep_freed_memory
 from snapshotter.hotstore.places import open_hot_store
 from snapshotter.images.made import MadeIndexes
@@ -67,17 +66,11 @@ from snapshotter.registry.logins.remembered import Keepsake, RememberedPulls
 from snapshotter.registry.repository import RepositoryAccess
 from snapshotter.service.cache import cache_routes
 from snapshotter.service.containers import container_routes
-from snapshotter.service.control import serve_control
-from snapshotter.service.dependencies import dependency_routes, serve_pods
-from snapshotter.service.image_proxy import serve_image_proxy
+from snapshotter.service.dependencies import dependency_routes
 from snapshotter.service.server import serve
 from snapshotter.serving.files import LayerFiles
 from snapshotter.serving.fill import Fill
-from snapshotter.serving.filling import FillRules
-from snapshotter.serving.layout import Layout
-from snapshotter.serving.making import Making, MakingPolicy
-from snapshotter.serving.mounted import MountPolicy
-from snapshotter.serving.mounts import set_read_ahead
+from snapshotter.serving.making import Making
 from snapshotter.serving.poison import Poisoned
 from snapshotter.serving.provider import open_provider
 from snapshotter.serving.publisher import Publisher
@@ -85,9 +78,8 @@ from snapshotter.serving.shelf import Shelf
 from snapshotter.serving.sources import FirstOf
 from snapshotter.serving.upkeep import Upkeep
 from snapshotter.serving.workers import Workers
-from snapshotter.snapshots.core import Settings, Snapshotter
-from snapshotter.snapshots.lazy import Patience
-from snapshotter.starts.assembly import Around, Blocks, open_blocks, open_starts
+from snapshotter.snapshots.core import Snapshotter
+from snapshotter.starts.assembly import Around, open_blocks, open_starts
 from snapshotter.starts.service import Starts
 from snapshotter.tasks import Tasks, contained
 from snapshotter.tracing.export import Exporter
@@ -95,17 +87,7 @@ from snapshotter.tracing.spans import Tracer
 
 log = logging.getLogger(__name__)
 
-FUSE_GONE: Final = os.EX_UNAVAILABLE
-"""Exit code: the FUSE connection was aborted or unmounted; the keeper opens a new one."""
-_CONNECT_S: Final = 10.0
 _WARM_S: Final = 10.0
-_PROVIDE_EXTRA_S: Final = 5.0
-
-
-class FuseGoneError(HostError):
-    """The kernel closed the FUSE connection."""
-
-    exit_code = FUSE_GONE
 
 
 async def run(path: Path, config: Config, handover: Handover) -> None:
@@ -298,13 +280,6 @@ async def mount_again(
     log.info("daemon.restored", extra={"fields": fields})
 
 
-def made_layout(root: Path) -> Layout:
-    """Return the layout of a root directory, which is made if it is not there."""
-    layout = Layout(root)
-    layout.layers.mkdir(parents=True, exist_ok=True, mode=0o711)
-    return layout
-
-
 async def announce(config: Config, warming: "asyncio.Task[None]") -> None:
     """Tell the service manager, and the log, that we serve, once `warming` is done.
 
@@ -321,148 +296,6 @@ def stop_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
-
-
-@asynccontextmanager
-async def serve_blocks(
-    blocks: Blocks, handover: Handover, group: asyncio.TaskGroup
-) -> AsyncIterator[None]:
-    """Serve block files, and have them read ahead if that is wanted, while the context is open."""
-    async with serve_fuse(blocks.files, handover, group):
-        if blocks.page_cache is None:
-            yield
-            return
-        async with blocks.page_cache.running():
-            yield
-
-
-@asynccontextmanager
-async def serve_fuse(
-    files: BlockFiles, handover: Handover, group: asyncio.TaskGroup
-) -> AsyncIterator[None]:
-    """Answer the kernel while the context is open; it is entered once the connection is ours."""
-    connected = asyncio.Event()
-    closing = False
-
-    async def main() -> None:
-        await pyfuse3.main()
-        if not closing:
-            raise FuseGoneError("the FUSE connection is gone", hint="was it unmounted or aborted?")
-
-    pyfuse3.asyncio.enable()
-    pyfuse3.init(BlockFilesystem(files, handover, connected.set), handover.mountpoint, set())
-    task = group.create_task(main())
-    async with asyncio.timeout(_CONNECT_S):
-        await connected.wait()
-    beating = group.create_task(give_signs_of_life(handover))
-    try:
-        yield
-    finally:
-        closing = True
-        beating.cancel()
-        await stop_answering(task, seconds=1.0)
-
-
-@asynccontextmanager
-async def serve_sides(
-    config: Config,
-    report: NodeReport,
-    dependencies: Dependencies,
-    containers: ContainerLookup | None,
-    routes: Sequence[web.RouteDef],
-    ready: Ready,
-    pulls: RememberedPulls,
-) -> AsyncIterator[None]:
-    """Serve what is beside snapshots, while the context is open: tell whoever asks what the daemon
-    does, mount for root, stand in for the CRI's image service.
-    """
-    control = config.run_dir / "control.sock"
-    async with (
-        serve_control(control, report.status, report.metrics, routes, ready),
-        serve_pods(config.deps.pods, dependencies, containers),
-        serve_metrics(config.metrics.address, report.metrics, ready),
-        serve_image_proxy(config.registry.cri, config.containerd, pulls),
-    ):
-        yield
-
-
-async def container_report(
-    containers: ContainerLookup | None, core: Snapshotter, files: LayerFiles, space: str, name: str
-) -> dict[str, Any]:
-    """Describe a container. HostError where nobody may be asked for containers."""
-    if containers is None:
-        raise HostError("containers are not known", hint="set `containerd` in the configuration")
-    return await laziness(await containers.found(space, name), core, files.describe_mounted)
-
-
-def needs_loop(config: Config) -> bool:
-    """Say whether loop devices go under EROFS mounts. HostError if EROFS cannot work at all."""
-    wanted = config.snapshotter.mount
-    if wanted == "loop":
-        return True
-    works = probe(config.root)
-    if wanted == "file" and not works:
-        raise HostError(
-            f"EROFS cannot be mounted from files in {config.root} (Linux before 6.12, or a tmpfs)",
-            hint="set `snapshotter.mount` to auto or loop, or `root` to a directory on disk",
-        )
-    return not works
-
-
-def probe(root: Path) -> bool:
-    """Try to mount EROFS from a file in `root`; elsewhere if that disk is full."""
-    try:
-        return supports_file_backed(root)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise HostError(f"{root} cannot be used: {error}") from error
-        return supports_file_backed()
-
-
-def set_fuse_read_ahead(layout: Layout, kilobytes: int) -> None:
-    """Set the FUSE mount's read-ahead: it matters to loop devices and to whoever reads directly."""
-    minor = kernel.connection_directory(layout.blocks).name
-    set_read_ahead(Path(f"/sys/class/bdi/0:{minor}"), kilobytes)
-
-
-def fetch_policy(config: Config) -> FetchPolicy:
-    """Return the fetch policy that the configuration asks for."""
-    return FetchPolicy(ahead_flights=config.fetch.concurrency, ahead_most=config.fetch.ahead)
-
-
-def making_policy(config: Config) -> MakingPolicy:
-    """Return how the configuration wants layers made present."""
-    return MakingPolicy(
-        lazy_s=config.snapshotter.prepare_timeout,
-        unpack=config.snapshotter.unpack != "off",
-        publish_spacing=config.index.spacing if config.snapshotter.unpack == "publish" else 0,
-    )
-
-
-def mount_policy(config: Config, *, via_loop: bool) -> MountPolicy:
-    """Return how the configuration wants layers mounted."""
-    return MountPolicy(via_loop=via_loop, read_ahead_kb=config.fuse.erofs_read_ahead_kb)
-
-
-def fill_rules(config: Config) -> FillRules:
-    """Return the bounds of the background fill that the configuration asks for."""
-    return FillRules(
-        rate=config.fill.rate, after=config.fill.after, least_free=config.fill.least_free
-    )
-
-
-def cache_bounds(config: Config) -> Bounds:
-    """Return the bounds of the cache that the configuration asks for."""
-    cache = config.cache
-    return Bounds(size=cache.size, spare=cache.unused_free, least_free=cache.least_free)
-
-
-def settings(config: Config) -> Settings:
-    """Return the snapshotter core's settings that the configuration asks for."""
-    unpacks = config.snapshotter.unpack != "off"
-    unpack = config.snapshotter.unpack_timeout if unpacks else 0.0
-    patience = config.snapshotter.prepare_timeout + unpack + _PROVIDE_EXTRA_S
-    return Settings(patience=Patience(provide=patience), staged=config.snapshotter.staged)
 
 
 def main() -> int:
