@@ -33,9 +33,12 @@ log = logging.getLogger(__name__)
 
 _LOST: Final = frozenset({errno.EIO, errno.ETIMEDOUT})
 """Errors after which another machine may do better."""
-_PLACES: Final = 5
-"""Machines that a stripe is sent to, at most. With several copies a machine that is lost spoils as
-well what others pass on to it, until the NameNode has missed it."""
+_TIMES: Final = 5
+"""Times that a stripe is sent, at most. With several copies a machine that is lost spoils as well
+what others pass on to it, until the NameNode has missed it."""
+_PAUSE_S: Final = 0.5
+"""Before the second time; twice as long before each further one. What cannot be reached fails at
+once, and all times would be over before the NameNode misses it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +141,13 @@ class _Stripe:
     async def _elsewhere(self, error: OSError, tried: Sequence[str | None]) -> str | None:
         """Return where to send the stripe instead, with nothing of it there; None: nowhere."""
         kept = self._kept is not None and await self._kept.settled()
-        if not kept or error.errno not in _LOST or len(tried) >= _PLACES:
+        if not kept or error.errno not in _LOST or len(tried) >= _TIMES:
             return None
+        await asyncio.sleep(_PAUSE_S * 2 ** (len(tried) - 1))
         store = self._shared.store
         try:
-            others = [one for one in await store.places() if one not in tried]
+            places = await store.places()
+            others = [one for one in places if one not in tried] or places
             with contextlib.suppress(FileNotFoundError):
                 await store.remove(self._path)
         except OSError:
