@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.lab.hadoop_java import java_with
 from benchmarks.lab.hadoop_servers import (
@@ -59,7 +59,7 @@ class HdfsPair:
     def wait_until_listening(self, number: int) -> None:
         """Wait for a NameNode's HTTP server. HostError if it does not come up."""
         deadline = time.monotonic() + _START_S
-        while not self._bean(number, "FSNamesystemState"):
+        while not name_node_bean(self.http[number], "FSNamesystemState"):
             dead = self.name_nodes[number].process.poll() is not None
             if dead or time.monotonic() > deadline:
                 raise HostError(f"{_NAMES[number]} does not start: see {self.configuration}/*.log")
@@ -71,11 +71,8 @@ class HdfsPair:
 
     def _has_all(self, number: int) -> bool:
         live = live_data_nodes(self.http[number])
-        missing = self._bean(number, "FSNamesystem").get("MissingBlocks", 1)
+        missing = name_node_bean(self.http[number], "FSNamesystem").get("MissingBlocks", 1)
         return bool(live > 0 and missing == 0)
-
-    def _bean(self, number: int, name: str) -> dict[str, Any]:
-        return name_node_bean(self.http[number], name)
 
 
 @contextlib.contextmanager

@@ -101,6 +101,7 @@ class Flights:
         self.services = services
         self._flying: _Futures = {}
         self._awaited: set[int] = set()
+        """Chunks on their way that somebody reads."""
         self._failures: dict[int, _Failure] = {}
         self._uncached: LRUCache[int, bytes] = LRUCache(_UNCACHED_BYTES, getsizeof=len)
 
@@ -127,12 +128,15 @@ class Flights:
         # Both before the first await: what lands meanwhile may leave `_uncached` again.
         loose = {chunk: self._uncached[chunk] for chunk in wanted if chunk in self._uncached}
         flights = [(c, self._flying[c]) for c in wanted if c in self._flying]
-        self._awaited.update(chunk for chunk, _ in flights)
         for chunk, flight in flights:
             data = await asyncio.shield(flight)
             if data is not None:
                 loose[chunk] = data
         return loose
+
+    def hurry(self, wanted: Sequence[int]) -> None:
+        """Have those of some chunks that are on their way decoded before what nobody reads."""
+        self._awaited.update(chunk for chunk in wanted if chunk in self._flying)
 
     def raise_recent(self, wanted: Sequence[int]) -> None:
         """Raise what a fetch of one of these chunks raised a moment ago."""

@@ -218,6 +218,7 @@ class LayerReader:
         self.counters.joined += len(wanted) - len(fresh)
         if not alone:
             self._services.filler.missed(self, high)
+        self._flights.hurry(wanted)
         return source, await self._flights.landed(wanted)
 
     def next_missing(self, chunk: int, reach: int) -> tuple[int, int] | None:

@@ -153,10 +153,12 @@ class Bringing:
         sources, edges = {}, {}
         for row, name in rows.items():
             reader = (await self._with.files.open(name)).reader
-            area, keep_hot = areas.get(name), None
-            if area is None and self._with.page_cache:
-                keep_hot = partial(self._with.page_cache.read_soon, str(BlockName(name)))
-            sources[row] = Source(reader, area, spans(ranges, row, _GAP), keep_hot)
+            area, page_cache = areas.get(name), self._with.page_cache
+            if area is None and page_cache:
+                keep_hot = partial(page_cache.read_soon, str(BlockName(name)))
+                sources[row] = Source(reader, None, spans(ranges, row, _GAP), keep_hot)
+            else:
+                sources[row] = Source(reader, area)
             edges[row] = ChunkEdges(*reader.chunks.edges)
         return ChunkFeed(sources, fetch_order(ranges, edges))
 

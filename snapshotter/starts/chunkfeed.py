@@ -94,15 +94,15 @@ class ChunkFeed:
 
     async def _bring(self, source: Source, run: FetchRun) -> None:
         area, chunks = source.area, source.reader.chunks
+        start, end = chunks.data(run.low)[0], chunks.data(run.high - 1)[1]
+        low, high = start // BLOCK, -(-end // BLOCK)
         if area is None:
             await source.reader.prefetch(run.low, run.high)
-            start, end = chunks.data(run.low)[0], chunks.data(run.high - 1)[1]
             self._count(end - start)
             if source.keep_hot:
-                for low, high in _within(source.spans, start // BLOCK, -(-end // BLOCK)):
-                    source.keep_hot(low * BLOCK, (high - low) * BLOCK)
+                for first, last in _within(source.spans, low, high):
+                    source.keep_hot(first * BLOCK, (last - first) * BLOCK)
             return
-        low, high = chunks.data(run.low)[0] // BLOCK, -(-chunks.data(run.high - 1)[1] // BLOCK)
         wanted = np.flatnonzero((area.blocks >= low) & (area.blocks < high))
         parts = [part for _, span in runs_of(wanted) for part in area.missing_of(span)]
         if parts:
@@ -121,7 +121,8 @@ class ChunkFeed:
 
 def _within(spans: Sequence[tuple[int, int]], low: int, high: int) -> Iterator[tuple[int, int]]:
     """Yield what of sorted spans lies in `[low, high)`."""
-    for first, end in spans[bisect_right(spans, low, key=itemgetter(1)) :]:
+    for row in range(bisect_right(spans, low, key=itemgetter(1)), len(spans)):
+        first, end = spans[row]
         if first >= high:
             return
         yield max(first, low), min(end, high)

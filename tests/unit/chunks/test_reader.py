@@ -1,6 +1,7 @@
 import asyncio
 import errno
 import random
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from snapshotter.chunks import cachefile
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.fetching import FetchPolicy, Purpose
 from snapshotter.chunks.reads import ReadCounters, Source
+from snapshotter.chunks.turns import always
 
 SIZES = [5000, 0, 3000, 1, 8192, 0, 4096, 700]
 TMP_IS_FINE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -257,3 +259,27 @@ async def test_fetched_bytes_are_counted_by_what_they_are_fetched_for(tmp_path: 
     fetched = world.reader.counters.fetched
     assert all(fetched[purpose] > 0 for purpose in Purpose)
     assert sum(fetched.values()) == sum(length for _, length in world.source.asked)
+
+
+async def test_a_chunk_that_is_read_is_decoded_before_those_that_are_only_prefetched(
+    tmp_path: Path,
+) -> None:
+    with make_world(tmp_path, [1000] * 20, demand_run=1000) as world:
+        flights, free, decoded = world.reader._flights, threading.Event(), list[int]()
+        threads, decode = flights.services.threads, flights._decode
+
+        def noted(chunk: int, compressed: bytes | memoryview, window: bytes) -> bytes | memoryview:
+            decoded.append(chunk)
+            return decode(chunk, compressed, window)
+
+        flights._decode = noted
+        busy = [asyncio.create_task(threads.run(always, free.wait)) for _ in range(2)]
+        prefetch = asyncio.create_task(world.reader.prefetch(0, 20))
+        while len(threads._jobs) < 20:
+            await asyncio.sleep(0.001)
+        read = asyncio.create_task(world.reader.read(19_000, 100, alone=True))
+        await asyncio.sleep(0)
+        free.set()
+        assert bytes(await read) == world.data[19_000:19_100]
+        await asyncio.gather(prefetch, *busy)
+        assert decoded.index(19) <= 1, "there are two threads"
