@@ -38,6 +38,10 @@ _CLOSING: Final = {
 """A DataNode that closes a file for us waits 400 ms if the NameNode has not heard of its last block
 yet, as a rule; with these, 10 ms and then twice that each time. See docs/striping.md."""
 
+_THREADS: Final = "-Dio.netty.eventLoopThreads=32"
+"""Of a DataNode's HTTP server, as on a machine with 16 cores. A file that waits for a DataNode that
+hangs holds one of them; with two cores' four, most of what comes later would wait as well."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hdfs:
@@ -124,6 +128,7 @@ def running_hdfs(
         },
     )
     java = java_with(jars, root)
+    java_of_nodes = java_with(jars, root, [_THREADS])
     format_ = [*java, f"{SERVER}.namenode.NameNode", "-format", "-force", "-nonInteractive"]
     run_once(format_, root / "format.log")
     name_node = Server([*hub.enter, *java, f"{SERVER}.namenode.NameNode"], root / "namenode.log")
@@ -131,7 +136,7 @@ def running_hdfs(
     for number, machine in enumerate(data_nodes):
         place, address = root / f"data{number}", f"{machine.address}:{free_port()}"
         options = _data_node_options(machine, place, address, tls=tls)
-        argv = [*machine.enter, *java, f"{SERVER}.datanode.DataNode", *options]
+        argv = [*machine.enter, *java_of_nodes, f"{SERVER}.datanode.DataNode", *options]
         servers.append(Server(argv, root / f"datanode{number}.log"))
         addresses.append(address)
         places.append(place)

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import math
 import random
 import secrets
 import time
@@ -34,11 +35,15 @@ log = logging.getLogger(__name__)
 _LOST: Final = frozenset({errno.EIO, errno.ETIMEDOUT})
 """Errors after which another machine may do better."""
 _TIMES: Final = 5
-"""Times that a stripe is sent, at most. With several copies a machine that is lost spoils as well
-what others pass on to it, until the NameNode has missed it."""
+"""Times that a stripe is sent, at least, while no attempt succeeds."""
+_LONG_S: Final = 90.0
+"""For so long it is sent again in any case. With several copies a machine that hangs spoils as well
+what others pass on to it, until the NameNode has missed it; and a DataNode that waits for another
+one, for a minute as a rule, may let what else we send it wait behind that."""
 _PAUSE_S: Final = 0.5
 """Before the second time; twice as long before each further one. What cannot be reached fails at
 once, and all times would be over before the NameNode misses it."""
+_PAUSE_MOST_S: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +119,16 @@ class _Stripe:
     async def _write(self, place: str | None) -> None:
         """Send the stripe to a place; again, to another one, when that is lost."""
         tried: list[str | None] = []
+        until = math.inf
         try:
             while True:
                 try:
                     await self._send(place)
                 except OSError as error:
                     tried.append(place)
-                    place = await self._elsewhere(error, tried)
+                    until = min(until, time.monotonic() + _LONG_S)
+                    over = len(tried) >= _TIMES and time.monotonic() > until
+                    place = None if over else await self._elsewhere(error, tried)
                     if place is None:
                         raise
                     fields = {"stripe": self._path, "reason": str(error), "instead": place}
@@ -141,9 +149,9 @@ class _Stripe:
     async def _elsewhere(self, error: OSError, tried: Sequence[str | None]) -> str | None:
         """Return where to send the stripe instead, with nothing of it there; None: nowhere."""
         kept = self._kept is not None and await self._kept.settled()
-        if not kept or error.errno not in _LOST or len(tried) >= _TIMES:
+        if not kept or error.errno not in _LOST:
             return None
-        await asyncio.sleep(_PAUSE_S * 2 ** (len(tried) - 1))
+        await asyncio.sleep(min(_PAUSE_S * 2 ** (len(tried) - 1), _PAUSE_MOST_S))
         store = self._shared.store
         try:
             places = await store.places()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fuse_hdfs.files import writing
 from fuse_hdfs.files.kept import Keep, Kept
 from fuse_hdfs.files.reading import reader_of
 from fuse_hdfs.files.volume import Settings, Version, Volume
@@ -22,6 +23,8 @@ class Machines(DirectoryStore):
 
     __slots__ = ()
     loses = True
+    first = 1
+    """Times that a stripe may be lost."""
     calls: list[tuple[str, str]] = []  # noqa: RUF012  (cleared by each test)
 
     async def places(self) -> tuple[str, ...]:
@@ -39,14 +42,15 @@ class Machines(DirectoryStore):
         if isinstance(content, bytes):
             await super().write(path, content, mode=mode, parents=parents, place=place)
             return
-        again = any(path == one for one, _ in Machines.calls)
+        again = sum(path == one for one, _ in Machines.calls) >= Machines.first
         Machines.calls.append((path, place or ""))
 
         async def some() -> "AsyncIterable[bytes]":
             taken = 0
             async for piece in content:
                 taken += 1
-                if Machines.loses and not again and place in ("a", "b") and taken == 3:
+                lost = Machines.first > 1 or place in ("a", "b")
+                if Machines.loses and not again and lost and taken == 3:
                     raise OSError(5, f"{place} is lost", path)
                 yield piece
 
@@ -85,6 +89,22 @@ async def test_a_stripe_is_sent_again_to_another_machine_as_a_whole(tmp_path: Pa
 
 async def read(volume: Volume, version: Version) -> bytes:
     return await reader_of(volume, version, lambda: "file").read(0, version.size)
+
+
+async def test_a_stripe_that_is_lost_each_time_is_sent_until_it_took_long_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "_PAUSE_MOST_S", 0.0)
+    monkeypatch.setattr(Machines, "first", 9)
+    volume, version = await written(tmp_path, Keep(tmp_path, 1 << 20))
+    assert await read(volume, version) == DATA
+    await volume.close()
+    (tmp_path / "store").rename(tmp_path / "first")
+    monkeypatch.setattr(writing, "_LONG_S", 0.0)
+    with pytest.raises(OSError, match="is lost"):
+        await written(tmp_path, Keep(tmp_path, 1 << 20))
+    paths = [path for path, _ in Machines.calls]
+    assert max(map(paths.count, paths)) == 5
 
 
 @pytest.mark.parametrize("room", [None, 0, 2 * UNIT])
