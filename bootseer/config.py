@@ -155,7 +155,10 @@ class Fetch:
     ahead: Bytes = Bytes(32 << 20)
     """Most bytes that are fetched before they are asked for, behind a sequential reader."""
     idle: Bytes = Bytes(192 << 10)
-    """Bytes behind the last miss that are fetched beside what is asked for; 0: none."""
+    """Bytes behind a miss that the same request brings along; 0: none."""
+    linked: Bytes = Bytes(16 << 20)
+    """When a program is run, its libraries are looked up ahead of the dynamic loader, and so many
+    bytes (unpacked) at most of what that changes in them; 0: they are not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,12 @@ class Limits:
     """Pages of one list of referrers (a count)."""
     artifacts: int = 16
     """Index artifacts of one image that are looked at (a count)."""
+    elf_segments: int = 64
+    """Program headers of an ELF file (a count)."""
+    elf_dynamic: int = 64 << 10
+    """A dynamic section."""
+    elf_needed: int = 1_024
+    """Libraries that one file needs (a count)."""
     index: int = 256 << 20
     """A layer index as published (compressed)."""
     index_section: int = 1 << 30

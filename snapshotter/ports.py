@@ -1,13 +1,23 @@
 """What services need of the world: small protocols, so that tests can hand in their own."""
 
 import datetime as dt
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Protocol
 
 from snapshotter.hot.record import MergedRecord, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """What a reader wants to be given while the rest is still on its way."""
+
+    length: int
+    """Bytes, the first ones."""
+    arrived: Callable[[bytes], None]
+    """Called with them, or not at all; more than once if the reading began anew."""
 
 
 class BlobSource(Protocol):
@@ -17,7 +27,9 @@ class BlobSource(Protocol):
     cannot be had now; retries are the source's own business. Nothing returned is verified.
     """
 
-    async def read(self, digest: str, offset: int, length: int) -> bytes:
+    async def read(
+        self, digest: str, offset: int, length: int, early: Early | None = None
+    ) -> bytes:
         """Return exactly `length` bytes from `offset` (the caller stays inside the blob)."""
         ...
 

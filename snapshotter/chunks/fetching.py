@@ -13,8 +13,8 @@ class FetchPolicy:
 
     demand_run: int = 2 << 20
     """Most bytes that one demand request brings."""
-    idle_run: int = 256 << 10
-    """Most bytes that one request of the filler brings."""
+    idle: int = 0
+    """Bytes behind a miss that the same request brings, if nobody has them or fetches them."""
     ahead_run: int = 1 << 20
     """Most bytes that one read-ahead request brings, at the beginning of a run."""
     ahead_run_most: int = 4 << 20
@@ -42,8 +42,10 @@ class Purpose(StrEnum):
     """Somebody reads them."""
     AHEAD = "ahead"
     """Behind what somebody reads in order."""
+    LINKED = "linked"
+    """The dynamic loader is about to read them."""
     IDLE = "idle"
-    """Behind the last miss, while the link has room."""
+    """Behind a miss: programs go on near where they were more often than not."""
     PREFETCH = "prefetch"
     """They hold hot blocks."""
     FILL = "fill"

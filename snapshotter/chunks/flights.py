@@ -23,11 +23,10 @@ from bootseer.errors import BootseerError, CorruptError, HostError, first_error
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
 from snapshotter.chunks.fetching import Counters, FetchPolicy, Purpose
-from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.room import DiskRoom
 from snapshotter.chunks.turns import Turns
 from snapshotter.chunks.windows import Windows
-from snapshotter.ports import MirroredSource
+from snapshotter.ports import Early, MirroredSource
 from snapshotter.tracing.spans import OFF, Tracer
 
 log = logging.getLogger(__name__)
@@ -68,13 +67,22 @@ class Services:
     """They decode and write; as many as cores."""
     spawn: Spawn
     """Starts a task in the daemon's task group."""
-    filler: Filler
-    """Uses what demands leave of the link."""
     policy: FetchPolicy = field(default_factory=FetchPolicy)
     room: DiskRoom = field(default_factory=DiskRoom)
     """Says it when the disk is full."""
     tracer: Tracer = OFF
     """Records what readers waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Chunks `[low, high)`, fetched by one request."""
+
+    low: int
+    wanted: int
+    """Chunks from this one on are brought along."""
+    high: int
+    purpose: Purpose
 
 
 class Flights:
@@ -148,41 +156,39 @@ class Flights:
             self._failures.pop(chunk, None)
 
     def launch(
-        self, low: int, high: int, purpose: Purpose, landed: Callable[[], None] | None = None
-    ) -> Sequence[asyncio.Future[bytes | None]]:
+        self,
+        low: int,
+        high: int,
+        purpose: Purpose,
+        *,
+        wanted: int | None = None,
+        landed: Callable[[], None] | None = None,
+    ) -> None:
         """Start to fetch chunks `[low, high)`, none of which is here or flying.
 
-        Returns their futures; `landed` is called when all of them are done.
+        Those from `wanted` on nobody waits for; `landed` is called when all of them are done.
         """
         loop = asyncio.get_running_loop()
         mine: _Futures = {chunk: loop.create_future() for chunk in range(low, high)}
         self._flying.update(mine)
-        futures = list(mine.values())
-        self.services.spawn(self._fly(low, high, mine, purpose, landed))
-        return futures
+        cut = high if wanted is None else wanted
+        self.services.spawn(self._fly(_Run(low, cut, high, purpose), mine, landed))
 
-    async def _fly(
-        self,
-        low: int,
-        high: int,
-        mine: _Futures,
-        purpose: Purpose,
-        landed: Callable[[], None] | None,
-    ) -> None:
-        """Fetch chunks `[low, high)` and settle their futures, whatever happens."""
-        start, end = self.chunks.blob(low, high)
+    async def _fly(self, run: _Run, mine: _Futures, landed: Callable[[], None] | None) -> None:
+        """Fetch chunks and settle their futures, whatever happens."""
+        start, end = self.chunks.blob(run.low, run.high)
         try:
             with self.services.tracer.span(
                 "layer.fetch",
                 layer=self.digest,
-                purpose=purpose.value,
+                purpose=run.purpose.value,
                 offset=start,
                 bytes=end - start,
             ):
-                await self._fetch(low, high, mine, purpose)
+                await self._fetch(run, mine)
         except CorruptError as first:
             log.warning("chunk.corrupt_retrying", extra={"fields": {"reason": first.message}})
-            await self._second_try(low, high, mine, purpose)
+            await self._second_try(run, mine)
         except (BootseerError, OSError, TimeoutError) as error:
             self._fail(list(mine), mine, error)
         finally:
@@ -190,34 +196,53 @@ class Flights:
             if landed:
                 landed()
 
-    async def _second_try(self, low: int, high: int, mine: _Futures, purpose: Purpose) -> None:
+    async def _second_try(self, run: _Run, mine: _Futures) -> None:
         """Fetch once more, chunk by chunk, so that one bad chunk does not spoil its neighbours.
 
         And from elsewhere where there is an elsewhere: a mirror's copy may have gone bad.
         """
-        for chunk in range(low, high):
+        for chunk in range(run.low, run.high):
             if chunk not in mine:
                 continue
             try:
                 await self._source.doubt(self.digest)
                 await self._windows.doubt(chunk)
-                await self._fetch(chunk, chunk + 1, mine, purpose)
+                await self._fetch(_Run(chunk, chunk + 1, chunk + 1, run.purpose), mine)
             except (BootseerError, OSError, TimeoutError) as error:
                 self._fail([chunk], mine, error)
 
-    async def _fetch(self, low: int, high: int, mine: _Futures, purpose: Purpose) -> None:
-        """Fetch chunks `[low, high)` and keep each; raise the first thing that goes wrong."""
+    async def _fetch(self, run: _Run, mine: _Futures) -> None:
+        """Fetch chunks and keep each, those that somebody waits for as soon as their bytes came.
+
+        Raises the first thing that goes wrong.
+        """
+        low, wanted, high = run.low, run.wanted, run.high
         start, end = self.chunks.blob(low, high)
+        cut = self.chunks.blob(low, wanted)[1] - start
+        kept = low
         self.counters.fetches += 1
+
+        async def keep(first: int, last: int, body: memoryview) -> None:
+            found = await windows
+            async with asyncio.TaskGroup() as jobs:
+                for some, end in self._batches(first, last):
+                    parts = found[some - low : end - low]
+                    jobs.create_task(self._keep(some, mine, body, start, parts))
+
+        def arrived(front: bytes) -> None:
+            nonlocal kept
+            if kept == low:
+                kept = wanted
+                group.create_task(keep(low, wanted, memoryview(front)))
+
+        early = Early(cut, arrived) if wanted < high else None
         try:
             async with asyncio.TaskGroup() as group:
                 windows = group.create_task(self._windows.get_all(low, high))
-                body = memoryview(await self._source.read(self.digest, start, end - start))
-                self.counters.fetched[purpose] += len(body)
-                found = await windows
-                for first, last in self._batches(low, high):
-                    parts = found[first - low : last - low]
-                    group.create_task(self._keep(first, mine, body, start, parts))
+                body = memoryview(await self._source.read(self.digest, start, end - start, early))
+                self.counters.fetched[run.purpose] += cut
+                self.counters.fetched[Purpose.IDLE] += len(body) - cut
+                group.create_task(keep(kept, high, body))
         except ExceptionGroup as errors:
             raise first_error(errors) from None
 

@@ -10,7 +10,7 @@ Concurrency
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 
 from snapshotter.chunks.ahead import Ahead
@@ -212,35 +212,33 @@ class LayerReader:
         for run in self._adjacent(fresh):
             for start, end in self._chunks.runs(*run, self._services.policy.demand_run):
                 self.counters.demand_misses += end - start
-                self._flights.launch(start, end, Purpose.DEMAND)
+                behind = end if alone else self._behind(end)
+                self._flights.launch(start, behind, Purpose.DEMAND, wanted=end)
         flying = any(chunk in self._flights for chunk in wanted)
         source = Source.DEMAND if fresh else Source.JOINED if flying else Source.CACHE
         self.counters.joined += len(wanted) - len(fresh)
-        if not alone:
-            self._services.filler.missed(self, high)
         self._flights.hurry(wanted)
         return source, await self._flights.landed(wanted)
 
-    def next_missing(self, chunk: int, reach: int) -> tuple[int, int] | None:
-        """Return the next run of chunks, within `reach` of `chunk`, that are neither here nor
-        coming, as far as one request goes."""
-        if chunk >= len(self._chunks):
-            return None
-        end = self._chunks.reach(chunk, reach)
-        low = next((c for c in range(chunk, end) if self._absent(c)), None)
-        if low is None:
-            return None
-        end = min(end, self._chunks.reach(low, self._services.policy.idle_run))
-        return low, next((c for c in range(low, end) if not self._absent(c)), end)
+    async def bring(self, start: int, length: int) -> None:
+        """Fetch what of `[start, start + length)` is missing: it is likely to be read soon.
+
+        Raises:
+            CorruptError, RemoteError, NotFoundError: as `read`.
+        """
+        await self.prefetch(*self._chunks.covering(start, length), Purpose.LINKED)
+
+    def _behind(self, chunk: int) -> int:
+        """Return the end of what a request for the chunks before this one brings along."""
+        if not self._services.policy.idle or chunk >= len(self._chunks):
+            return chunk
+        end = self._chunks.reach(chunk, self._services.policy.idle)
+        return next((c for c in range(chunk, end) if not self._absent(c)), end)
 
     def _absent(self, chunk: int) -> bool:
         """Say whether a chunk is neither here nor coming."""
         here = chunk in self._presence or chunk in self._flights or self._flights.is_loose(chunk)
         return not here and not self._claims.is_leaving(chunk)
-
-    def fetch_idle(self, low: int, high: int) -> Awaitable[object]:
-        """Start to fetch chunks `[low, high)` that nobody asked for."""
-        return asyncio.wait(self._flights.launch(low, high, Purpose.IDLE))
 
     @staticmethod
     def _adjacent(chunks: list[int]) -> list[tuple[int, int]]:
@@ -264,7 +262,7 @@ class LayerReader:
                 if self._ahead_running >= self._services.policy.ahead_flights:
                     return
                 self._ahead_running += 1
-                self._flights.launch(start, stop, Purpose.AHEAD, self._ahead_landed)
+                self._flights.launch(start, stop, Purpose.AHEAD, landed=self._ahead_landed)
 
     def _ahead_landed(self) -> None:
         self._ahead_running -= 1

@@ -30,7 +30,6 @@ from snapshotter.blocks.takeover import Handover
 from snapshotter.blocks.turn import await_turn
 from snapshotter.caching.keeping import CacheKeeping
 from snapshotter.caching.scrub import Scrub
-from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.flights import Services
 from snapshotter.chunks.turns import Turns
 from snapshotter.chunks.windows import new_cache
@@ -56,6 +55,7 @@ from snapshotter.hotstore.places import open_hot_store
 from snapshotter.images.made import MadeIndexes
 from snapshotter.images.published import PublishedImages
 from snapshotter.images.trusting import trust_rules
+from snapshotter.linking.following import following
 from snapshotter.metrics.collect import Counted
 from snapshotter.metrics.report import NodeReport
 from snapshotter.parent import die_with_parent
@@ -130,10 +130,10 @@ async def run(path: Path, config: Config, handover: Handover) -> None:
             Services(
                 Turns(executor),
                 tasks.spawn,
-                Filler(config.fetch.idle, tasks.spawn),
                 fetch_policy(config),
                 tracer=tracer,
             ),
+            following(tasks.spawn, config.fetch.linked),
             new_cache(),
             {SNAPSHOT: SnapshotOpener(stores)},
         )

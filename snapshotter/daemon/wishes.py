@@ -16,7 +16,11 @@ _PROVIDE_EXTRA_S: Final = 5.0
 
 def fetch_policy(config: Config) -> FetchPolicy:
     """Return the fetch policy that the configuration asks for."""
-    return FetchPolicy(ahead_flights=config.fetch.concurrency, ahead_most=config.fetch.ahead)
+    return FetchPolicy(
+        ahead_flights=config.fetch.concurrency,
+        ahead_most=config.fetch.ahead,
+        idle=config.fetch.idle,
+    )
 
 
 def making_policy(config: Config) -> MakingPolicy:

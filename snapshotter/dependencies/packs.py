@@ -21,6 +21,7 @@ from depsnap.snapshots.places import Place, open_store
 from snapshotter.chunks.chunkmap import ChunkMap
 from snapshotter.dependencies.files import read_files
 from snapshotter.dependencies.frames import FrameDecoder
+from snapshotter.ports import Early
 from snapshotter.serving.blockimage import BlockImage
 from snapshotter.serving.layout import LayerRecord
 from snapshotter.serving.sources import FirstOf
@@ -68,8 +69,11 @@ class PackedBlob:
     starts: Sequence[int]
     """Where each starts; one value more for the end."""
 
-    async def read(self, digest: str, offset: int, length: int) -> bytes:
+    async def read(
+        self, digest: str, offset: int, length: int, early: Early | None = None
+    ) -> bytes:
         """Return bytes of the blob."""
+        del early  # it is not far
         end = offset + length
         first = bisect_right(self.starts, offset) - 1
         parts = []

@@ -17,7 +17,7 @@ from bootseer.errors import CorruptError, NotFoundError
 from snapshotter.hot.artifact import HotArtifact, HotKind, build, parse
 from snapshotter.hotstore.store import ArtifactHotStore
 from snapshotter.limits import DEFAULT, Limits
-from snapshotter.ports import ImageKey, MirroredSource
+from snapshotter.ports import Early, ImageKey, MirroredSource
 from snapshotter.registry.descriptors import Descriptor
 from snapshotter.registry.manifests import OCI_MANIFEST, RawManifest
 
@@ -105,8 +105,11 @@ class _ImageBlobs:
     store: BlobStore
     image: ImageKey
 
-    async def read(self, digest: str, offset: int, length: int) -> bytes:
+    async def read(
+        self, digest: str, offset: int, length: int, early: Early | None = None
+    ) -> bytes:
         """Return part of a blob; see `BlobSource.read`."""
+        del early  # it is not far
         return await self.store.read(_blob(self.image, digest), offset, length)
 
     def stream(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes]:

@@ -17,6 +17,7 @@ from cachetools import TTLCache
 
 from bootseer.digests import check_digest, verify
 from bootseer.errors import CorruptError, NotFoundError, RemoteError
+from snapshotter.ports import Early
 from snapshotter.registry.calls import FAILURES, Calls
 from snapshotter.registry.faults import translated
 from snapshotter.registry.hosts import PULL, Endpoint
@@ -78,7 +79,14 @@ class Blobs:
         )
         self._without_ranges: set[str] = set()
 
-    async def read(self, reference: Reference, digest: str, offset: int, length: int) -> bytes:
+    async def read(
+        self,
+        reference: Reference,
+        digest: str,
+        offset: int,
+        length: int,
+        early: Early | None = None,
+    ) -> bytes:
         """Return exactly `length` bytes of a blob from `offset`. They are not verified.
 
         Raises:
@@ -93,7 +101,7 @@ class Blobs:
             request = self._request(endpoint, wanted)
             with translated(wanted.what, request.url):
                 async with asyncio.timeout(self._timeouts.transfer(length)):
-                    return await self._read_once(endpoint, request, wanted)
+                    return await self._read_once(endpoint, request, wanted, early)
 
         return await self._calls.run(reference, PULL, operation, wanted.topic)
 
@@ -194,7 +202,9 @@ class Blobs:
                 raise CorruptError(f"{request.what} is longer than {self._limits.layer} bytes")
             yield response, body, request
 
-    async def _read_once(self, endpoint: Endpoint, request: Request, wanted: _Range) -> bytes:
+    async def _read_once(
+        self, endpoint: Endpoint, request: Request, wanted: _Range, early: Early | None
+    ) -> bytes:
         assert wanted.length is not None  # noqa: S101 (for the type checker)
         async with self._located(endpoint, request, wanted) as response:
             body = self._plan(endpoint, response, wanted)
@@ -203,7 +213,7 @@ class Blobs:
                     f"{wanted.what}: {endpoint.base} ignores Range requests",
                     hint="put a registry or mirror that honours them in front of it",
                 )
-            data = await self._body(response, request, body.skip, wanted.length)
+            data = await self._body(response, request, body.skip, wanted.length, early)
             if len(data) < wanted.length:
                 raise RemoteError(
                     f"{wanted.what}: got {len(data)} of {wanted.length} bytes", temporary=True
@@ -213,12 +223,18 @@ class Blobs:
             return data[: wanted.length]
 
     async def _body(
-        self, response: aiohttp.ClientResponse, request: Request, skip: int, length: int
+        self,
+        response: aiohttp.ClientResponse,
+        request: Request,
+        skip: int,
+        length: int,
+        early: Early | None,
     ) -> bytes:
         """Return what is behind the first `skip` bytes until there are `length` or, with what came
         along, a few more; fewer if the body ends. Each byte is copied once.
         """
         parts: list[memoryview] = []
+        size = 0
         while length > 0:
             part, _ = await response.content.readchunk()
             if not part:
@@ -229,6 +245,10 @@ class Blobs:
             self._statistics.discarded += dropped
             parts.append(memoryview(part)[dropped:])
             length -= len(parts[-1])
+            size += len(parts[-1])
+            if early is not None and size >= early.length:
+                early.arrived(b"".join(parts)[: early.length])
+                early = None
         return b"".join(parts)
 
     def _plan(self, endpoint: Endpoint, response: aiohttp.ClientResponse, wanted: _Range) -> Body:

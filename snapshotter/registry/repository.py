@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
-from snapshotter.ports import MirroredSource
+from snapshotter.ports import Early, MirroredSource
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.reference import Reference, parse_reference
 from snapshotter.registry.settings import ClientSettings
@@ -18,9 +18,11 @@ class RepositoryBlobs:
         self._client = client
         self._reference = reference
 
-    async def read(self, digest: str, offset: int, length: int) -> bytes:
+    async def read(
+        self, digest: str, offset: int, length: int, early: Early | None = None
+    ) -> bytes:
         """Return exactly `length` bytes from `offset`; see `Blobs.read`."""
-        return await self._client.blobs.read(self._reference, digest, offset, length)
+        return await self._client.blobs.read(self._reference, digest, offset, length, early)
 
     def stream(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes]:
         """Yield the blob from `offset` to its end; see `Blobs.stream`."""

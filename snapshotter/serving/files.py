@@ -28,6 +28,8 @@ from snapshotter.chunks.windows import Cache, Windows
 from snapshotter.layers.chunkread import ChunkDecoder
 from snapshotter.layers.format import decode_map
 from snapshotter.layers.records import BlockMap
+from snapshotter.linking.following import Following, Libraries
+from snapshotter.linking.names import decode_places
 from snapshotter.ports import MirroredSource
 from snapshotter.serving.blockimage import BlockImage, ImageOpener
 from snapshotter.serving.layout import LAYER, LayerRecord, Layout, MountId
@@ -43,6 +45,8 @@ class OpenLayer:
 
     record: LayerRecord
     reader: LayerReader
+    libraries: Libraries
+    """Fetched ahead of the dynamic loader."""
     reads: ReadCounters = field(default_factory=ReadCounters)
     """Of its block files with the data area."""
 
@@ -66,13 +70,16 @@ class OpenLayer:
         data = self.reader.read_now(offset, length)
         if data is not None:
             self.reads.count_at_once(len(data))
+            self.libraries.seen(offset, data)
         return data
 
     async def fetch(self, offset: int, length: int) -> tuple[bytes | bytearray, Source]:
         """Return verified bytes of the data area, and what they had to wait for; not counted."""
         if self.record.poisoned:
             raise CorruptError(f"layer {self.record.layer_digest}: {self.record.poisoned}")
-        return await self.reader.fetch(offset, length)
+        data, source = await self.reader.fetch(offset, length)
+        self.libraries.seen(offset, data)
+        return data, source
 
     def describe(self, name: LayerName) -> dict[str, Any]:
         """Return the layer's state, for people and tools."""
@@ -103,6 +110,7 @@ class LayerFiles:
         layout: Layout,
         blobs: Callable[[Sequence[str]], MirroredSource],
         services: Services,
+        linking: Following,
         window_cache: Cache,
         openers: Mapping[str, ImageOpener] | None = None,
     ) -> None:
@@ -113,6 +121,7 @@ class LayerFiles:
         self._layout = layout
         self._blobs = blobs
         self._services = services
+        self._linking = linking
         self._window_cache = window_cache
         self._openers = dict(openers or {})
         self._open: dict[LayerName, OpenLayer] = {}
@@ -200,7 +209,9 @@ class LayerFiles:
             image.decode,
             self._services,
         )
-        return OpenLayer(record, LayerReader(flights))
+        reader = LayerReader(flights)
+        places = await asyncio.to_thread(self._places, name)
+        return OpenLayer(record, reader, Libraries(reader, places, self._linking))
 
     async def _image(self, name: LayerName, record: LayerRecord) -> BlockImage:
         if record.kind == LAYER:
@@ -220,6 +231,12 @@ class LayerFiles:
         if opener is None:
             raise CorruptError(f"layer {name}: of a kind {record.kind!a} that is not known")
         return await opener.open(self._layout.layer(name), record)
+
+    def _places(self, name: LayerName) -> dict[str, int]:
+        try:
+            return decode_places(self._layout.libraries(name).read_bytes())
+        except (OSError, ValueError):  # an older version made the layer, or it is none of an image
+            return {}
 
     def _read(self, name: LayerName) -> tuple[BlockMap, bytes]:
         data = self._layout.index(name).read_bytes()
@@ -244,6 +261,7 @@ class LayerFiles:
         """Forget a layer that nobody can read any more."""
         layer = self._open.pop(name, None)
         if layer is not None:
+            await layer.libraries.close()
             await layer.reader.drain()
             self.fetches.leave(layer.reader.counters)
             self.reads.leave(layer.reads)

@@ -7,6 +7,7 @@
     windows              its inflate windows, where those were made here too
     meta.erofs           EROFS metadata for a layer above others
     bottom.erofs         likewise for a bottom layer, where whiteouts make that differ
+    libraries            where shared libraries lie in the data area (`linking.names`)
     data blob present    the chunk cache (see `chunks.cachefile`)
     fs, bottom           mount points of the two
     h1/                  a hot layout: metadata of its own, `blocks` (what its hot area holds), the
@@ -23,7 +24,7 @@ from typing import Any, Final
 from bootseer.errors import CorruptError
 from snapshotter.blocks.names import LOCAL, NATURAL, BlockName, LayerName, Role, Variant, parse_name
 from snapshotter.ports import IndexKind
-from snapshotter.serving.materialise import Materialised
+from snapshotter.serving.materialise import LIBRARIES, Materialised
 
 INDEX: Final = "index"
 WINDOWS: Final = "windows"
@@ -167,6 +168,10 @@ class Layout:
     def windows(self, name: LayerName) -> Path:
         """Return where a layer's windows are, if they are not in the registry."""
         return self.layer(name) / WINDOWS
+
+    def libraries(self, name: LayerName) -> Path:
+        """Return where it is written down where a layer's shared libraries lie."""
+        return self.layer(name) / LIBRARIES
 
     def variant(self, name: LayerName, variant: Variant) -> Path:
         """Return the directory of a variant's own files; that of the layer if it is natural."""

@@ -7,6 +7,7 @@ what the kernel gets is written here.
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from snapshotter.erofs.options import Options, uuid_of
 from snapshotter.layers.format import decode
 from snapshotter.layers.records import BLOCK, InodeFlag, LayerIndex, Proof
 from snapshotter.limits import DEFAULT, Limits
+from snapshotter.linking.names import encode_places, library_places
+
+LIBRARIES: Final = "libraries"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,8 @@ def materialise(index_path: Path, limits: Limits = DEFAULT) -> Materialised:
 def write_metadata(index: LayerIndex, digest: str, directory: Path) -> Materialised:
     """Write the EROFS metadata of a checked index; `digest` is that of the index' file."""
     two_faced = _write(index, digest, directory, None)
+    places = encode_places(library_places(index.tree))
+    write_atomic(directory / LIBRARIES, places, durable=False)
     return Materialised(
         index.layer_digest,
         digest,

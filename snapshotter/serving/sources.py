@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 from bootseer.errors import CorruptError, NotFoundError, RemoteError
-from snapshotter.ports import MirroredSource
+from snapshotter.ports import Early, MirroredSource
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,9 @@ class FirstOf:
         """`sources`, at least one, in the order in which they are tried."""
         self._sources = list(sources)
 
-    async def read(self, digest: str, offset: int, length: int) -> bytes:
+    async def read(
+        self, digest: str, offset: int, length: int, early: Early | None = None
+    ) -> bytes:
         """Return the bytes from the first source that gives them; it is tried first from then on.
 
         Race-free: the list is only ever reordered, in one step, by the event loop's thread.
@@ -27,7 +29,7 @@ class FirstOf:
         failure: NotFoundError | RemoteError | None = None
         for source in tuple(self._sources):
             try:
-                data = await source.read(digest, offset, length)
+                data = await source.read(digest, offset, length, early)
             except (NotFoundError, RemoteError) as error:
                 failure = failure or error
                 continue
@@ -66,14 +68,16 @@ class WithLocal:
         self._digest = digest
         self._path = path
 
-    async def read(self, digest: str, offset: int, length: int) -> bytes:
+    async def read(
+        self, digest: str, offset: int, length: int, early: Early | None = None
+    ) -> bytes:
         """Return exactly `length` bytes from `offset`.
 
         Raises:
             CorruptError: the file is shorter, or gone.
         """
         if digest != self._digest:
-            return await self._source.read(digest, offset, length)
+            return await self._source.read(digest, offset, length, early)
         return await asyncio.to_thread(self._pread, offset, length)
 
     def _pread(self, offset: int, length: int) -> bytes:

@@ -30,6 +30,8 @@ from snapshotter.hot.record_format import decode as decode_record
 from snapshotter.hot.record_format import encode as encode_record
 from snapshotter.hot.unpack import Expected, PackStream
 from snapshotter.layers.records import BLOCK
+from snapshotter.limits import DEFAULT
+from snapshotter.linking import elf
 from tooling.fuzz.target import Target, must
 
 _DIGEST: Final = "sha256:" + "5" * 64
@@ -215,7 +217,27 @@ def _stripes() -> list[bytes]:
     return [whole, sizes + whole[FRONT:]]
 
 
+def run_elf(data: bytes) -> None:
+    """The beginning of a program, and a dynamic section that it is followed by."""
+    front = elf.read_front(data[: elf.FRONT])
+    if front is None:
+        return
+    found = elf.read_dynamic(front, data[front.dynamic.start : front.dynamic.stop])
+    must(len(found.names) <= DEFAULT.elf_needed, "too many libraries")
+    must(all(len(part) <= DEFAULT.layer for part in found.touched), "a part without bounds")
+
+
+def _programs() -> list[bytes]:
+    ident = b"\x7fELF\x02\x01\x01" + bytes(9)
+    header = struct.pack("<16sHHIQQQIHHHHHH", ident, 3, 62, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    load = struct.pack("<IIQQQQQQ", 1, 6, 0, 0, 0, 4096, 4096, 4096)
+    dynamic = struct.pack("<IIQQQQQQ", 2, 6, 176, 176, 176, 96, 96, 8)
+    entries = ((1, 1), (5, 64), (7, 128), (8, 48), (23, 100), (2, 24))
+    return [header + load + dynamic + b"".join(struct.pack("<qQ", *one) for one in entries)]
+
+
 TARGETS = (
+    Target("elf", run_elf, _programs, 8 << 10),
     Target("hot-record", run_record, _records),
     Target("hot-pack", run_pack, _packs, 256 << 10),
     Target("dependency-snapshot", run_snapshot, _snapshots),

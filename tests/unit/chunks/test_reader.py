@@ -59,7 +59,7 @@ async def test_a_run_is_fetched_ahead_and_a_jump_is_not(tmp_path: Path) -> None:
         assert world.reader.counters.demand_misses < 5
 
 
-async def test_an_idle_link_brings_what_lies_behind_the_last_miss_and_no_more(
+async def test_the_request_for_a_miss_brings_what_lies_behind_it_and_no_more(
     tmp_path: Path,
 ) -> None:
     with make_world(tmp_path, [1000] * 100, idle=5000) as world:
@@ -68,26 +68,47 @@ async def test_an_idle_link_brings_what_lies_behind_the_last_miss_and_no_more(
             await asyncio.sleep(0.01)
         present = [c for c in range(100) if c in world.reader.cache.presence]
         assert present == [50, 51, 52, 53, 54]
+        assert len(world.source.asked) == 1
+        assert world.reader.counters.demand_misses == 1
 
 
-async def test_an_idle_link_brings_neighbours_with_one_request(tmp_path: Path) -> None:
-    with make_world(tmp_path, [1000] * 100, idle=8000, idle_run=3100) as world:
+async def test_what_lies_behind_a_miss_is_not_fetched_twice_nor_past_the_end(
+    tmp_path: Path,
+) -> None:
+    with make_world(tmp_path, [1000] * 100, idle=5000) as world:
+        await world.reader.prefetch(53, 54)
         await world.reader.read(50_000, 100)
+        await world.reader.read(99_000, 100)
         while world.tasks:
             await asyncio.sleep(0.01)
         present = [c for c in range(100) if c in world.reader.cache.presence]
-        assert present == list(range(50, 58))
-        assert len(world.source.asked) == 4
+        assert present == [50, 51, 52, 53, 99]
+        asked = [range(start, start + length - 1) for start, length in world.source.asked]
+        assert not set(asked[0]) & set(asked[1])
 
 
-async def test_an_idle_link_turns_to_the_newest_miss(tmp_path: Path) -> None:
-    with make_world(tmp_path, [1000] * 100, idle=50_000, idle_run=1000) as world:
-        world.source.delay = 0.005
-        await world.reader.read(0, 100)
-        await world.reader.read(60_000, 100)
-        await asyncio.sleep(0.03)
-        assert 61 in world.reader.cache.presence
-        assert 10 not in world.reader.cache.presence
+async def test_a_miss_does_not_wait_for_what_its_request_brings_along(tmp_path: Path) -> None:
+    with make_world(tmp_path, [1000] * 100, idle=5000) as world:
+        world.source.rest = asyncio.Event()
+        assert bytes(await world.reader.read(50_000, 100)) == world.data[50_000:50_100]
+        assert 51 not in world.reader.cache.presence
+        joined = asyncio.create_task(world.reader.read(52_000, 100))
+        await asyncio.sleep(0.02)
+        assert not joined.done()
+        world.source.rest.set()
+        assert bytes(await joined) == world.data[52_000:52_100]
+        assert len(world.source.asked) == 1
+
+
+async def test_bytes_that_came_early_and_are_wrong_are_fetched_again(tmp_path: Path) -> None:
+    with make_world(tmp_path, [1000] * 100, idle=5000) as world:
+        world.source.rest = asyncio.Event()
+        world.source.rest.set()
+        world.source.corrupt_next = 1
+        assert bytes(await world.reader.read(50_000, 3000)) == world.data[50_000:53_000]
+        while world.tasks:
+            await asyncio.sleep(0.01)
+        assert world.reader.cache.presence.first_missing(50, 57) < 0
 
 
 async def test_bytes_that_are_wrong_once_are_fetched_again(tmp_path: Path) -> None:
@@ -249,13 +270,17 @@ async def test_reads_are_counted_by_source_and_failures_apart(tmp_path: Path) ->
 
 
 async def test_fetched_bytes_are_counted_by_what_they_are_fetched_for(tmp_path: Path) -> None:
-    with make_world(tmp_path, [1000] * 100, ahead_least=2000, ahead_run=2000) as world:
+    sizes = [1000] * 100
+    with make_world(tmp_path, sizes, idle=3000, ahead_least=2000, ahead_run=2000) as world:
         for offset in range(0, 4000, 500):
             await world.reader.read(offset, 500)
         await asyncio.sleep(0.05)
         await world.reader.prefetch(40, 41)
         await world.reader.prefetch(50, 52, Purpose.FILL)
-        await world.reader.fetch_idle(60, 61)
+        await world.reader.bring(60_000, 100)
+        await world.reader.read(70_000, 100)
+        while world.tasks:
+            await asyncio.sleep(0.01)
     fetched = world.reader.counters.fetched
     assert all(fetched[purpose] > 0 for purpose in Purpose)
     assert sum(fetched.values()) == sum(length for _, length in world.source.asked)

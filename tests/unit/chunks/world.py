@@ -16,13 +16,13 @@ from bootseer.errors import CorruptError
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
 from snapshotter.chunks.fetching import FetchPolicy
-from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.flights import Flights, Services
 from snapshotter.chunks.reader import LayerReader
 from snapshotter.chunks.room import DiskRoom
 from snapshotter.chunks.turns import Turns
 from snapshotter.chunks.windows import Windows, new_cache
 from snapshotter.layers.records import BlockMap, ChunkTable, Extents
+from snapshotter.ports import Early
 
 SKIP = 7
 KEY = bytes(32)
@@ -72,13 +72,17 @@ class FakeSource:
     """What the windows blob is made of, a byte repeated."""
     error: Exception | None = None
     asked: list[tuple[int, int]] = field(default_factory=list)
+    rest: asyncio.Event | None = None
+    """What a reader wants early is there at once, all else when this is set."""
     corrupt_until_doubted: bool = False
     """A mirror's copy is bad; the registry's is good."""
 
     async def doubt(self, digest: str) -> None:
         self.corrupt_until_doubted = False
 
-    async def read(self, digest: str, offset: int, length: int) -> bytes:
+    async def read(
+        self, digest: str, offset: int, length: int, early: Early | None = None
+    ) -> bytes:
         if digest.endswith("b" * 64):
             return self.windows * length
         self.asked.append((offset, length))
@@ -92,6 +96,9 @@ class FakeSource:
             body = bytes(255 - b for b in body)
         elif self.corrupt_until_doubted:
             body = bytes(len(body))
+        if early is not None and self.rest is not None:
+            early.arrived(body[: early.length])
+            await self.rest.wait()
         return body
 
     async def stream(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes]:
@@ -133,7 +140,7 @@ def make_world(
 
     cache = CacheFile(tmp_path, key=KEY, chunks=len(chunks), size=len(data))
     with ThreadPoolExecutor(2) as executor:
-        services = Services(Turns(executor), spawn, Filler(idle, spawn), FetchPolicy(**policy))
+        services = Services(Turns(executor), spawn, FetchPolicy(idle=idle, **policy))
         windows = Windows(made.windows_digest, chunks, source, new_cache())
         flights = Flights(made.layer_digest, chunks, cache, source, windows, decode, services)
         yield World(LayerReader(flights), source, data, tasks, services.room)

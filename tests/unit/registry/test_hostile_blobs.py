@@ -11,6 +11,7 @@ import pytest
 from bootseer.digests import digest_of
 from bootseer.errors import CorruptError, NotFoundError, RemoteError
 from snapshotter.limits import Limits
+from snapshotter.ports import Early
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.settings import ClientSettings
 from tests import hostile_registry as hostile
@@ -49,6 +50,28 @@ async def test_a_range_is_returned_exactly(
     client: RegistryClient, registry: HostileRegistry, offset: int, length: int
 ) -> None:
     assert await read(client, registry, offset, length) == DATA[offset : offset + length]
+
+
+async def test_the_first_bytes_are_handed_over_while_the_rest_is_on_its_way(
+    client: RegistryClient, registry: HostileRegistry
+) -> None:
+    came: list[bytes] = []
+    early = Early(50_000, came.append)
+    found = await client.blobs.read(registry.reference(), digest_of(DATA), 1000, 3_000_000, early)
+    assert came == [DATA[1000:51_000]]
+    assert found == DATA[1000:3_001_000]
+
+
+async def test_first_bytes_of_an_attempt_that_fails_are_those_of_the_blob_all_the_same(
+    client: RegistryClient, registry: HostileRegistry
+) -> None:
+    registry.on("blob", hostile.broken_after(400_000), 1)
+    came: list[bytes] = []
+    early = Early(50_000, came.append)
+    found = await client.blobs.read(registry.reference(), digest_of(DATA), 1000, 3_000_000, early)
+    assert came
+    assert set(came) == {DATA[1000:51_000]}
+    assert found == DATA[1000:3_001_000]
 
 
 async def test_nothing_is_asked_for_an_empty_range(

@@ -16,11 +16,12 @@ from bootseer.digests import digest_of
 from snapshotter.blocks.names import LayerName, name_of
 from snapshotter.caching.scrub import Scrub, Verified
 from snapshotter.chunks.fetching import FetchPolicy
-from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.flights import Services
 from snapshotter.chunks.turns import Turns
 from snapshotter.chunks.windows import new_cache
 from snapshotter.layers.format import encode
+from snapshotter.linking.following import following
+from snapshotter.ports import Early
 from snapshotter.serving.audit import audit
 from snapshotter.serving.files import LayerFiles, read_record
 from snapshotter.serving.layout import INDEX, RECORD, Layout, record_of
@@ -58,7 +59,9 @@ class OneBlob:
 
     async def doubt(self, digest: str) -> None: ...
 
-    async def read(self, digest: str, offset: int, length: int) -> bytes:
+    async def read(
+        self, digest: str, offset: int, length: int, early: Early | None = None
+    ) -> bytes:
         return self.blob[offset : offset + length]
 
     async def stream(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes]:
@@ -104,8 +107,10 @@ async def node_with_a_layer(directory: Path, data: bytes) -> AsyncIterator[Node]
     async with AsyncExitStack() as stack:
         executor = stack.enter_context(ThreadPoolExecutor(2))
         spawn = (await stack.enter_async_context(asyncio.TaskGroup())).create_task
-        services = Services(Turns(executor), spawn, Filler(0, spawn), FetchPolicy())
-        files = LayerFiles(layout, lambda _: OneBlob(layer.blob), services, new_cache())
+        services = Services(Turns(executor), spawn, FetchPolicy())
+        files = LayerFiles(
+            layout, lambda _: OneBlob(layer.blob), services, following(spawn, 0), new_cache()
+        )
         workers = Stopped()
         upkeep = Upkeep(
             layout, files, workers, nothing, nothing, no_job, Poisoned(directory), 0.01, 0.0

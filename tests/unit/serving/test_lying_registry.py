@@ -23,12 +23,12 @@ from bootseer.digests import digest_of
 from bootseer.errors import BootseerError
 from snapshotter.blocks.names import name_of
 from snapshotter.chunks.fetching import FetchPolicy
-from snapshotter.chunks.filler import Filler
 from snapshotter.chunks.flights import Services
 from snapshotter.chunks.turns import Turns
 from snapshotter.chunks.windows import new_cache
 from snapshotter.layers.format import encode
 from snapshotter.layers.indexer import LayerIndexer
+from snapshotter.linking.following import following
 from snapshotter.registry.breaker import BreakerPolicy
 from snapshotter.registry.client import RegistryClient
 from snapshotter.registry.hosts import HostsDirectory
@@ -161,10 +161,8 @@ async def world(
         executor = stack.enter_context(ThreadPoolExecutor(2))
         group = await stack.enter_async_context(asyncio.TaskGroup())
         spawn = group.create_task
-        services = Services(
-            Turns(executor), spawn, Filler(0, spawn), FetchPolicy(demand_run=100_000)
-        )
-        files = LayerFiles(layout, blobs, services, new_cache())
+        services = Services(Turns(executor), spawn, FetchPolicy(demand_run=100_000))
+        files = LayerFiles(layout, blobs, services, following(spawn, 0), new_cache())
         opened = await files.open(name)
         try:
             yield World(several, opened)

@@ -20,6 +20,7 @@ from snapshotter.hot.ranges import make_ranges
 from snapshotter.hot.record import Ended, HotLayer, Record
 from snapshotter.hot.unpack import Expected, OpenedPack, PackStream
 from snapshotter.layers.records import BLOCK
+from snapshotter.ports import Early
 from snapshotter.starts.ahead import AheadRoom, ReceivedAhead
 from snapshotter.starts.area import HotArea
 from snapshotter.starts.feed import Download, FeedRules, PackFeed
@@ -51,7 +52,9 @@ class PackSource:
     closed: int = 0
     """Streams that were ended by whoever read them, or by themselves."""
 
-    async def read(self, digest: str, offset: int, length: int) -> bytes:
+    async def read(
+        self, digest: str, offset: int, length: int, early: Early | None = None
+    ) -> bytes:
         self.read_at.append(offset)
         await asyncio.sleep(0)
         if self.reads_fail:

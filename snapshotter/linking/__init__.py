@@ -1,0 +1,1 @@
+"""What the dynamic loader will read of a program and its libraries, before it does."""
