@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from elf_maker import CHANGED, RELOCATIONS, library
 from hypothesis import given
 from hypothesis import strategies as st
 
 from snapshotter.linking.elf import FRONT, Dynamic, read_dynamic, read_front
+from tests.elf_maker import CHANGED, RELOCATIONS, library
 
 
 def look(data: bytes) -> Dynamic | None:

@@ -4,10 +4,10 @@ import asyncio
 from dataclasses import dataclass, field
 
 import pytest
-from elf_maker import CHANGED, RELOCATIONS, library
 
 from bootseer.errors import RemoteError
 from snapshotter.linking.following import Libraries, following
+from tests.elf_maker import CHANGED, RELOCATIONS, library
 
 SIZE = 20480
 NEEDS = {
