@@ -1,7 +1,11 @@
 """Hadoop's servers and tools as processes: started, killed and waited for; their configuration."""
 
+import contextlib
+import secrets
+import signal
 import socket
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -12,6 +16,8 @@ from bootseer.errors import HostError
 SERVER: Final = "org.apache.hadoop.hdfs.server"
 TOOLS: Final = "org.apache.hadoop.hdfs.tools"
 _TOOL_S: Final = 120.0
+_PORTS: Final = range(10_000, 32_768)
+"""Below those of outgoing connections: one of them would take a server's port before it starts."""
 
 
 class Server:
@@ -40,11 +46,26 @@ class Server:
         self.process.terminate()
         self.process.wait(timeout=_TOOL_S)
 
+    def pause(self) -> None:
+        """Stop all its threads, until SIGCONT; when this returns it answers nobody."""
+        self.process.send_signal(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        while any(_state(task) not in "TtXZ" for task in tasks.iterdir()):
+            time.sleep(0.01)
+
     def kill(self) -> None:
         """Kill it, also while it is stopped; it is gone then."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(timeout=20)
+
+
+def _state(task: Path) -> str:
+    """Return the state of a thread, as proc(5) has it; one that has ended counts as stopped."""
+    try:
+        return (task / "stat").read_text().rpartition(") ")[2][0]
+    except FileNotFoundError:
+        return "T"
 
 
 def run_once(argv: Sequence[str], log: Path) -> None:
@@ -67,7 +88,9 @@ def write_site(path: Path, properties: Mapping[str, str]) -> None:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on now, nor is given by the kernel to who connects."""
+    while True:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.containers
 UNFILLED = "fill: {rate: 0}\nhot: {record: never, prefetch: false}\n"
 SIZE = 16 << 20
 MEASURED_S = 120.0
-"""The cache is measured for a fiftieth of the time: on a busy machine that is seldom."""
+"""The cache is measured for a fiftieth of the processor's time."""
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,7 @@ def broken(lab: HdfsLab, how: str, number: int) -> Iterator[None]:
     if how == "killed":
         server.kill()
     elif how == "stopped":
-        server.process.send_signal(signal.SIGSTOP)
+        server.pause()
     else:
         lab.net.set_link(number, up=False)
     try:
@@ -285,7 +285,7 @@ def test_a_name_node_that_stays_away_is_an_io_error_and_works_again_later(
         if how == "killed":
             server.kill()
         else:
-            server.process.send_signal(signal.SIGSTOP)
+            server.pause()
         try:
             with pytest.raises(OSError, match="Errno") as caught:
                 (mount.path / "file").write_bytes(DATA[::-1])

@@ -101,7 +101,7 @@ async def test_a_name_node_that_hangs_or_is_away_is_an_error_in_time(
     store: NativeStore, client: HadoopClient, hdfs: RunningHdfs
 ) -> None:
     async with open_store(f"hdfs://{store._root}", 2, client, "native") as impatient:
-        hdfs.name_node.process.send_signal(signal.SIGSTOP)
+        hdfs.name_node.pause()
         try:
             assert await number_of(impatient.stat("")) == errno.ETIMEDOUT
         finally:
