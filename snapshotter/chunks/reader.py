@@ -212,7 +212,8 @@ class LayerReader:
         for run in self._adjacent(fresh):
             for start, end in self._chunks.runs(*run, self._services.policy.demand_run):
                 self.counters.demand_misses += end - start
-                behind = end if alone else self._behind(end)
+                # Only the last request of a run: behind the others lies what the next one brings.
+                behind = end if alone or end < run[1] else self._behind(end)
                 self._flights.launch(start, behind, Purpose.DEMAND, wanted=end)
         flying = any(chunk in self._flights for chunk in wanted)
         source = Source.DEMAND if fresh else Source.JOINED if flying else Source.CACHE

@@ -100,6 +100,18 @@ async def test_a_miss_does_not_wait_for_what_its_request_brings_along(tmp_path: 
         assert len(world.source.asked) == 1
 
 
+async def test_a_read_of_more_than_one_request_brings_each_chunk_once(tmp_path: Path) -> None:
+    with make_world(tmp_path, [3000] * 10, idle=1000, demand_run=2000) as world:
+        async with asyncio.timeout(20):
+            assert bytes(await world.reader.read(0, 9000)) == world.data[:9000]
+            while world.tasks:
+                await asyncio.sleep(0.01)
+        present = [c for c in range(10) if c in world.reader.cache.presence]
+        assert present == [0, 1, 2, 3]
+        assert len({start for start, _ in world.source.asked}) == len(world.source.asked) == 3
+        assert not world.reader.flying
+
+
 async def test_bytes_that_came_early_and_are_wrong_are_fetched_again(tmp_path: Path) -> None:
     with make_world(tmp_path, [1000] * 100, idle=5000) as world:
         world.source.rest = asyncio.Event()
