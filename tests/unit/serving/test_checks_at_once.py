@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -21,7 +21,6 @@ from snapshotter.chunks.turns import Turns
 from snapshotter.chunks.windows import new_cache
 from snapshotter.layers.format import encode
 from snapshotter.linking.following import following
-from snapshotter.ports import Early
 from snapshotter.serving.audit import audit
 from snapshotter.serving.files import LayerFiles, read_record
 from snapshotter.serving.layout import INDEX, RECORD, Layout, record_of
@@ -31,6 +30,7 @@ from snapshotter.serving.upkeep import Upkeep
 from snapshotter.serving.workers import Workers
 from tests.image_maker import layer_of
 from tests.indexed_layer import indexed
+from tests.one_blob import OneBlob
 
 ROTTEN = b"bits that rotted"
 
@@ -49,23 +49,6 @@ class Stopped(Workers):
             self.found.set()
             await self.go_on.wait()
         return answer
-
-
-@dataclass
-class OneBlob:
-    """A registry that has one blob."""
-
-    blob: bytes
-
-    async def doubt(self, digest: str) -> None: ...
-
-    async def read(
-        self, digest: str, offset: int, length: int, early: Early | None = None
-    ) -> bytes:
-        return self.blob[offset : offset + length]
-
-    async def stream(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes]:
-        yield self.blob[offset:]
 
 
 class Unused:

@@ -2,10 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,13 +19,13 @@ from snapshotter.chunks.windows import new_cache
 from snapshotter.layers.format import encode
 from snapshotter.linking.following import following
 from snapshotter.linking.names import library_places
-from snapshotter.ports import Early
 from snapshotter.serving.files import LayerFiles, OpenLayer
 from snapshotter.serving.layout import INDEX, RECORD, Layout, record_of
 from snapshotter.serving.materialise import materialise
 from tests.elf_maker import library
 from tests.image_maker import layer_of
 from tests.indexed_layer import indexed
+from tests.one_blob import OneBlob
 
 FAR = random.Random(3).randbytes(900_000)
 """Between two files: they share no chunk."""
@@ -39,23 +38,6 @@ MEMBERS = {
     "lib/2": FAR,
     "lib/libother.so": library([]),
 }
-
-
-@dataclass
-class OneBlob:
-    """A registry that has one blob."""
-
-    blob: bytes
-
-    async def doubt(self, digest: str) -> None: ...
-
-    async def read(
-        self, digest: str, offset: int, length: int, early: Early | None = None
-    ) -> bytes:
-        return self.blob[offset : offset + length]
-
-    async def stream(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes]:
-        yield self.blob[offset:]
 
 
 @asynccontextmanager
