@@ -53,3 +53,8 @@ class Ahead:
         if len(self._runs) > _RUNS:
             self._runs.popitem(last=False)
         return window
+
+    def is_run(self, end: int) -> bool:
+        """Say whether the read that was noted last to end here goes on with a run."""
+        run = self._runs.get(end >> _BUCKET)
+        return run is not None and run[0] == end and run[1] >= self._least

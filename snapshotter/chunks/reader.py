@@ -100,6 +100,11 @@ class LayerReader:
             self._look_ahead(high, offset + length, window)
         return data
 
+    def in_order(self, end: int) -> bool:
+        """Say whether the last read up to `end` was one of many in order: they are fetched ahead of
+        who reads them."""
+        return self._ahead.is_run(end)
+
     async def fetch(
         self, offset: int, length: int, *, alone: bool = False
     ) -> tuple[bytes | bytearray, Source]:

@@ -27,6 +27,8 @@ _PIECE: Final = 1 << 20
 """Bytes of the data area that are brought at once."""
 _NAME: Final = 256
 """Longest name of a library, with its NUL."""
+_NEAR: Final = 4096
+"""Names that are no further apart are read together: linkers write them side by side."""
 
 
 _T = TypeVar("_T")
@@ -148,12 +150,14 @@ class Libraries:
         return read_dynamic(front, data)
 
     async def _needed(self, offset: int, dynamic: Dynamic) -> list[int]:
-        names = [await self._name(offset + at) for at in dynamic.names]
-        return [self._places[name] for name in names if name in self._places]
-
-    async def _name(self, at: int) -> str:
-        data = bytes(await self._read(at, _NAME))
-        return data.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+        names: dict[int, str] = {}
+        for near in _neighbours(dynamic.names):
+            data = bytes(await self._read(offset + near[0], near[-1] - near[0] + _NAME))
+            for at in near:
+                name = data[at - near[0] :].partition(b"\0")[0]
+                names[at] = name.decode("utf-8", "surrogateescape")
+        found = (self._places.get(names[at]) for at in dynamic.names)
+        return [place for place in found if place is not None]
 
     async def _read(self, offset: int, length: int) -> bytes | bytearray:
         await self._bring(offset, length)
@@ -164,3 +168,14 @@ class Libraries:
         if length > 0:
             async with self._shared.places:
                 await self._layer.bring(start, length)
+
+
+def _neighbours(places: Iterable[int]) -> list[list[int]]:
+    """Sort places, and tell those apart that are not near each other."""
+    groups: list[list[int]] = []
+    for place in sorted(places):
+        if groups and place - groups[-1][-1] <= _NEAR:
+            groups[-1].append(place)
+        else:
+            groups.append([place])
+    return groups

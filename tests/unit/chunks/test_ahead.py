@@ -21,6 +21,16 @@ def test_a_run_is_fetched_ahead_by_as_much_as_it_has_read() -> None:
     assert got == [0, 256, 384, 512, 640, 768, 896, 1024, 1024, 1024]
 
 
+def test_who_reads_in_order_is_told_from_who_jumps() -> None:
+    ahead = Ahead(least=256 * KIB, most=MIB)
+    for at in range(2):
+        ahead.touch(at * 128 * KIB, 128 * KIB)
+    ahead.touch(9 * MIB, 4 * KIB)
+    assert ahead.is_run(256 * KIB)
+    assert not ahead.is_run(128 * KIB)
+    assert not ahead.is_run(9 * MIB + 4 * KIB)
+
+
 def test_jumps_from_chunk_to_chunk_are_no_run() -> None:
     ahead = Ahead(least=256 * KIB, most=MIB)
     assert [ahead.touch(at * 300 * KIB, 100 * KIB) for at in range(20)] == [0] * 20

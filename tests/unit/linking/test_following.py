@@ -68,6 +68,12 @@ async def test_all_that_a_program_needs_is_brought_once_in_the_order_of_the_load
     assert fronts(layer) == ["program", "liba.so", "libb.so", "libc.so"]
 
 
+async def test_names_are_read_together_that_lie_side_by_side() -> None:
+    layer = FakeLayer()
+    await followed(layer, 1 << 20, 0)
+    assert len([one for one in layer.brought if one.start in range(8192, 12288)]) == 1
+
+
 async def test_what_relocations_change_is_brought_those_first_that_were_found_last() -> None:
     layer = FakeLayer()
     await followed(layer, 1 << 20, 0)

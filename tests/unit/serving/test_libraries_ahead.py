@@ -94,6 +94,15 @@ async def test_nothing_is_fetched_that_nobody_needs(tmp_path: Path, linked: int,
     assert not here(layer, places["libb.so"])
 
 
+async def test_who_reads_all_in_order_has_nothing_fetched_beside_the_run(tmp_path: Path) -> None:
+    async with served(tmp_path, 1 << 20) as (layer, places):
+        place = places["liba.so"]
+        start = place - (512 << 10)
+        for at in range(start, place + 8192, 8192):
+            await layer.read(at, 8192)
+    assert not layer.reader.counters.fetched[Purpose.LINKED]
+
+
 async def test_a_layer_whose_table_of_libraries_is_damaged_is_served(tmp_path: Path) -> None:
     async with served(tmp_path, 1 << 20, table=b"\x00") as (layer, places):
         data = await layer.read(places["program.so"], 4096)
