@@ -194,6 +194,11 @@ class PackStream:
         return self._at
 
     @property
+    def end(self) -> int:
+        """Offset in the pack of the first byte that has not come in."""
+        return self._at + len(self._buffer)
+
+    @property
     def next_number(self) -> int:
         """Number of the frame that comes out next."""
         return self._frame

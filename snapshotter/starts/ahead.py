@@ -54,6 +54,11 @@ class ReceivedAhead:
         self._changed = asyncio.Event()
         self._task = asyncio.create_task(self._receive(pieces))
 
+    @property
+    def held(self) -> int:
+        """Bytes that are at hand."""
+        return self._held
+
     async def _receive(self, pieces: AsyncGenerator[bytes]) -> None:
         end: Exception = StopAsyncIteration()
         try:

@@ -5,12 +5,12 @@ mostly ahead of it. A read of a block that is not there yet joins the download w
 the block within `FeedRules.patience`; otherwise its frame is fetched at once, beside the download.
 
 Concurrency
-    Everything but `_unpack` runs in the event loop. A frame is in one of three states: *landed*
+    Everything but `_unpack` runs in the event loop. A frame is in one of four states: *landed*
     (its blocks are in the areas), *flying* (in `_rushed`: fetched out of turn, which may have
-    `_failed`), or neither: the download brings it. `_waiting` has a future for each frame that
-    somebody waits for; landing or giving up resolves it, and both happen in one step with the
-    change of state. The download skips what landed; a frame that it decodes while it is rushed is
-    written twice, the same bytes.
+    `_failed`), *unpacking* (the download brought it), or none of these: the download brings it.
+    `_waiting` has a future for each frame that somebody waits for; landing or giving up resolves
+    it, and both happen in one step with the change of state. The download skips what landed; a
+    frame that it decodes while it is rushed is written twice, the same bytes.
     Worker threads unpack and write frames of their own and touch no state.
 """
 
@@ -61,6 +61,22 @@ class Download:
     began: float
     """When it was asked for (`time.monotonic`)."""
 
+    @property
+    def next(self) -> int:
+        """Where in the pack the first frame is that has not been taken out."""
+        return self.stream.resume_at
+
+    @property
+    def end(self) -> int:
+        """Where in the pack the first byte is that has not come."""
+        return self.stream.end + self.pieces.held
+
+    def reach(self, rules: FeedRules) -> float:
+        """Return where in the pack it will be when a read has no more patience."""
+        came = self.stream.received + self.pieces.held
+        seconds = max(time.monotonic() - self.began, 1e-3)
+        return self.end + rules.patience * (came / seconds if came else rules.first_rate)
+
 
 class PackFeed:
     """Brings the blocks of one pack into hot areas (`area.Feed`)."""
@@ -90,9 +106,9 @@ class PackFeed:
         """Frames that could not be had out of turn: who wants them asks elsewhere."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[Any] | None = None
-        self._at = 0
-        """Bytes of the pack that the download has brought."""
-        self._rate = rules.first_rate
+        self._unpacking: set[int] = set()
+        self._download: Download | None = None
+        """What is being received."""
         self._began = 0.0
         self._over = False
 
@@ -178,12 +194,13 @@ class PackFeed:
         """
         stream, pieces = download.stream, download.pieces
         places, room = asyncio.Semaphore(_DECODING), asyncio.Semaphore(_WAITING)
-        began, start = time.monotonic(), stream.resume_at
+        self._download = download
         async with aclosing(pieces), asyncio.TaskGroup() as group:
             while True:
                 while (stored := stream.next_stored()) is not None:
                     if not self._landed[stored[0]]:
                         await room.acquire()
+                        self._unpacking.add(stored[0])
                         group.create_task(self._land_in_turn(*stored, places, room))
                 if self._is_useless_from(stream.next_number):
                     return False
@@ -193,8 +210,6 @@ class PackFeed:
                 stream.receive(piece)
                 self.counters.bytes += len(piece)
                 self.counters.received_seconds = pieces.received_at - self._began
-                self._at = stream.resume_at
-                self._rate = max(self._at - start, 1) / max(time.monotonic() - began, 1e-3)
 
     def _is_useless_from(self, frame: int) -> bool:
         """Say whether the frames from this one on are all there, or so many that a skip pays."""
@@ -211,6 +226,7 @@ class PackFeed:
             async with places:
                 await self._land(frame, stored)
         finally:
+            self._unpacking.discard(frame)
             room.release()
 
     async def _land(self, frame: int, stored: bytes) -> None:
@@ -243,8 +259,13 @@ class PackFeed:
         return future
 
     def _is_near(self, frame: int) -> bool:
+        if frame in self._unpacking:
+            return True
         start, size = self._opened.place(frame)
-        return 0 <= start + size - self._at <= self._rate * self._rules.patience
+        download = self._download
+        if download is None:
+            return start + size <= self._rules.first_rate * self._rules.patience
+        return download.next <= start and start + size <= download.reach(self._rules)
 
     async def _rush(self, frame: int) -> None:
         """Fetch a frame out of turn; if that fails, whoever waits asks elsewhere."""

@@ -3,6 +3,7 @@
 Race-free: nothing is kept between calls.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -44,7 +45,8 @@ async def open_pack(
 
 
 async def _read_front(stream: PackStream, pieces: ReceivedAhead, digest: str) -> OpenedPack:
-    while (opened := stream.open()) is None:
+    # Hashes of thousands of blocks are checked: in a thread, so that the link does not idle.
+    while (opened := await asyncio.to_thread(stream.open)) is None:
         piece = await anext(pieces, b"")
         if not piece:
             raise CorruptError(f"hot pack {digest} ends in its directory")

@@ -1,13 +1,16 @@
 """Packs that are downloaded in order, out of order for who waits, resumed, and given up."""
 
 import asyncio
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hot_world import HASTY, HotWorld, hot_world
 
 from bootseer.errors import CorruptError, RemoteError
 from snapshotter.chunks.reads import Source
+from snapshotter.hot.unpack import OpenedPack
 from snapshotter.layers.records import BLOCK
 from snapshotter.starts import feed as feeds
 
@@ -67,6 +70,31 @@ async def test_who_waits_for_what_comes_late_overtakes_the_download(tmp_path: Pa
         assert world.area.reads.reads == {Source.CACHE: 0, Source.JOINED: 3, Source.DEMAND: 0}
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_what_has_come_and_waits_to_be_unpacked_is_not_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with hot_world(tmp_path) as world:
+        go_on = threading.Event()
+        unpack = OpenedPack.unpack
+
+        def unpack_later(*arguments: Any) -> Any:
+            go_on.wait()
+            return unpack(*arguments)
+
+        monkeypatch.setattr(OpenedPack, "unpack", unpack_later)
+        feed = world.feed(HASTY)
+        running = asyncio.create_task(feed.run(world.front()))
+        while feed.counters.bytes < len(world.source.pack):
+            await asyncio.sleep(0)
+        reading = asyncio.create_task(world.area.read(0, world.area.size))
+        await asyncio.sleep(0.01)
+        go_on.set()
+        assert await reading == world.right
+        await running
+        assert world.source.read_at == []
+        assert feed.counters.rushed == 0
 
 
 async def test_a_frame_that_cannot_be_had_out_of_turn_is_not_waited_for_again(
