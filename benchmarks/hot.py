@@ -13,7 +13,7 @@ from benchmarks.command import bench_command
 from benchmarks.figures import Figure
 from benchmarks.images.demo import DemoImage, demo_image
 from benchmarks.images.oci_layout import layout_manifest
-from benchmarks.lab import demo, hotblocks
+from benchmarks.lab import demo, hotblocks, starts
 from benchmarks.lab.cleanup import undo_stack
 from benchmarks.lab.hotblocks import Published
 from benchmarks.lab.netns import network
@@ -82,12 +82,17 @@ def measure_records(bench: Bench) -> list[Figure]:
 
 def measure_links(bench: Bench) -> list[Figure]:
     """Start over every link."""
-    found = hot_links.measure(bench.place)
-    floor = hot_links.Floor(
-        hot_bytes=attempt("hot blocks", lambda: float(bench.pack.compressed)),
-        local_seconds=attempt("local starts", lambda: bench.local.limit),
-    )
-    return hot_links.figures(found, floor)
+    place = bench.place
+    local = place.directory / "beside"
+    with local_start.local_node(place.net, local, place.server.host, place.reference) as node:
+
+        def start() -> float:
+            return local_start.seconds(node, place.reference, starts.EAGER, place.command)
+
+        start()  # what a first start alone does
+        found = hot_links.measure(place, start)
+    hot_bytes = attempt("hot blocks", lambda: float(bench.pack.compressed))
+    return hot_links.figures(found, hot_bytes)
 
 
 def measure_recording(bench: Bench) -> list[Figure]:

@@ -50,20 +50,15 @@ class Link:
 LINKS: Final = tuple(Link(speed, delay) for speed in (SLOW, FAST, None) for delay in DELAYS)
 
 
-@dataclass(frozen=True, slots=True)
-class Floor:
-    """What no start can do without. None: it could not be measured."""
+def limit(link: Link, hot_bytes: float | None, local_seconds: float | None) -> float | None:
+    """Return the least time of a start over a link, in seconds; None: something is not known.
 
-    hot_bytes: float | None
-    """The touched blocks, compressed: zstd -3 in frames of 512 KiB, in first-touch order."""
-    local_seconds: float | None
-    """Create, start and work with everything local and the page cache cold."""
-
-    def limit(self, link: Link) -> float | None:
-        """Return the least time of a start over a link, in seconds."""
-        if self.hot_bytes is None or self.local_seconds is None or link.megabits is None:
-            return None
-        return max(self.hot_bytes * 8 / (link.megabits * 1e6), self.local_seconds)
+    `hot_bytes`: the touched blocks, zstd -3 in frames of 512 KiB, in first-touch order;
+    `local_seconds`: create, start and work with everything local and the page cache cold.
+    """
+    if hot_bytes is None or local_seconds is None or link.megabits is None:
+        return None
+    return max(hot_bytes * 8 / (link.megabits * 1e6), local_seconds)
 
 
 Series = Mapping[Link, Sequence[ColdStart | None]]
@@ -77,23 +72,28 @@ class Found:
     hot: Series
     lazy: Series
     """Without prefetch, over links of some delay."""
+    local: Mapping[Link, Sequence[float | None]]
+    """Seconds of starts with everything local, each made just before the one over the link."""
 
 
-def measure(place: Place) -> Found:
-    """Start over every link `place.runs` times."""
+def measure(place: Place, local_start: Callable[[], float]) -> Found:
+    """Start over every link `place.runs` times; `local_start`: start with everything local."""
     hot: dict[Link, list[ColdStart | None]] = {link: [] for link in LINKS}
     lazy: dict[Link, list[ColdStart | None]] = {x: [] for x in LINKS if x.delay == _SOME}
+    local: dict[Link, list[float | None]] = {x: [] for x in LINKS if x.megabits}
     with registries(place) as behind:
         for run in range(place.runs):
             for link in LINKS:
                 place.net.set_rate(link.megabits)
                 server = behind[link.delay]
                 with doing(f"{link}, run {run + 1} of {place.runs}"):
+                    if link in local:
+                        local[link].append(attempt(f"{link}, all local", local_start))
                     hot[link].append(_start(place, "", server, f"{link}, hot blocks"))
                     if link in lazy:
                         lazy[link].append(_start(place, PLAIN, server, f"{link}, lazy"))
     place.net.set_rate(None)
-    return Found(hot, lazy)
+    return Found(hot, lazy, local)
 
 
 @contextlib.contextmanager
@@ -109,11 +109,11 @@ def _start(place: Place, settings: str, server: Registry, what: str) -> ColdStar
     return attempt(what, lambda: place.cold_start(settings, server))
 
 
-def figures(found: Found, floor: Floor) -> list[Figure]:
-    """Return what the starts say, each promise once. Pure."""
+def figures(found: Found, hot_bytes: float | None) -> list[Figure]:
+    """Return what the starts say, each promise once; `hot_bytes`: see `limit`. Pure."""
     return [
-        *_limits(found, floor),
-        *_bytes(found, floor),
+        *_limits(found, hot_bytes),
+        *_bytes(found, hot_bytes),
         *_against_lazy(found),
         *_flatness(found),
         *_misses(found),
@@ -123,30 +123,39 @@ def figures(found: Found, floor: Floor) -> list[Figure]:
     ]
 
 
-def _limits(found: Found, floor: Floor) -> list[Figure]:
+def _limits(found: Found, hot_bytes: float | None) -> list[Figure]:
     made = []
-    for link in (link for link in LINKS if link.megabits):
-        limit = floor.limit(link)
-        whole = median(found.hot[link], lambda one: one.seconds)
-        after = median(found.hot[link], lambda one: one.seconds_after_pull)
+    for link, local in found.local.items():
+        limits = [limit(link, hot_bytes, seconds) for seconds in local]
+        known = [one for one in limits if one is not None]
+        pairs = [
+            (start, least)
+            for start, least in zip(found.hot[link], limits, strict=True)
+            if start is not None and least is not None
+        ]
         goal = 1.2 if link.delay == _NEAR else None  # the limit knows nothing of delays
         made += [
-            Figure(f"{link}: work done, from the pull on / limit", over(whole, limit), "x", goal),
+            Figure(
+                f"{link}: work done, from the pull on / limit",
+                _median_of([start.seconds / least for start, least in pairs]),
+                "x",
+                goal,
+            ),
             Figure(
                 f"{link}: work done, from the container's creation on / limit",
-                over(after, limit),
+                _median_of([start.seconds_after_pull / least for start, least in pairs]),
                 "x",
             ),
-            Figure(f"{link}: limit", limit, "s"),
+            Figure(f"{link}: limit", _median_of(known), "s"),
         ]
     return made
 
 
-def _bytes(found: Found, floor: Floor) -> list[Figure]:
+def _bytes(found: Found, hot_bytes: float | None) -> list[Figure]:
     return [
         Figure(
             f"{link}: fetched until work done / hot blocks in zstd -3",
-            over(median(found.hot[link], lambda one: float(one.start.bytes)), floor.hot_bytes),
+            over(median(found.hot[link], lambda one: float(one.start.bytes)), hot_bytes),
             "x",
             1.1,
         )
@@ -246,17 +255,19 @@ def _medians(found: Found) -> list[Figure]:
 
 def median(done: Sequence[ColdStart | None], value: Callable[[ColdStart], float]) -> float | None:
     """Return the median over the starts that did not fail; None if all did."""
-    known = [value(one) for one in done if one is not None]
-    return statistics.median(known) if known else None
+    return _median_of([value(one) for one in done if one is not None])
 
 
 def ratio(above: Sequence[ColdStart | None], below: Sequence[ColdStart | None]) -> float | None:
     """Return the median ratio of seconds over pairs of starts that were made in turn."""
     pairs = zip(above, below, strict=True)
-    known = [a.seconds / b.seconds for a, b in pairs if a is not None and b is not None]
-    return statistics.median(known) if known else None
+    return _median_of([a.seconds / b.seconds for a, b in pairs if a is not None and b is not None])
 
 
 def over(above: float | None, below: float | None) -> float | None:
     """Return `above / below` where both are known."""
     return None if above is None or below is None else above / below
+
+
+def _median_of(known: Sequence[float]) -> float | None:
+    return statistics.median(known) if known else None

@@ -4,7 +4,6 @@ The time of overlayfs is also the least that any start of this command can take 
 """
 
 import contextlib
-import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -37,11 +36,6 @@ class LocalStarts:
     overlayfs: Sequence[float]
     layout: str
     """From which layout Bootseer's read: `hot` or `natural`."""
-
-    @property
-    def limit(self) -> float:
-        """The run time with everything local and page cache cold: the median of overlayfs."""
-        return statistics.median(self.overlayfs)
 
     def figures(self) -> list[Figure]:
         """Return them compared, and each with its spread."""

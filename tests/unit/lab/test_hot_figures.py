@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from benchmarks.figures import Figure
 from benchmarks.lab.starts import Start
 from benchmarks.lab.timeline import Run, Stage
-from benchmarks.measure.hot_links import DELAYS, LINKS, Floor, Found, Link, figures
+from benchmarks.measure.hot_links import DELAYS, LINKS, Found, Link, figures, limit
 from benchmarks.measure.hot_place import ColdStart
 from benchmarks.measure.hot_record import compressed
 from benchmarks.parts import attempt, measured
@@ -28,13 +29,17 @@ def cold_start(seconds: float, *, demand: int = 0, rushed: int = 0) -> ColdStart
 
 
 def found(
-    seconds: float = 3.0, lazy: float = 12.0, starts: Sequence[ColdStart | None] | None = None
+    seconds: float = 3.0,
+    lazy: float = 12.0,
+    starts: Sequence[ColdStart | None] | None = None,
+    local: float | None = 2.5,
 ) -> Found:
     """The same starts over all links."""
     some = [cold_start(seconds)] * 3 if starts is None else starts
     return Found(
         dict.fromkeys(LINKS, some),
         {link: [cold_start(lazy)] * len(some) for link in LINKS if link.delay == DELAYS[1]},
+        {link: [local] * len(some) for link in LINKS if link.megabits},
     )
 
 
@@ -45,14 +50,22 @@ def by_name(made: list[Figure]) -> dict[str, Figure]:
 
 
 def test_limit_is_what_the_link_and_the_machine_both_allow() -> None:
-    assert Floor(25e6, 0.5).limit(SLOW) == 1.0
-    assert Floor(25e6, 2.5).limit(SLOW) == 2.5
-    assert Floor(25e6, 2.5).limit(Link(None, 0.0)) is None
-    assert Floor(None, 2.5).limit(SLOW) is None
+    assert limit(SLOW, 25e6, 0.5) == 1.0
+    assert limit(SLOW, 25e6, 2.5) == 2.5
+    assert limit(Link(None, 0.0), 25e6, 2.5) is None
+    assert limit(SLOW, None, 2.5) is None
+
+
+def test_each_start_is_weighed_by_the_local_one_made_beside_it() -> None:
+    starts = [cold_start(3.0), cold_start(6.0), cold_start(9.0)]
+    made = found(starts=starts)
+    made = replace(made, local={SLOW: [2.5, 5.0, None]})
+    by = by_name(figures(made, 28e6))
+    assert by["200 Mbit/s, 0 ms: work done, from the pull on / limit"].value == 1.2
 
 
 def test_every_promise_is_one_figure_with_its_goal() -> None:
-    made = by_name(figures(found(), Floor(28e6, 2.5)))
+    made = by_name(figures(found(), 28e6))
     assert made["200 Mbit/s, 0 ms: work done, from the pull on / limit"].value == 1.2
     assert made["200 Mbit/s, 0 ms: work done, from the pull on / limit"].met
     fetched = made["200 Mbit/s, 20 ms: fetched until work done / hot blocks in zstd -3"]
@@ -67,22 +80,22 @@ def test_every_promise_is_one_figure_with_its_goal() -> None:
 def test_misses_are_reads_that_something_was_fetched_for() -> None:
     one = cold_start(3.0, demand=3, rushed=4)
     assert one.block_reads == 10
-    made = by_name(figures(found(starts=[one]), Floor(28e6, 2.5)))
+    made = by_name(figures(found(starts=[one]), 28e6))
     assert made["demand misses, share of hot blocks, worst link"].value == 100 * 7 / BLOCKS
 
 
 def test_start_without_hot_blocks_counts_as_one_that_missed_them_all() -> None:
     one = ColdStart(cold_start(3.0).start, None, {}, 0.0)
-    made = by_name(figures(found(starts=[one]), Floor(28e6, 2.5)))
+    made = by_name(figures(found(starts=[one]), 28e6))
     assert made["demand misses, share of hot blocks, worst link"].value == 100
     assert made["200 Mbit/s, 0 ms: pack download, share of the link"].value == 0
 
 
 def test_what_could_not_be_measured_is_unknown_and_the_rest_is_there() -> None:
-    made = by_name(figures(found(starts=[None, cold_start(4.0), None]), Floor(None, None)))
+    made = by_name(figures(found(starts=[None, cold_start(4.0), None], local=None), None))
     assert made["200 Mbit/s, 0 ms: work done, from the pull on / limit"].met is False
     assert made["200 Mbit/s, 0 ms, hot blocks: work done"].value == 4.0
-    none = by_name(figures(found(starts=[None]), Floor(28e6, 2.5)))
+    none = by_name(figures(found(starts=[None]), 28e6))
     assert none["demand misses, share of hot blocks, worst link"].value is None
     assert none["200 Mbit/s, 5 ms, lazy without prefetch: work done"].value == 12.0
     assert set(none) == set(made)
