@@ -9,7 +9,7 @@ cancelled.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -17,7 +17,7 @@ from cachetools import LRUCache
 
 from bootseer.config import DEFAULT_SOURCES, IndexSource
 from bootseer.digests import check_digest
-from bootseer.errors import CorruptError, NotFoundError
+from bootseer.errors import BootseerError, CorruptError, NotFoundError, first_error
 from snapshotter.images.find import find_artifact
 from snapshotter.images.manifest import ImageManifest, parse_manifest
 from snapshotter.images.soci import find_soci
@@ -94,10 +94,23 @@ class PublishedImages:
     async def indexes_of(
         self, reference: str, manifest_digest: str
     ) -> Mapping[str, PublishedIndex]:
-        """Return the published indexes of all layers of an image. Raises what `index_of` does."""
+        """Return the published indexes of all layers of an image. Raises what `index_of` does.
+
+        No source is asked for what those before it have: each costs several requests in turn.
+        """
+        check_digest(manifest_digest)
+        if self._trust.of(parse_reference(reference)).policy is Policy.LOCAL:
+            return {}
         found: dict[str, PublishedIndex] = {}
-        for source in reversed(self._sources):
-            found.update(await self._indexes(source, reference, check_digest(manifest_digest)))
+        try:
+            async with asyncio.TaskGroup() as group:
+                layers = group.create_task(self._layers(reference, manifest_digest))
+                for source in self._sources:
+                    found = {**await self._indexes(source, reference, manifest_digest), **found}
+                    if (await layers) <= found.keys():
+                        break
+        except ExceptionGroup as errors:
+            raise first_error(errors) from None
         return found
 
     def blobs(self, reference: str) -> MirroredSource:
@@ -165,6 +178,14 @@ class PublishedImages:
         if source == "toc":
             return tocs_of(image)
         return await find_soci(self._client, reference, digest, image)
+
+    async def _layers(self, reference: str, manifest_digest: str) -> Set[str]:
+        """Return the digests of an image's layers; of one that cannot be read, what no source has."""
+        try:
+            image = await self._image(parse_reference(reference), manifest_digest)
+        except BootseerError:  # who needs the manifest asks for it, and is told
+            image = None
+        return {layer.digest for layer in image.layers} if image else {""}
 
     async def _image(self, reference: Reference, digest: str) -> ImageManifest | None:
         """Return an image's manifest, asked for once; None if it is an image index.

@@ -86,6 +86,26 @@ async def test_that_there_is_no_index_is_believed_for_a_short_while(
     assert len(registry.seen) == before
 
 
+async def test_nobody_is_asked_for_what_is_known_of_all_layers(
+    client: RegistryClient, registry: HostileRegistry, image: MadeImage
+) -> None:
+    await index_image(client, image.reference, AMD64)
+    registry.seen.clear()
+    found = await PublishedImages(client).indexes_of(str(image.reference), image.digest)
+    assert found.keys() == {image.layers[0].digest}
+    assert len(registry.asked("referrers")) == 1
+
+
+async def test_an_image_whose_manifest_is_gone_has_the_indexes_that_are_published(
+    client: RegistryClient, registry: HostileRegistry, image: MadeImage
+) -> None:
+    await index_image(client, image.reference, AMD64)
+    for key in [key for key, (_, data) in registry.manifests.items() if data == image.manifest]:
+        del registry.manifests[key]
+    found = await PublishedImages(client).indexes_of(str(image.reference), image.digest)
+    assert found.keys() == {image.layers[0].digest}
+
+
 async def test_a_failure_is_not_remembered(
     client: RegistryClient, registry: HostileRegistry, image: MadeImage
 ) -> None:
