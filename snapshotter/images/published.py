@@ -180,7 +180,7 @@ class PublishedImages:
         return await find_soci(self._client, reference, digest, image)
 
     async def _layers(self, reference: str, manifest_digest: str) -> Set[str]:
-        """Return the digests of an image's layers; of one that cannot be read, what no source has."""
+        """Return the digests of an image's layers; of one that cannot be read, what nobody has."""
         try:
             image = await self._image(parse_reference(reference), manifest_digest)
         except BootseerError:  # who needs the manifest asks for it, and is told
