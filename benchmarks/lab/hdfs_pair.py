@@ -4,6 +4,7 @@ They share the directory of their edits, so there are neither JournalNodes nor f
 """
 
 import contextlib
+import json
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ from benchmarks.lab.hadoop_servers import (
     run_once,
     write_site,
 )
-from benchmarks.lab.jmx import live_data_nodes, name_node_bean
+from benchmarks.lab.jmx import name_node_bean
 from bootseer.errors import HostError
 from tooling import hadoop
 
@@ -70,9 +71,16 @@ class HdfsPair:
         run_once(["sh", "-c", 'yes | "$@"', "sh", *tool], self.configuration / "admin.log")
 
     def _has_all(self, number: int) -> bool:
-        live = live_data_nodes(self.http[number])
-        missing = name_node_bean(self.http[number], "FSNamesystem").get("MissingBlocks", 1)
-        return bool(live > 0 and missing == 0)
+        """Say whether DataNodes have reported as many blocks as there are: one that has only just
+        joined is there before its blocks, and a block nobody has spoken of is not missing yet.
+        """
+        known = name_node_bean(self.http[number], "FSNamesystem")
+        total, missing = known.get("BlocksTotal"), known.get("MissingBlocks")
+        return missing == 0 and total is not None and self._reported(number) >= total
+
+    def _reported(self, number: int) -> int:
+        nodes = json.loads(name_node_bean(self.http[number], "NameNodeInfo").get("LiveNodes", "{}"))
+        return sum(int(node["numBlocks"]) for node in nodes.values()) if nodes else -1
 
 
 @contextlib.contextmanager

@@ -54,11 +54,11 @@ def test_what_the_container_writes_belongs_to_its_root_on_the_host(
 ) -> None:
     node.containerd.ctr(
         *("run", "-d", "--snapshotter", PLUGIN, *MAPPING, "--remap-labels"),
-        *(image.reference, "writer", "/bin/sh", "-c", "echo x > /new; sleep 600"),
+        *(image.reference, "writer", "/bin/sh", "-c", "echo x > /own; sleep 600"),
     )
 
     def written() -> list[Path]:
-        found = node.daemon.root.glob("snapshots/*/fs/new")
+        found = node.daemon.root.glob("snapshots/*/fs/own")
         return [path for path in found if path.parts[-3].isdecimal()]
 
     wait_for(written, "the container to write")
