@@ -42,6 +42,10 @@ class Layer(Protocol):
         """Bytes."""
         ...
 
+    def in_order(self, end: int) -> bool:
+        """Say whether the last read up to `end` was one of many in order."""
+        ...
+
     async def bring(self, start: int, length: int) -> None:
         """Have a part of it here; raises BootseerError or OSError."""
         ...
@@ -79,8 +83,10 @@ class Libraries:
         self._closed = False
 
     def seen(self, offset: int, data: bytes | bytearray) -> None:
-        """Note what was read; never waits."""
-        if data.startswith(MAGIC) and self._shared.most and offset not in self._known:
+        """Note what was read; never waits. Who reads all that there is gets it without our help."""
+        if not (data.startswith(MAGIC) and self._shared.most) or offset in self._known:
+            return
+        if not self._layer.in_order(offset + len(data)):
             self._known.add(offset)
             self._shared.spawn(self._follow(offset))
 

@@ -28,7 +28,6 @@ from snapshotter.chunks.windows import Cache, Windows
 from snapshotter.layers.chunkread import ChunkDecoder
 from snapshotter.layers.format import decode_map
 from snapshotter.layers.records import BlockMap
-from snapshotter.linking.elf import MAGIC
 from snapshotter.linking.following import Following, Libraries
 from snapshotter.linking.names import decode_places
 from snapshotter.ports import MirroredSource
@@ -71,7 +70,7 @@ class OpenLayer:
         data = self.reader.read_now(offset, length)
         if data is not None:
             self.reads.count_at_once(len(data))
-            self._follow(offset, data)
+            self.libraries.seen(offset, data)
         return data
 
     async def fetch(self, offset: int, length: int) -> tuple[bytes | bytearray, Source]:
@@ -79,13 +78,8 @@ class OpenLayer:
         if self.record.poisoned:
             raise CorruptError(f"layer {self.record.layer_digest}: {self.record.poisoned}")
         data, source = await self.reader.fetch(offset, length)
-        self._follow(offset, data)
+        self.libraries.seen(offset, data)
         return data, source
-
-    def _follow(self, offset: int, data: bytes | bytearray) -> None:
-        """Look up what a program is linked with, unless somebody reads all that there is."""
-        if data.startswith(MAGIC) and not self.reader.in_order(offset + len(data)):
-            self.libraries.seen(offset, data)
 
     def describe(self, name: LayerName) -> dict[str, Any]:
         """Return the layer's state, for people and tools."""

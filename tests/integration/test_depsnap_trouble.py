@@ -11,6 +11,7 @@ import pytest
 from depsnap_world import StepWorld, make_step_world
 
 from depsnap.snapshots.head import decode_head, encode_head
+from depsnap.swap.workplace import Workplace
 from depsnap.tree import tree_format
 from depsnap.tree.entries import Entry, Kind, Tree
 
@@ -273,8 +274,9 @@ def test_a_snapshot_of_other_directories_is_not_restored(world: StepWorld) -> No
 def test_a_killed_restore_is_undone_or_finished_by_the_next_start(world: StepWorld) -> None:
     world.step()
     world.fresh()
-    (world.root / ".depsnap/work/dead/new/package").mkdir(parents=True)
-    (world.root / ".depsnap/work/dead/old").mkdir()
+    dead = Workplace((world.root,), "dead")
+    (dead.new(world.root) / "package").mkdir(parents=True)
+    dead.old(world.root).mkdir()
     done = world.step()
     assert "killed process" in done.stderr
     assert "restored" in done.stderr

@@ -32,6 +32,9 @@ class FakeLayer:
     def size(self) -> int:
         return len(self.data)
 
+    def in_order(self, end: int) -> bool:
+        return False
+
     async def bring(self, start: int, length: int) -> None:
         await asyncio.sleep(0)
         if self.held:
