@@ -105,7 +105,7 @@ PACKAGES: Final = (
         _file("/usr/share/keyrings/debian-archive-keyring.gpg"),
         _IMAGES | _TEST,
     ),
-    Package("skopeo", _program("skopeo"), _IMAGES),
+    Package("skopeo", _program("skopeo"), _IMAGES | _TEST),
 )
 
 

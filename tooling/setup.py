@@ -15,6 +15,7 @@ from tooling.locking import only_one
 from tooling.nerdctl import NERDCTL
 from tooling.places import cache_dir
 from tooling.progress import say
+from tooling.runc import RUNC
 from tooling.running import SetupError
 
 LOCKS: Final = {
@@ -47,6 +48,7 @@ def set_up(purpose: str) -> Path:
             COLLECTOR.ensure()
             LAYER_MAKER.ensure()
             NERDCTL.ensure()
+            RUNC.ensure()
     return venv
 
 

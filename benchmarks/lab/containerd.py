@@ -149,6 +149,7 @@ def _cri(state: Path, certs: Path, proxy: ProxySnapshotter | None, sandbox_image
         "  restrict_oom_score_adj = true",
         "  [plugins.'io.containerd.cri.v1.runtime'.cni]",
         f'    conf_dir = "{state / "cni"}"',
+        f'    bin_dirs = ["{state / "cni-bin"}"]',
         "[plugins.'io.containerd.grpc.v1.cri']",
         "  disable_tcp_service = true",
         '  stream_server_address = "127.0.0.1"',

@@ -49,6 +49,7 @@ def run_pod(
     *,
     pod_annotations: Mapping[str, str] | None = None,
     container_annotations: Mapping[str, str] | None = None,
+    namespaces: cri.NamespaceOption = HOST_NETWORK,
 ) -> str:
     """Run a pod of one container to its end; remove both. Return what the kubelet's log has."""
     runtime = services.RuntimeServiceStub(channel)
@@ -60,7 +61,7 @@ def run_pod(
         annotations=pod_annotations or {},
         linux=cri.LinuxPodSandboxConfig(
             cgroup_parent=f"/{node.containerd.namespace}",
-            security_context=cri.LinuxSandboxSecurityContext(namespace_options=HOST_NETWORK),
+            security_context=cri.LinuxSandboxSecurityContext(namespace_options=namespaces),
         ),
     )
     sandbox = runtime.RunPodSandbox(cri.RunPodSandboxRequest(config=pod)).pod_sandbox_id
@@ -77,7 +78,7 @@ def run_pod(
                     log_path="main.log",
                     linux=cri.LinuxContainerConfig(
                         security_context=cri.LinuxContainerSecurityContext(
-                            namespace_options=HOST_NETWORK
+                            namespace_options=namespaces
                         )
                     ),
                 ),

@@ -234,23 +234,79 @@ class NamespaceOption(_message.Message):
     NETWORK_FIELD_NUMBER: _builtins.int
     PID_FIELD_NUMBER: _builtins.int
     IPC_FIELD_NUMBER: _builtins.int
+    USERNS_OPTIONS_FIELD_NUMBER: _builtins.int
     network: Global___NamespaceMode.ValueType
     pid: Global___NamespaceMode.ValueType
     ipc: Global___NamespaceMode.ValueType
+    @_builtins.property
+    def userns_options(self) -> Global___UserNamespace: ...
     def __init__(
         self,
         *,
         network: Global___NamespaceMode.ValueType = ...,
         pid: Global___NamespaceMode.ValueType = ...,
         ipc: Global___NamespaceMode.ValueType = ...,
+        userns_options: Global___UserNamespace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["userns_options", b"userns_options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ipc", b"ipc", "network", b"network", "pid", b"pid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ipc", b"ipc", "network", b"network", "pid", b"pid", "userns_options", b"userns_options"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___NamespaceOption: _TypeAlias = NamespaceOption  # noqa: Y015
+
+@_typing.final
+class IDMapping(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOST_ID_FIELD_NUMBER: _builtins.int
+    CONTAINER_ID_FIELD_NUMBER: _builtins.int
+    LENGTH_FIELD_NUMBER: _builtins.int
+    host_id: _builtins.int
+    container_id: _builtins.int
+    length: _builtins.int
+    def __init__(
+        self,
+        *,
+        host_id: _builtins.int = ...,
+        container_id: _builtins.int = ...,
+        length: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_id", b"container_id", "host_id", b"host_id", "length", b"length"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IDMapping: _TypeAlias = IDMapping  # noqa: Y015
+
+@_typing.final
+class UserNamespace(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODE_FIELD_NUMBER: _builtins.int
+    UIDS_FIELD_NUMBER: _builtins.int
+    GIDS_FIELD_NUMBER: _builtins.int
+    mode: Global___NamespaceMode.ValueType
+    @_builtins.property
+    def uids(self) -> _containers.RepeatedCompositeFieldContainer[Global___IDMapping]: ...
+    @_builtins.property
+    def gids(self) -> _containers.RepeatedCompositeFieldContainer[Global___IDMapping]: ...
+    def __init__(
+        self,
+        *,
+        mode: Global___NamespaceMode.ValueType = ...,
+        uids: _abc.Iterable[Global___IDMapping] | None = ...,
+        gids: _abc.Iterable[Global___IDMapping] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gids", b"gids", "mode", b"mode", "uids", b"uids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UserNamespace: _TypeAlias = UserNamespace  # noqa: Y015
 
 @_typing.final
 class PodSandboxMetadata(_message.Message):
