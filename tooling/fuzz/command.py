@@ -22,8 +22,8 @@ from tooling.fuzz.targets import TARGETS
 from tooling.places import cache_dir
 
 _ONE_PROCESS: Final = 60
-"""Seconds of one process. Instrumented code leaks some kilobytes an input with atheris 3.0 (the same
-inputs without it: nothing), which after minutes would be taken for what a parser holds."""
+"""Seconds of one process. Instrumented code leaks some kilobytes an input with atheris 3.0 (the
+same inputs without it: nothing), which after minutes would be taken for what a parser holds."""
 
 
 def main() -> int:
