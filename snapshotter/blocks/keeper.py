@@ -32,6 +32,7 @@ from bootseer.service_manager import notify
 from snapshotter.blocks import lock
 from snapshotter.blocks.serverprocess import ServerProcess, reap
 from snapshotter.blocks.standby import Standby
+from snapshotter.blocks.takeover import LAST_CONFIG
 
 UNSERVED_S: Final = 120.0
 """How long nobody may serve before the connection is given up."""
@@ -179,7 +180,7 @@ class Keeper:
                     return 0
                 if code == os.EX_UNAVAILABLE:
                     self._reopen()
-                self._start()
+                self._start(f"--last={self._root / LAST_CONFIG}")
             elif caught.si_signo == signal.SIGHUP:
                 self._replace_self()
                 self._upgrade()
@@ -231,13 +232,14 @@ class Keeper:
             say("stopping", signal=caught.si_signo)
         return caught is None
 
-    def _new_server(self) -> ServerProcess:
-        return ServerProcess.start(self._command, self._device, self._kept, fresh=self._fresh)
+    def _new_server(self, *more: str) -> ServerProcess:
+        command = [*self._command, *more]
+        return ServerProcess.start(command, self._device, self._kept, fresh=self._fresh)
 
-    def _start(self) -> None:
+    def _start(self, *more: str) -> None:
         """Start a server, or let the one that waits go on; it finds the INIT request waiting, as if
-        it were the first."""
-        self._server = self._standby.take() or self._new_server()
+        it were the first. `more`: arguments for one that is started."""
+        self._server = self._standby.take() or self._new_server(*more)
         self._server.give(self._init)
         self._fresh = False
         self._standby.postpone()

@@ -19,6 +19,8 @@ from bootseer import kernel
 
 READY: Final = b"ready"
 """What a server says when it could serve."""
+LAST_CONFIG: Final = "config.last"
+"""File in the root directory: the configuration that the last server served with."""
 
 
 @dataclass(frozen=True, slots=True)

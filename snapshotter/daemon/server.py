@@ -26,7 +26,7 @@ from bootseer.config import Config, load
 from bootseer.errors import BootseerError, first_error
 from bootseer.events.surroundings import stages_of
 from bootseer.service_manager import notify
-from snapshotter.blocks.takeover import Handover
+from snapshotter.blocks.takeover import LAST_CONFIG, Handover
 from snapshotter.blocks.turn import await_turn
 from snapshotter.caching.keeping import CacheKeeping
 from snapshotter.caching.scrub import Scrub
@@ -37,6 +37,7 @@ from snapshotter.containers.happenings import Happenings
 from snapshotter.containers.lookup import connected
 from snapshotter.daemon.connection import FUSE_GONE, FuseGoneError, serve_blocks
 from snapshotter.daemon.ground import made_layout, needs_loop, set_fuse_read_ahead
+from snapshotter.daemon.lastconfig import keep, load_or_last
 from snapshotter.daemon.sides import container_report, serve_sides
 from snapshotter.daemon.wishes import (
     cache_bounds,
@@ -241,6 +242,7 @@ async def run(path: Path, config: Config, handover: Handover) -> None:
                 pulls,
             )
         )
+        await asyncio.to_thread(keep, path, config, config.root / LAST_CONFIG)
         health.set_ready()
         tasks.spawn(mount_again(core, starts, used))
         await announce(config, warming)
@@ -302,6 +304,7 @@ def main() -> int:
     """Run the server as the keeper starts it; return the exit code (see `docs/cli.md`)."""
     parser = argparse.ArgumentParser(prog="bootseer-server")
     parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--last", type=Path, metavar="FILE", help="in place of one that is unusable")
     parser.add_argument("--handover", type=Handover.parse, required=True)
     parser.add_argument("--keeper", type=int, required=True)
     arguments = parser.parse_args()
@@ -310,7 +313,7 @@ def main() -> int:
     arguments.handover.close_on_exec()
     keep_freed_memory()
     try:
-        config = load(arguments.config)
+        config = load_or_last(arguments.config, arguments.last)
         logs.set_up(config.log.level, config.log.format)
         asyncio.run(run(arguments.config, config, arguments.handover))
     except (BootseerError, BaseExceptionGroup) as error:
