@@ -242,10 +242,9 @@ async def run(path: Path, config: Config, handover: Handover) -> None:
                 pulls,
             )
         )
-        await asyncio.to_thread(keep, path, config, config.root / LAST_CONFIG)
         health.set_ready()
         tasks.spawn(mount_again(core, starts, used))
-        await announce(config, warming)
+        await announce(path, config, warming)
         await stop.wait()
         notify("STOPPING=1")
         tasks.cancel()
@@ -282,12 +281,14 @@ async def mount_again(
     log.info("daemon.restored", extra={"fields": fields})
 
 
-async def announce(config: Config, warming: "asyncio.Task[None]") -> None:
-    """Tell the service manager, and the log, that we serve, once `warming` is done.
+async def announce(path: Path, config: Config, warming: "asyncio.Task[None]") -> None:
+    """Tell the service manager, and the log, that we serve, once `warming` is done; from then on the
+    configuration is one that a successor can go on with.
 
     Whoever waits for us gets a first pull that does not wait for programs to be loaded.
     """
     await asyncio.wait([warming], timeout=_WARM_S)
+    await asyncio.to_thread(keep, path, config, config.root / LAST_CONFIG)
     notify("READY=1")
     log.info("daemon.serving", extra={"fields": {"address": str(config.address)}})
 
@@ -304,7 +305,7 @@ def main() -> int:
     """Run the server as the keeper starts it; return the exit code (see `docs/cli.md`)."""
     parser = argparse.ArgumentParser(prog="bootseer-server")
     parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--last", type=Path, metavar="FILE", help="in place of one that is unusable")
+    parser.add_argument("--last", type=Path, metavar="FILE", help="for an unusable one")
     parser.add_argument("--handover", type=Handover.parse, required=True)
     parser.add_argument("--keeper", type=int, required=True)
     arguments = parser.parse_args()
