@@ -18,6 +18,7 @@ from bootseer.errors import HostError, RemoteError
 from bootseer.events.stages import SILENT, Stages
 from bootseer.fuse_ending import stop_answering
 from bootseer.hadoop.client import HadoopClient
+from bootseer.open_files import allow_many
 from fuse_hdfs.files.kept import Keep
 from fuse_hdfs.files.volume import Settings, Volume
 from fuse_hdfs.metrics.numbers import Start
@@ -91,6 +92,7 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     use_one_arena()
+    allow_many()
     begun = time.monotonic()
     async with contextlib.AsyncExitStack() as stack:
         starting = stack.enter_context(contextlib.ExitStack())

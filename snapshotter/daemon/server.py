@@ -25,6 +25,7 @@ from bootseer import logs
 from bootseer.config import Config, load
 from bootseer.errors import BootseerError, first_error
 from bootseer.events.surroundings import stages_of
+from bootseer.open_files import allow_many
 from bootseer.service_manager import notify
 from snapshotter.blocks.takeover import LAST_CONFIG, Handover
 from snapshotter.blocks.turn import await_turn
@@ -282,8 +283,9 @@ async def mount_again(
 
 
 async def announce(path: Path, config: Config, warming: "asyncio.Task[None]") -> None:
-    """Tell the service manager, and the log, that we serve, once `warming` is done; from then on the
-    configuration is one that a successor can go on with.
+    """Tell the service manager, and the log, that we serve, once `warming` is done.
+
+    From then on the configuration is one that a successor can go on with.
 
     Whoever waits for us gets a first pull that does not wait for programs to be loaded.
     """
@@ -313,6 +315,7 @@ def main() -> int:
         return 1  # it ended before we began: its successor has a server of its own
     arguments.handover.close_on_exec()
     keep_freed_memory()
+    allow_many()
     try:
         config = load_or_last(arguments.config, arguments.last)
         logs.set_up(config.log.level, config.log.format)
