@@ -89,6 +89,7 @@ def _ready() -> None:
     importlib.import_module("snapshotter.serving.materialise")
     importlib.import_module("snapshotter.serving.mounts")
     importlib.import_module("snapshotter.dependencies.files")
+    importlib.import_module("numpy.ma")  # else the first np.unique does, in somebody's way
 
 
 def _initialise(parent: int) -> None:
