@@ -11,11 +11,11 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from tooling import uv
 from tooling.locking import only_one
 from tooling.places import REPOSITORY, cache_dir
 from tooling.progress import say
 from tooling.running import SetupError
-from tooling.virtualenv import environment
 
 _SOURCES: Final = {
     "uv": ["requirements/uv.in"],
@@ -84,9 +84,9 @@ def main() -> int:
     os.chdir(REPOSITORY)
     try:
         with only_one(cache_dir() / "setup.lock"):
-            uv = environment(["uv"], name="uv") / "bin" / "uv"
+            program = str(uv.install())
             for name in _SOURCES:
-                write_lock(str(uv), name, upgrade="--upgrade" in sys.argv[1:])
+                write_lock(program, name, upgrade="--upgrade" in sys.argv[1:])
     except SetupError as error:
         say(f"error: {error}")
         return 6

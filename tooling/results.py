@@ -31,10 +31,11 @@ were missed say so.
 """
 BENCHMARKS: Final[Mapping[str, str]] = {
     "startup": "Whole starts of a training job: to its first step, in every way",
-    "startup-parts": "Whole starts in every way, once, while other programs ran on the machine",
+    "startup-unlimited": "Whole starts over links without a limit",
     "startup-light": "Whole starts of a job that weighs little, on one node",
     "startup-nodes": "Whole starts on several nodes, which share the registry's link",
     "startup-mirror": "Whole starts on several nodes, with a mirror",
+    "startup-mirror8": "Whole starts on eight nodes, with a mirror",
     "startup-faults": "Whole starts while something goes wrong",
     "image": "Lazy images, without hot blocks",
     "hot": "Images with hot blocks",

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tooling import containerd, debian, hadoop, virtualenv
+from tooling import containerd, debian, hadoop, uv, virtualenv
 from tooling.collector import COLLECTOR
 from tooling.layer_maker import LAYER_MAKER
 from tooling.locking import only_one
@@ -45,6 +45,7 @@ def set_up(purpose: str) -> Path:
             containerd.ensure()
         if purpose == "test":
             hadoop.ensure()
+            uv.install()
             COLLECTOR.ensure()
             LAYER_MAKER.ensure()
             NERDCTL.ensure()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from bootseer.errors import HostError, RemoteError
+from tooling import uv
 from tooling.places import REPOSITORY, cache_dir
 from tooling.progress import doing
 
@@ -90,7 +91,7 @@ class PackageSet:
 
     def uv(self, cache: Path, *options: str) -> tuple[str, ...]:
         """Return the command that installs the requirements with uv."""
-        program = shutil.which("uv") or str(next(cache_dir().glob("uv-*/bin/uv"), "uv"))
+        program = str(uv.find())
         links = ("--no-index", "--find-links", str(self.wheels), "--cache-dir", str(cache))
         return (program, "pip", "install", "-q", *links, *options, "-r", str(self.requirements))
 

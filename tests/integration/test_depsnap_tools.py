@@ -23,6 +23,7 @@ from depsnap_world import (
     own_root,
 )
 
+from tooling import uv
 from tooling.locking import only_one
 from tooling.places import cache_dir
 from tooling.virtualenv import environment
@@ -51,18 +52,12 @@ def twice(world: DepsWorld, *command: str, options: tuple[str, ...] = ()) -> Non
     assert "restored" in second.stderr
 
 
-def uv() -> str:
-    found = shutil.which("uv") or next((str(one) for one in cache_dir().glob("uv-*/bin/uv")), None)
-    assert found is not None, "scripts/setup installs uv"
-    return found
-
-
 @pytest.mark.parametrize("cache", ["inside", "outside"])
 def test_uv(world: DepsWorld, cache: str) -> None:
     directory = (world.venv if cache == "inside" else world.home) / "uv-cache"
     links = ("--no-index", "--find-links", str(world.wheels), "--cache-dir", str(directory))
     world = DepsWorld(world.home, world.pristine, {"UV_CACHE_DIR": str(directory)})
-    twice(world, uv(), "pip", "install", *links, "-r", "requirements.txt")
+    twice(world, str(uv.find()), "pip", "install", *links, "-r", "requirements.txt")
     assert not (world.venv / "uv-cache").exists(), "a cache is never kept"
     assert world.python("import alpha, beta; print(alpha.VALUE, beta.VALUE)") == "1 2"
     assert world.pip("check").returncode == 0
