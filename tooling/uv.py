@@ -2,18 +2,15 @@
 
 import shutil
 from pathlib import Path
-from typing import Final
 
 from tooling import virtualenv
 from tooling.locking import only_one
 from tooling.places import cache_dir
 
-_LOCK: Final = "uv"
-
 
 def install() -> Path:
     """Return our own, installed where it is missing. Callers hold the setup lock. `SetupError`."""
-    return virtualenv.environment([_LOCK], name="uv") / "bin" / "uv"
+    return virtualenv.environment(["uv"], name="uv") / "bin" / "uv"
 
 
 def find() -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 from bootseer.atomic import write_atomic
 from bootseer.config import Config, load
 from bootseer.errors import UsageError
+from bootseer.records_from_yaml import parse
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +32,13 @@ def load_or_last(path: Path, last: Path | None) -> Config:
 
 
 def keep(path: Path, config: Config, last: Path) -> None:
-    """Keep what the file `path` says at `last`, if it is `config` still. Failing is no harm now."""
+    """Keep what the file `path` says at `last`, if it is `config` still. Failing is no harm now.
+
+    What is not `config` leaves what was kept as it is: it may be what we serve with.
+    """
     try:
-        data = path.read_bytes()
-        write_atomic(last, data)
-        if load(last) != config:
-            last.unlink()
-    except (OSError, UsageError) as error:
+        text = path.read_text(encoding="utf-8")
+        if parse(Config, text, str(path)) == config:
+            write_atomic(last, text.encode())
+    except (OSError, UnicodeDecodeError, UsageError) as error:
         log.warning("config.not_kept", extra={"fields": {"path": last, "reason": error}})

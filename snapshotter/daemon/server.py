@@ -283,16 +283,15 @@ async def mount_again(
 
 
 async def announce(path: Path, config: Config, warming: "asyncio.Task[None]") -> None:
-    """Tell the service manager, and the log, that we serve, once `warming` is done.
-
-    From then on the configuration is one that a successor can go on with.
+    """Tell the service manager, and the log, that we serve, once `warming` is done; then keep the
+    configuration for a successor.
 
     Whoever waits for us gets a first pull that does not wait for programs to be loaded.
     """
     await asyncio.wait([warming], timeout=_WARM_S)
-    await asyncio.to_thread(keep, path, config, config.root / LAST_CONFIG)
     notify("READY=1")
     log.info("daemon.serving", extra={"fields": {"address": str(config.address)}})
+    await asyncio.to_thread(keep, path, config, config.root / LAST_CONFIG)
 
 
 def stop_signal() -> asyncio.Event:
