@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -167,11 +168,14 @@ def test_when_nobody_serves_for_too_long_readers_get_errors(tmp_path: Path) -> N
 
 
 def family(pid: int) -> dict[int, bytes]:
-    """Return a process and all below it, with their command lines."""
-    children = Path(f"/proc/{pid}/task").glob("*/children")
-    found = {pid: Path(f"/proc/{pid}/cmdline").read_bytes()}
-    for child in " ".join(path.read_text() for path in children).split():
-        found |= family(int(child))
+    """Return a process and all below it, with their command lines; not what ends meanwhile."""
+    found: dict[int, bytes] = {}
+    with suppress(FileNotFoundError, ProcessLookupError):
+        found[pid] = Path(f"/proc/{pid}/cmdline").read_bytes()
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for child in path.read_text().split():
+                found |= family(int(child))
     return found
 
 
