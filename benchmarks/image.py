@@ -108,7 +108,6 @@ def measure_local(bench: Bench) -> list[Figure]:
 def measure_cold_read(bench: Bench) -> list[Figure]:
     """Read everything, nothing cached, no limit on the link, against inflating and hashing."""
     ours, slow, fast = [], [], []
-    served = [bench.server.blob(f"sha256:{blob.name}") for blob in bench.blobs]
     for number in range(bench.runs):
         with fresh_node(bench, f"r{number}") as node:
             node.containerd.pull(bench.reference, snapshotter=starts.LAZY)
@@ -116,7 +115,7 @@ def measure_cold_read(bench: Bench) -> list[Figure]:
                 trees.mounted(node, bench.reference, starts.LAZY, node.root.parent / "m") as tree,
                 doing(f"reading everything, run {number + 1} of {bench.runs}"),
             ):
-                seconds, size = trees.read_everything(tree, served)
+                seconds, size = trees.read_everything(tree, bench.server.served_files())
                 ours.append(size / seconds)
         with doing("inflating and hashing in two threads"):
             slow.append(inflate.speed_of_two_threads(bench.blobs, fast=False))

@@ -35,6 +35,11 @@ class Registry:
         seen, self._seen = self._seen, len(every)
         return every[seen:]
 
+    def served_files(self) -> Iterator[Path]:
+        """Yield what it has in memory once it has served it: its blobs, and the program itself."""
+        yield from (path for path in self.storage.rglob("data") if path.is_file())
+        yield Path(f"/proc/{self.running.process.pid}/exe")
+
     def blob(self, digest: str) -> Path:
         """Return the file that holds a blob."""
         algorithm, hexadecimal = digest.split(":")

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from benchmarks.lab.containerd import Containerd, ProxySnapshotter, containerd
 from benchmarks.lab.netns import Ends, Network
+from benchmarks.lab.page_cache import drop_all_but
 from benchmarks.lab.registry import Registry
 from benchmarks.lab.service import Service, service
 from benchmarks.lab.timeline import Event, Run, Step, stages
@@ -64,12 +65,6 @@ class Node:
     """Bootseer's root directory."""
     address: Path
     config: Path
-
-
-def drop_caches() -> None:
-    """Forget what the kernel has cached of files, names and inodes."""
-    subprocess.run(["sync"], check=True)
-    Path("/proc/sys/vm/drop_caches").write_text("3")
 
 
 @contextlib.contextmanager
@@ -132,7 +127,7 @@ def start(
 
     `title` names the run; by default after the snapshotter.
     """
-    drop_caches()
+    drop_all_but(registry.served_files())
     registry.new_requests()
     before = network.bytes_to_node()
     events = [Event("pull", time.time())]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.figures import Figure, median_ratio, spread
 from benchmarks.lab import starts
 from benchmarks.lab.netns import Network
+from benchmarks.lab.page_cache import drop_caches
 from benchmarks.lab.starts import Node
 from benchmarks.measure.trees import alternate, mounted, read_everything
 from bootseer.errors import HostError
@@ -99,7 +100,7 @@ def local_node(
 def seconds(node: Node, reference: str, snapshotter: str, command: Sequence[str]) -> float:
     """Return how long it takes to create a container and run it to its end, page cache dropped."""
     events: list[Event] = []
-    starts.drop_caches()
+    drop_caches()
     starts.create_and_run(node, reference, snapshotter, command, events)
     return events[-1].at - events[0].at
 

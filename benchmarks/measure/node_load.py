@@ -22,8 +22,9 @@ from benchmarks.figures import Figure, spread
 from benchmarks.lab import starts
 from benchmarks.lab.access_log import blob_bytes
 from benchmarks.lab.netns import Network
+from benchmarks.lab.page_cache import drop_all_but, drop_caches
 from benchmarks.lab.registry import Registry
-from benchmarks.lab.starts import Node, drop_caches
+from benchmarks.lab.starts import Node
 from benchmarks.measure.local_start import answers, wait_until
 from benchmarks.measure.memory import children
 from benchmarks.measure.trees import read_seconds
@@ -115,7 +116,7 @@ def measure_many(site: Site, command: Sequence[str]) -> list[Figure]:
 
 def _starts(node: Node, site: Site, command: Sequence[str], count: int) -> tuple[int, list[float]]:
     """Pull, then start so many containers at once; return bytes of blobs sent, and the times."""
-    drop_caches()
+    drop_all_but(site.server.served_files())
     site.server.new_requests()
     node.containerd.pull(site.reference, snapshotter=starts.LAZY)
     times: list[float] = []

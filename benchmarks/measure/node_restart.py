@@ -19,7 +19,8 @@ from typing import Final
 
 from benchmarks.figures import Figure, spread
 from benchmarks.lab.netns import Network
-from benchmarks.lab.starts import daemon, drop_caches
+from benchmarks.lab.page_cache import drop_caches
+from benchmarks.lab.starts import daemon
 from benchmarks.measure.local_start import wait_until
 from benchmarks.measure.memory import children
 from bootseer.atomic import write_atomic

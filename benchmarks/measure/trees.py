@@ -4,13 +4,13 @@ import contextlib
 import shlex
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from benchmarks.figures import Figure, median_ratio, spread
-from benchmarks.lab import starts
 from benchmarks.lab.cleanup import unmount_below
+from benchmarks.lab.page_cache import drop_all_but, drop_caches
 from benchmarks.lab.starts import Node
 from tooling.progress import doing
 
@@ -61,7 +61,7 @@ def cold(measure: Callable[[Path], float], path: Path) -> Callable[[], float]:
     """Return the measurement with the kernel's caches dropped before it."""
 
     def run() -> float:
-        starts.drop_caches()
+        drop_caches()
         return measure(path)
 
     return run
@@ -114,7 +114,7 @@ def measure_large_file(ours: Path, theirs: Path, runs: int, cached: str) -> list
     ]
 
 
-def read_everything(tree: Path, served: Sequence[Path]) -> tuple[float, int]:
+def read_everything(tree: Path, served: Iterable[Path]) -> tuple[float, int]:
     """Read every file of a tree, one after the other, caches cold; return seconds and bytes.
 
     A file with several names is read once. What the registry serves from, `served`, is in the page
@@ -129,9 +129,7 @@ def read_everything(tree: Path, served: Sequence[Path]) -> tuple[float, int]:
     rows = (entry.split(b" ", 2) for entry in listed.split(b"\0") if entry)
     files = {inode: (int(size), path) for inode, size, path in rows}
     paths = b"\0".join(path for _, path in files.values())
-    starts.drop_caches()
-    for blob in served:
-        blob.read_bytes()
+    drop_all_but(served)
     began = time.perf_counter()
     subprocess.run(["xargs", "-0", "cat", "--"], input=paths, stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - began, sum(size for size, _ in files.values())

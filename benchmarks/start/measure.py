@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from benchmarks.lab.nginx_cache import nginx_cache
-from benchmarks.lab.starts import drop_caches
+from benchmarks.lab.page_cache import drop_all_but
 from benchmarks.start.faults import Fault, inflicted, install_of, way_of
 from benchmarks.start.node_start import Outcome, Ready, ready_node, remove_node, start
 from benchmarks.start.place import Place, Rates
@@ -18,7 +18,6 @@ from benchmarks.start.results import NodeStart, Start
 from benchmarks.start.ways import OURS, Way
 from tooling.progress import doing
 
-_PIECE: Final = 1 << 20
 _MIRROR_PORT: Final = 8081
 _REST_S: Final = 4.0
 """Bootseer follows containerd's events by then: it looks for it every two seconds."""
@@ -63,7 +62,7 @@ def start_everywhere(
                 for n in numbers
             ]
             if cold:
-                _forget(place)
+                drop_all_but(place.served_files())
                 time.sleep(_REST_S)
             sent = _Sent(place)
             outcomes = _at_once(ready)
@@ -106,7 +105,7 @@ def start_with_fault(
     try:
         with ready_node(place, way, attempt, 0) as node:
             if cold:
-                _forget(place)
+                drop_all_but(place.served_files())
                 time.sleep(_REST_S)
             sent = _Sent(place)
             with inflicted(fault, node, rates) as ready:
@@ -146,12 +145,3 @@ def _at_once(ready: Sequence[Ready]) -> list[Outcome]:
 
     with ThreadPoolExecutor(len(ready)) as pool:
         return list(pool.map(one, ready))
-
-
-def _forget(place: Place) -> None:
-    """Have nothing in the page cache but what servers have in theirs: they are other machines."""
-    drop_caches()
-    for path in place.served_files():
-        with contextlib.suppress(OSError), path.open("rb", 0) as file:
-            while file.read(_PIECE):
-                pass

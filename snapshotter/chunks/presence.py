@@ -63,6 +63,15 @@ class Presence:
         """Return the first chunk of `[low, high)` that is not at hand, or -1."""
         return self._flags.find(0, low, high)
 
+    def missing_runs(self, low: int, high: int) -> list[range]:
+        """Return the runs of chunks of `[low, high)` that are not at hand."""
+        runs = []
+        while (start := self._flags.find(0, low, high)) >= 0:
+            end = self._flags.find(1, start, high)
+            low = end if end >= 0 else high
+            runs.append(range(start, low))
+        return runs
+
     def copy(self) -> bytes:
         """Return one byte a chunk, 1 where it is at hand."""
         return bytes(self._flags)

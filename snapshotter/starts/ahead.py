@@ -95,6 +95,9 @@ class ReceivedAhead:
 
     async def __anext__(self) -> bytes:
         """Return the next piece. Raises what the stream raised, once all before it was taken."""
+        # Who takes what is at hand would hold the event loop until nothing is left, and the kernel
+        # tells a sender late of what arrived while nobody reads.
+        await asyncio.sleep(0)
         while not self._pieces:
             if self._end is not None:
                 raise self._end

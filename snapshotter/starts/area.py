@@ -236,13 +236,7 @@ class HotArea:
 
     def missing_of(self, positions: range) -> list[range]:
         """Return the runs of positions that are not at hand."""
-        presence, runs, at = self.cache.presence, [], positions.start
-        while (start := presence.first_missing(at, positions.stop)) >= 0:
-            at = start + 1
-            while at < positions.stop and at not in presence:
-                at += 1
-            runs.append(range(start, at))
-        return runs
+        return self.cache.presence.missing_runs(positions.start, positions.stop)
 
 
 def runs_of(blocks: I64) -> Iterator[tuple[int, range]]:

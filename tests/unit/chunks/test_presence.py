@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,6 +53,21 @@ def test_first_missing_finds_holes_only_in_the_range_asked_for() -> None:
     assert presence.first_missing(1, 3) == -1
     assert presence.first_missing(0, 3) == 0
     assert presence.first_missing(1, 4) == 3
+
+
+@given(st.lists(st.booleans(), max_size=40), st.integers(0, 40), st.integers(0, 40))
+def test_runs_that_are_missing_hold_all_that_is_missing_and_nothing_else(
+    held: list[bool], low: int, high: int
+) -> None:
+    presence = Presence(len(held))
+    for chunk in range(len(held)):
+        if held[chunk]:
+            presence.add(chunk)
+    low, high = min(low, len(held)), min(high, len(held))
+    runs = presence.missing_runs(low, high)
+    expected = [chunk for chunk in range(low, high) if not held[chunk]]
+    assert [chunk for run in runs for chunk in run] == expected
+    assert all(before.stop < after.start for before, after in itertools.pairwise(runs))
 
 
 def test_adding_twice_counts_once_and_discarding_undoes() -> None:

@@ -97,3 +97,22 @@ async def test_a_piece_larger_than_all_room_is_received_alone() -> None:
     assert await received(log) == 2
     assert [len(piece) async for piece in ahead] == [50, 50]
     await ahead.aclose()
+
+
+async def test_others_have_their_turn_while_somebody_takes_what_is_at_hand() -> None:
+    log: list[int] = []
+    ahead = ReceivedAhead(counted(log), AheadRoom(0), own=100)
+    await received(log)
+    turns = []
+
+    async def other() -> None:
+        while True:
+            turns.append(ahead.held)
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    for _ in range(20):
+        await anext(ahead)
+    task.cancel()
+    assert len(set(turns)) > 10
+    await ahead.aclose()
