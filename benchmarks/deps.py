@@ -23,6 +23,7 @@ from benchmarks.measure.deps_mount import (
     NEVER,
     Start,
     daemon,
+    mounted,
     start_mounted,
     start_unpacked,
     wait_for_record,
@@ -96,10 +97,11 @@ def fresh_node(bench: Bench) -> list[Figure]:
 
 
 def again(bench: Bench) -> list[Figure]:
-    """A second environment on a node that restored one: links, against uv's.
+    """A second environment on a node that restored one: links, and a mount, against uv's links.
 
     uv's have no compiled Python, which is 40 % of our files. `cp -al` makes links to the very same
-    files, and nothing else.
+    files, and nothing else. What the node's daemon spends on a mount is in the time, and not in the
+    processor time of the command.
     """
     cache, copy = bench.packages.directory / "uv-cache", bench.packages.directory / "copy"
     uv = bench.packages.uv(cache, "--link-mode=hardlink")
@@ -116,14 +118,34 @@ def again(bench: Bench) -> list[Figure]:
             link = ("cp", "-al", str(bench.packages.venv / "lib"), str(copy))
             costs["cp"].append(bench.timed(link, fresh=False, cold=False))
             bench.packages.put_away(copy)
+    costs["mounted"] = _mounted_again(bench)
     ours = costs["linked"]
     return [
         *_medians({"second environment": ours, "cp -al of it": costs["cp"]}),
         *_medians({"uv, warm links": costs["uv"], "uv, warm links, compiled": costs["compiled"]}),
+        *_medians({"second environment, mounted": costs["mounted"]}),
         Figure("second environment against uv", _ratio(ours, costs["uv"]), "x", 1.3),
+        Figure(
+            "second environment, mounted, against uv, wall",
+            _ratio(costs["mounted"], costs["uv"], wall=True),
+            "x",
+            1.3,
+        ),
         Figure("second environment against uv, compiled", _ratio(ours, costs["compiled"]), "x"),
         Figure("second environment against cp -al", _ratio(ours, costs["cp"]), "x"),
     ]
+
+
+def _mounted_again(bench: Bench) -> list[Cost]:
+    """Mount on a node that mounted the same snapshot before."""
+    packages, found = bench.packages, []
+    with daemon(packages.directory / "again") as socket:
+        for run in range(bench.runs + 1):
+            with doing(f"second environment, mounted, run {run} of {bench.runs}"):
+                packages.fresh()
+                with mounted(packages, bench.store, socket, cold=False) as (_, cost):
+                    found.append(cost)
+    return found[1:]
 
 
 def hit(bench: Bench) -> list[Figure]:

@@ -77,14 +77,25 @@ def start_unpacked(packages: PackageSet, store: Path) -> Start:
 
 def start_mounted(packages: PackageSet, store: Path, socket: Path) -> Start:
     """Start on an environment that is mounted; it is unmounted afterwards."""
+    with mounted(packages, store, socket, cold=True) as (ready, put):
+        return Start(ready, put, cost_of(import_all(packages), packages.environment()))
+
+
+@contextlib.contextmanager
+def mounted(
+    packages: PackageSet, store: Path, socket: Path, *, cold: bool
+) -> Iterator[tuple[float, Cost]]:
+    """Have the snapshot mounted; give the seconds that took, and what the whole command cost.
+
+    `cold`: with nothing in the page cache. HostError if it is not mounted.
+    """
     command = packages.deps(store, "--restore", "mount", "--daemon", str(socket))
-    cost, said = said_by(command, packages.environment(), cold=True)
+    cost, said = said_by(command, packages.environment(), cold=cold)
     found = _SECONDS.search(said)
     if found is None:
         raise HostError(f"nothing was mounted: {said.strip()}")
     try:
-        first = cost_of(import_all(packages), packages.environment())
+        yield float(found[1]), cost
     finally:
         while kernel.unmount(str(packages.venv), lazy=True):
             pass
-    return Start(float(found[1]), cost, first)

@@ -68,6 +68,16 @@ def encode_tree(tree: Tree, limits: Limits = DEFAULT) -> bytes:
 
 def decode_tree(data: bytes, limits: Limits = DEFAULT) -> Tree:
     """Return the tree that a file holds, validated. Raises `CorruptError` and nothing else."""
+    tree = parse_tree(data, limits)
+    check_tree(tree, limits)
+    return tree
+
+
+def parse_tree(data: bytes, limits: Limits = DEFAULT) -> Tree:
+    """Return the tree that a file holds, of the right types, but not checked (`check.check_tree`).
+
+    Raises `CorruptError` and nothing else.
+    """
     try:
         value = json.loads(_decompressed(data, limits))
     except (ValueError, RecursionError) as error:
@@ -80,9 +90,7 @@ def decode_tree(data: bytes, limits: Limits = DEFAULT) -> Tree:
             hint="another version of bootseer wrote it",
         )
     packs = tuple(_pack(node, limits) for node in root.required("packs").items(limits.packs))
-    tree = Tree(_entries(root, limits), packs)
-    check_tree(tree, limits)
-    return tree
+    return Tree(_entries(root, limits), packs)
 
 
 def _decompressed(data: bytes, limits: Limits) -> bytes:

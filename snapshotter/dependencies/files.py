@@ -19,7 +19,7 @@ from bootseer.atomic import write_atomic
 from bootseer.errors import CorruptError, NotFoundError
 from depsnap.mounting.points import Parted, parted
 from depsnap.tree.check import check_inside
-from depsnap.tree.tree_format import decode_tree
+from depsnap.tree.tree_format import decode_tree, parse_tree
 from snapshotter.dependencies.image import Stamps, image_of, pack_sizes
 from snapshotter.erofs.build import build
 from snapshotter.erofs.options import Options, uuid_of
@@ -40,16 +40,34 @@ class Made:
     inodes: int
 
 
+def check_file(tree: bytes, roots: tuple[str, ...]) -> None:
+    """Check the file of a snapshot's tree. Runs in a worker process.
+
+    Args:
+        tree: what `make_files` is given.
+        roots: absolute paths that nothing in it may be outside of.
+
+    Raises:
+        CorruptError: it is none, or one that must not be mounted.
+    """
+    with _without_collections():
+        check_inside(decode_tree(tree), tuple(root.strip("/") for root in roots))
+
+
 def make_files(tree: bytes, digest: str, roots: tuple[str, ...], directory: Path) -> Made:
     """Write the files of an image into `directory`. Runs in a worker process.
+
+    Half of the time that this took was the checking of the tree. So that is another process's job
+    (`check_file`), done meanwhile; what is made here of a tree that turns out to be wrong is wrong
+    as well, and not to be used.
 
     Args:
         tree: the file of the snapshot's tree, which has its digest.
         digest: `sha256:...` of the image.
-        roots: absolute paths that nothing in it may be outside of.
+        roots: absolute paths; see `check_file`.
 
     Raises:
-        CorruptError: it is none, or cannot be mounted.
+        CorruptError: it cannot be mounted. Of a wrong tree anything may be raised.
     """
     with _without_collections():
         return _make(tree, digest, roots, directory)
@@ -66,16 +84,15 @@ def _without_collections() -> Iterator[None]:
 
 
 def _make(tree: bytes, digest: str, roots: tuple[str, ...], directory: Path) -> Made:
-    decoded = decode_tree(tree)
-    check_inside(decoded, tuple(root.strip("/") for root in roots))
-    image = image_of(decoded, digest)
-    parts = parted(decoded, roots)
-    data = encode(image.index)
+    parsed = parse_tree(tree)
+    image = image_of(parsed, digest)
+    parts = parted(parsed, roots)
+    data = encode(image.index, compressed=False)  # before `build`: bounds what that is given
     blocks = image.index.data_size // BLOCK
     metadata = build(image.index.tree, blocks, Options(uuid_of(digest)))
     table = np.stack([image.stamps.offset, image.stamps.value.astype(np.int64)], axis=1)
     described = {
-        "packs": pack_sizes(decoded),
+        "packs": pack_sizes(parsed),
         "points": parts.points,
         "loose": parts.loose,
     }

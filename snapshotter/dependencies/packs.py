@@ -73,7 +73,13 @@ class PackedBlob:
         self, digest: str, offset: int, length: int, early: Early | None = None
     ) -> bytes:
         """Return bytes of the blob."""
-        del early  # it is not far
+        if early is None or not 0 < early.length < length:
+            return await self._read(offset, length)
+        front = await self._read(offset, early.length)
+        early.arrived(front)
+        return front + await self._read(offset + len(front), length - len(front))
+
+    async def _read(self, offset: int, length: int) -> bytes:
         end = offset + length
         first = bisect_right(self.starts, offset) - 1
         parts = []

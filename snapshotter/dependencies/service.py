@@ -28,7 +28,7 @@ from snapshotter.blocks.names import LayerName, name_of
 from snapshotter.dependencies import helper
 from snapshotter.dependencies.areas import Covered, CoveredAreas
 from snapshotter.dependencies.counters import DependencyNumbers, MountCounters
-from snapshotter.dependencies.files import make_files, read_parts
+from snapshotter.dependencies.files import Made, check_file, make_files, read_parts
 from snapshotter.dependencies.grants import Grant
 from snapshotter.dependencies.hot import reference_of
 from snapshotter.dependencies.packs import Stores
@@ -160,7 +160,10 @@ class Dependencies:
             tree = await store.read(tree_name(head.tree), 0, head.tree_size)
             if hashlib.sha256(tree).hexdigest() != head.tree:
                 raise CorruptError(f"tree {head.tree} has other bytes than its name says")
-            made = await self._workers.quick(make_files, tree, digest, head.roots, directory)
+            made = await checked(
+                self._workers.quick(check_file, tree, head.roots),
+                self._workers.quick(make_files, tree, digest, head.roots, directory),
+            )
             return LayerRecord(
                 layer_digest=digest,
                 index_digest=digest,
@@ -280,3 +283,16 @@ class Dependencies:
             }
             for one in self._areas.all().values()
         ]
+
+
+async def checked(check: Awaitable[None], making: Awaitable[Made]) -> Made:
+    """Return what was made while it was checked. What the check raises comes first.
+
+    Both are waited for, whatever becomes of the other: who has failed removes what was written.
+    """
+    wrong, made = await asyncio.gather(check, making, return_exceptions=True)
+    if wrong is not None:
+        raise wrong
+    if isinstance(made, BaseException):
+        raise made
+    return made

@@ -14,14 +14,15 @@ from snapshotter.layers.validate import check_index, check_map
 from snapshotter.limits import DEFAULT, Limits
 
 
-def encode(index: LayerIndex, limits: Limits = DEFAULT) -> bytes:
+def encode(index: LayerIndex, limits: Limits = DEFAULT, *, compressed: bool = True) -> bytes:
     """Return the file for an index. One version of zstd always gives the same bytes.
 
-    Raises `CorruptError` when the index is not valid: what cannot be read back is not written.
+    What stays on this node need not be `compressed`. Raises `CorruptError` when the index is not
+    valid: what cannot be read back is not written.
     """
     check_index(index, limits)
     version = sections.FOREIGN if is_foreign(index) else sections.VERSION
-    return sections.pack(raw_sections(index), version)
+    return sections.pack(raw_sections(index), version, compressed=compressed)
 
 
 def decode(data: bytes | memoryview, limits: Limits = DEFAULT) -> LayerIndex:

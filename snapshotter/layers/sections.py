@@ -49,9 +49,12 @@ class Section:
     digest: bytes
 
 
-def pack(sections: Mapping[int, bytes], version: int = VERSION) -> bytes:
-    """Return a file of these sections, by kind."""
-    stored = {kind: _store(raw) for kind, raw in sections.items()}
+def pack(
+    sections: Mapping[int, bytes], version: int = VERSION, *, compressed: bool = True
+) -> bytes:
+    """Return a file of these sections, by kind. What is not `compressed` is written sooner."""
+    store = _smaller if compressed else _as_is
+    stored = {kind: store(raw) for kind, raw in sections.items()}
     offset = _HEAD.size + _ENTRY.size * len(stored)
     size = offset + sum(len(data) for _, data in stored.values())
     parts = [_HEAD.pack(MAGIC, version, len(stored), size)]
@@ -62,7 +65,11 @@ def pack(sections: Mapping[int, bytes], version: int = VERSION) -> bytes:
     return b"".join([*parts, *(data for _, data in stored.values())])
 
 
-def _store(raw: bytes) -> tuple[SectionCodec, bytes]:
+def _as_is(raw: bytes) -> tuple[SectionCodec, bytes]:
+    return SectionCodec.RAW, raw
+
+
+def _smaller(raw: bytes) -> tuple[SectionCodec, bytes]:
     packed = zstandard.ZstdCompressor(level=_LEVEL).compress(raw)
     if len(packed) < len(raw):
         return SectionCodec.ZSTD, packed

@@ -6,6 +6,7 @@ twice: as a file, and as the body of one whose sums are right.
 
 import hashlib
 import struct
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from typing import Final
@@ -17,10 +18,11 @@ from bootseer.errors import CorruptError
 from depsnap.key.ingredients import Ingredient
 from depsnap.snapshots.head import Head, decode_head, encode_head
 from depsnap.tree.entries import Entry, Frame, Kind, Pack, Tree
-from depsnap.tree.tree_format import decode_tree, encode_tree
+from depsnap.tree.tree_format import decode_tree, encode_tree, parse_tree
 from fuse_hdfs.checksums import crc32c
 from fuse_hdfs.striping.layout import Extent, Manifest, Segment, SegmentId
 from fuse_hdfs.striping.manifest import FRONT, decode, encode, size_in_front
+from snapshotter.dependencies.image import image_of
 from snapshotter.hot.hashtree import HashTree, tree_of_area
 from snapshotter.hot.pack import PackSettings, build_pack
 from snapshotter.hot.pack_layout import HEAD, PackHead, directory_digest, parse_head
@@ -29,6 +31,7 @@ from snapshotter.hot.record import Ended, HotLayer, Record
 from snapshotter.hot.record_format import decode as decode_record
 from snapshotter.hot.record_format import encode as encode_record
 from snapshotter.hot.unpack import Expected, PackStream
+from snapshotter.layers.format import encode as encode_index
 from snapshotter.layers.records import BLOCK
 from snapshotter.limits import DEFAULT
 from snapshotter.linking import elf
@@ -146,6 +149,9 @@ def run_snapshot(data: bytes) -> None:
             continue
         must(decode_head(encode_head(head)) == head, "a head reads differently")
     for file in (data, zstandard.ZstdCompressor(level=1).compress(data)):
+        # An image is made before it is known whether the tree is right. That may fail, and it ends.
+        with suppress(Exception):
+            encode_index(image_of(parse_tree(file), _DIGEST).index, compressed=False)
         try:
             tree = decode_tree(file)
         except CorruptError:

@@ -1,5 +1,6 @@
 """A snapshot's tree as a block image: every byte where it belongs, and nothing else."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,11 @@ from depsnap.mounting.points import Parted, parted
 from depsnap.packing.build import build_packs
 from depsnap.tree.entries import Entry, Kind, Tree
 from depsnap.tree.tree_format import encode_tree
-from snapshotter.dependencies.files import make_files, read_files, read_parts
+from snapshotter.dependencies.files import Made, check_file, make_files, read_files, read_parts
 from snapshotter.dependencies.frames import FrameDecoder
 from snapshotter.dependencies.image import image_of
 from snapshotter.dependencies.layer_tree import layer_tree
+from snapshotter.dependencies.service import checked
 from snapshotter.layers.format import decode, encode
 from snapshotter.layers.records import BLOCK, InodeFlag, LayerIndex
 from snapshotter.layers.records import Tree as LayerTree
@@ -203,3 +205,41 @@ def test_files_of_an_image_that_are_not_whole_are_refused(
         read_files(tmp_path)
     with pytest.raises(CorruptError):
         read_parts(tmp_path)
+
+
+def test_the_check_refuses_what_lies_outside_of_the_roots(
+    packed: tuple[Tree, dict[str, bytes]],
+) -> None:
+    file = encode_tree(packed[0])
+    check_file(file, ("/r",))
+    with pytest.raises(CorruptError, match="outside of the snapshot's roots"):
+        check_file(file, ("/r/a",))
+    with pytest.raises(CorruptError):
+        check_file(file[:-1], ("/r",))
+
+
+async def test_nothing_that_was_made_is_used_before_it_was_checked() -> None:
+    over: list[str] = []
+
+    async def check(problem: str) -> None:
+        await asyncio.sleep(0)
+        over.append("check")
+        if problem:
+            raise CorruptError(problem)
+
+    async def make(problem: str) -> Made:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        over.append("make")
+        if problem:
+            raise OverflowError(problem)
+        return Made(1, 2)
+
+    assert await checked(check(""), make("")) == Made(1, 2)
+    for made in ("", "too large"):
+        over.clear()
+        with pytest.raises(CorruptError, match="leads out"):
+            await checked(check("leads out"), make(made))
+        assert over == ["check", "make"]  # who writes has stopped
+    with pytest.raises(OverflowError):
+        await checked(check(""), make("too large"))
