@@ -23,6 +23,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _FOREVER: Final = 10 * 365 * 86400.0
+_UNNOTICED: Final = 1 << 63
+"""Set in the handles of who opens with O_NOATIME: he reads what is at hand, in any order, and
+nothing is to be concluded from that (`readahead`). It is in the handle because a server's successor
+gets the handles that it gave, and nothing else."""
 
 
 class BlockFile(Protocol):
@@ -49,8 +53,13 @@ class BlockFiles(Protocol):
         """Return a block file, opened once and kept. NotFoundError if there is none."""
         ...
 
-    def read_now(self, name: BlockName, offset: int, length: int) -> bytes | bytearray | None:
-        """Return what `BlockFile.read` would, if it need not wait for anything; else None."""
+    def read_now(
+        self, name: BlockName, offset: int, length: int, *, noticed: bool = True
+    ) -> bytes | bytearray | None:
+        """Return what `BlockFile.read` would, if it need not wait for anything; else None.
+
+        Not `noticed`: nothing is fetched because of it.
+        """
         ...
 
     def names(self) -> Sequence[BlockName]:
@@ -94,7 +103,7 @@ class BlockFilesystem(pyfuse3.Operations):
         return await self._attributes(_name(inode))
 
     async def open(self, inode: int, flags: int, ctx: pyfuse3.RequestContext) -> pyfuse3.FileInfo:
-        """Open a block file; its handle is its inode."""
+        """Open a block file; its handle is its inode, with a bit if its reads are not noticed."""
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise pyfuse3.FUSEError(errno.EROFS)
         name = _name(inode)
@@ -102,15 +111,16 @@ class BlockFilesystem(pyfuse3.Operations):
         async def is_known() -> bool:
             return (await self._files.open(name)).is_known()
 
-        return pyfuse3.FileInfo(fh=inode, keep_cache=await _guarded(is_known, name, 0))
+        handle = inode | (_UNNOTICED if flags & os.O_NOATIME else 0)
+        return pyfuse3.FileInfo(fh=handle, keep_cache=await _guarded(is_known, name, 0))
 
     async def read(  # type: ignore[override]  # it takes any buffer
         self, fh: int, off: int, size: int
     ) -> bytes | bytearray:
         """Return verified bytes, or EIO and a log line that names layer and offset."""
-        name = _name(fh)
+        name = _name(fh & ~_UNNOTICED)
         try:
-            at_once = self._files.read_now(name, off, size)
+            at_once = self._files.read_now(name, off, size, noticed=not fh & _UNNOTICED)
         except OSError:
             at_once = None  # the long way says what is wrong
         if at_once is not None:

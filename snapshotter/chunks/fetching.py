@@ -15,6 +15,8 @@ class FetchPolicy:
     """Most bytes that one demand request brings."""
     idle: int = 0
     """Bytes behind a miss that the same request brings, if nobody has them or fetches them."""
+    idle_near: int = 0
+    """The same of a blob that is near (`BlockImage.together`)."""
     ahead_run: int = 1 << 20
     """Most bytes that one read-ahead request brings, at the beginning of a run."""
     ahead_run_most: int = 4 << 20

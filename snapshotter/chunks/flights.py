@@ -14,7 +14,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol, TypeAlias
 
 from cachetools import LRUCache
@@ -36,11 +36,14 @@ _FAILURE_KEPT_S: Final = 2.0
 _BATCH: Final = 1 << 20
 """Most bytes of the data area that one job of a worker thread decodes, if that is not one chunk: a
 hop between threads costs as much as a small chunk, and who waits for a chunk waits for its job."""
+_OF_READS: Final = frozenset({Purpose.DEMAND, Purpose.AHEAD})
 _UNCACHED_BYTES: Final = 16 << 20
 """Chunks that the disk would not take are kept in memory up to so many bytes a layer."""
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
 Data: TypeAlias = bytes | memoryview
+KeepHot: TypeAlias = Callable[[int, int], object]
+"""(offset, length): has bytes that are here read into the kernel's page cache soon."""
 _Futures: TypeAlias = dict[int, asyncio.Future[bytes | None]]
 """By chunk: None once it is in the cache file, its bytes if the disk would not take them."""
 
@@ -73,6 +76,10 @@ class Services:
     tracer: Tracer = OFF
     """Records what readers waited for."""
 
+    def near(self) -> "Services":
+        """Return the same for blobs that are near: requests bring more."""
+        return replace(self, policy=replace(self.policy, idle=self.policy.idle_near))
+
 
 @dataclass(frozen=True, slots=True)
 class _Run:
@@ -97,8 +104,12 @@ class Flights:
         windows: Windows,
         decode: Decode,
         services: Services,
+        keep_hot: KeepHot | None = None,
     ) -> None:
-        """Tie the parts of a layer together; `digest` is the layer's, as the source knows it."""
+        """Tie the parts of a layer together; `digest` is the layer's, as the source knows it.
+
+        `keep_hot` hears of all that came because of a read: bytes of the data area.
+        """
         self.digest = digest
         self.counters = Counters()
         self.chunks = chunks
@@ -107,6 +118,7 @@ class Flights:
         self._windows = windows
         self._decode = decode
         self.services = services
+        self._keep_hot = keep_hot
         self._flying: _Futures = {}
         self._awaited: set[int] = set()
         """Chunks on their way that somebody reads."""
@@ -227,7 +239,7 @@ class Flights:
             async with asyncio.TaskGroup() as jobs:
                 for some, end in self._batches(first, last):
                     parts = found[some - low : end - low]
-                    jobs.create_task(self._keep(some, mine, body, start, parts))
+                    jobs.create_task(self._keep(run, some, mine, body, parts))
 
         def arrived(front: bytes) -> None:
             nonlocal kept
@@ -247,9 +259,10 @@ class Flights:
             raise first_error(errors) from None
 
     async def _keep(
-        self, low: int, mine: _Futures, body: memoryview, origin: int, windows: list[bytes]
+        self, run: _Run, low: int, mine: _Futures, body: memoryview, windows: list[bytes]
     ) -> None:
         """Decode neighbouring chunks from `low` on, verify, write, mark, wake who waits."""
+        origin, _ = self.chunks.blob(run.low, run.high)
         chunks = range(low, low + len(windows))
         if not any(chunk in mine for chunk in chunks):
             return
@@ -259,6 +272,9 @@ class Flights:
         )
         if kept:
             self.cache.mark(chunks)
+            if self._keep_hot and run.purpose in _OF_READS:
+                start, end = self.chunks.data(low)[0], self.chunks.data(chunks[-1])[1]
+                self._keep_hot(start, end - start)
         for chunk, view in zip(chunks, data, strict=True):
             piece = None if kept else bytes(view)
             if piece is not None and len(piece) <= _UNCACHED_BYTES:

@@ -82,10 +82,13 @@ class LayerReader:
         """
         return (await self.fetch(offset, length, alone=alone))[0]
 
-    def read_now(self, offset: int, length: int) -> bytes | bytearray | None:
+    def read_now(
+        self, offset: int, length: int, *, noticed: bool = True
+    ) -> bytes | bytearray | None:
         """Return what `read` would, if all of it is in the page cache of the cache file; else None.
 
-        Most reads are answered so, without a task that waits.
+        Most reads are answered so, without a task that waits. Not `noticed`: nothing is fetched
+        because of it.
         """
         low, high = self._chunks.covering(offset, length)
         if low == high or self._presence.first_missing(low, high) >= 0:
@@ -96,7 +99,7 @@ class LayerReader:
             return None
         self.counters.reads += 1
         self.counters.hits += 1
-        if window := self._ahead.touch(offset, length):
+        if noticed and (window := self._ahead.touch(offset, length)):
             self._look_ahead(high, offset + length, window)
         return data
 

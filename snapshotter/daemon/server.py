@@ -27,6 +27,7 @@ from bootseer.errors import BootseerError, first_error
 from bootseer.events.surroundings import stages_of
 from bootseer.open_files import allow_many
 from bootseer.service_manager import notify
+from snapshotter.blocks.pagecache import PageCache
 from snapshotter.blocks.takeover import LAST_CONFIG, Handover
 from snapshotter.blocks.turn import await_turn
 from snapshotter.caching.keeping import CacheKeeping
@@ -138,6 +139,7 @@ async def run(path: Path, config: Config, handover: Handover) -> None:
             following(tasks.spawn, config.fetch.linked),
             new_cache(),
             {SNAPSHOT: SnapshotOpener(stores)},
+            PageCache(layout.blocks) if config.hot.page_cache else None,
         )
         blocks = open_blocks(layout, files, config.hot)
         await stack.enter_async_context(serve_blocks(blocks, handover, group))

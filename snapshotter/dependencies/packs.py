@@ -13,6 +13,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
+from bootseer.blobs.addresses import directory_at
 from bootseer.blobs.store import BlobStore
 from bootseer.config import Registry
 from bootseer.together import together
@@ -123,4 +124,5 @@ class SnapshotOpener:
             "",
             FirstOf(sources),
             FrameDecoder(opened.blocks, opened.stamps),
+            together=all(directory_at(address) is not None for address in record.sources),
         )

@@ -28,6 +28,9 @@ class BlockImage:
     """Gives bytes of the blob, which it knows as `LayerRecord.layer_digest`."""
     decode: Decode
     """Makes verified bytes of the data area of them."""
+    together: bool = False
+    """Its blob is near, and who reads of it soon reads what lies beside that: more is fetched
+    behind a miss, and what came is put into the page cache as well."""
 
 
 class ImageOpener(Protocol):

@@ -16,11 +16,12 @@ from functools import partial
 from typing import Any
 
 from bootseer.errors import CorruptError, NotFoundError
-from snapshotter.blocks.names import LayerName, parse_name
+from snapshotter.blocks.names import BlockName, LayerName, parse_name
+from snapshotter.blocks.pagecache import PageCache
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
 from snapshotter.chunks.fetching import Counters
-from snapshotter.chunks.flights import Flights, Services
+from snapshotter.chunks.flights import Flights, KeepHot, Services
 from snapshotter.chunks.reader import LayerReader
 from snapshotter.chunks.reads import ReadCounters, Source
 from snapshotter.chunks.room import DiskRoom
@@ -63,14 +64,20 @@ class OpenLayer:
         """Return verified bytes of the data area, as the kernel asks for them."""
         return await self.reads.count(self.fetch(offset, length))
 
-    def read_now(self, offset: int, length: int) -> bytes | bytearray | None:
-        """Return what `read` would, if it need not wait for anything; else None."""
+    def read_now(
+        self, offset: int, length: int, *, noticed: bool = True
+    ) -> bytes | bytearray | None:
+        """Return what `read` would, if it need not wait for anything; else None.
+
+        Not `noticed`: nothing is fetched because of it.
+        """
         if self.record.poisoned:
             return None
-        data = self.reader.read_now(offset, length)
+        data = self.reader.read_now(offset, length, noticed=noticed)
         if data is not None:
             self.reads.count_at_once(len(data))
-            self.libraries.seen(offset, data)
+            if noticed:
+                self.libraries.seen(offset, data)
         return data
 
     async def fetch(self, offset: int, length: int) -> tuple[bytes | bytearray, Source]:
@@ -113,10 +120,12 @@ class LayerFiles:
         linking: Following,
         window_cache: Cache,
         openers: Mapping[str, ImageOpener] | None = None,
+        page_cache: PageCache | None = None,
     ) -> None:
         """`blobs` returns where the blobs of any of some image references come from.
 
-        `openers`: how to open what is no image layer, by `LayerRecord.kind`.
+        `openers`: how to open what is no image layer, by `LayerRecord.kind`. `page_cache`: for what
+        is read soon (`BlockImage.together`).
         """
         self._layout = layout
         self._blobs = blobs
@@ -124,6 +133,7 @@ class LayerFiles:
         self._linking = linking
         self._window_cache = window_cache
         self._openers = dict(openers or {})
+        self.page_cache = page_cache
         self._open: dict[LayerName, OpenLayer] = {}
         self._opening: dict[LayerName, asyncio.Task[OpenLayer]] = {}
         self.fetches = Tally(Counters)
@@ -207,11 +217,16 @@ class LayerFiles:
             image.source,
             windows,
             image.decode,
-            self._services,
+            self._services.near() if image.together else self._services,
+            self._keep_hot(name) if image.together else None,
         )
         reader = LayerReader(flights)
         places = await asyncio.to_thread(self._places, name)
         return OpenLayer(record, reader, Libraries(reader, places, self._linking))
+
+    def _keep_hot(self, name: LayerName) -> KeepHot | None:
+        cache = self.page_cache
+        return partial(cache.read_soon, str(BlockName(name))) if cache else None
 
     async def _image(self, name: LayerName, record: LayerRecord) -> BlockImage:
         if record.kind == LAYER:

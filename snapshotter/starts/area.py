@@ -13,14 +13,15 @@ Worker threads write blocks of their own; that two of them write the same block 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 import numpy as np
 
 from bootseer.errors import first_error
 from snapshotter.chunks.cachefile import CacheFile
+from snapshotter.chunks.flights import KeepHot
 from snapshotter.chunks.reads import ReadCounters, Source, slowest
 from snapshotter.layers.records import BLOCK, I64
 
@@ -71,9 +72,6 @@ class Feed(Protocol):
 
 _PATIENCE_S: Final = 3.0
 """A read waits no longer for a feed, whatever that expects: a connection may have stalled."""
-
-KeepHot: TypeAlias = Callable[[int, int], object]
-"""(offset, length): has bytes that are here read into the kernel's page cache soon."""
 
 
 class DataArea(Protocol):

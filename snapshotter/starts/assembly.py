@@ -47,7 +47,7 @@ class Blocks:
 def open_blocks(layout: Layout, files: LayerFiles, config: Hot) -> Blocks:
     """Return the block files below a root; recordings of an earlier server go on."""
     numbers = Numbers(layout.hot / "numbers", numbers_on_disk(layout.layers))
-    page_cache = PageCache(layout.blocks) if config.page_cache else None
+    page_cache = files.page_cache
     areas = Areas(layout, files, numbers, page_cache)
     rules = RecordingRules(window=config.window, quiet=config.quiet)
     recordings = Recordings(layout.hot / "recordings", numbers, rules)

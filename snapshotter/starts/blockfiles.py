@@ -61,12 +61,14 @@ class NodeBlocks:
             return RecordedLayer(layer, name, self._recordings)
         return layer
 
-    def read_now(self, name: BlockName, offset: int, length: int) -> bytes | bytearray | None:
+    def read_now(
+        self, name: BlockName, offset: int, length: int, *, noticed: bool = True
+    ) -> bytes | bytearray | None:
         """See `blocks.filesystem.BlockFiles`."""
         if name.variant.role is not Role.DATA:
             return None
         layer = self._files.find(name.layer)
-        return layer.read_now(offset, length) if layer else None
+        return layer.read_now(offset, length, noticed=noticed) if layer else None
 
     def names(self) -> Sequence[BlockName]:
         """Return the block files that a listing shows: data areas and open hot areas."""

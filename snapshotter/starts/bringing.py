@@ -37,8 +37,9 @@ from snapshotter.tally import Tally
 
 log = logging.getLogger(__name__)
 
-_GAP: Final = 8
-"""Blocks between hot ones that are read into the page cache with them: a request costs more."""
+_GAP: Final = 128
+"""Blocks between hot ones that are read into the page cache with them if they came with them: a
+request costs more."""
 
 
 class Bringing:

@@ -21,10 +21,11 @@ from typing import Any, Final
 import numpy as np
 
 from bootseer.errors import first_error
+from snapshotter.chunks.flights import KeepHot
 from snapshotter.chunks.reader import LayerReader
 from snapshotter.hot.order import FetchRun
 from snapshotter.layers.records import BLOCK
-from snapshotter.starts.area import FeedCounters, HotArea, KeepHot, runs_of
+from snapshotter.starts.area import FeedCounters, HotArea, runs_of
 
 _AT_ONCE: Final = 4
 """Requests under way: enough to fill a link over a few milliseconds of round trip."""

@@ -34,3 +34,13 @@ async def test_what_is_answered_at_once_counts_and_is_read_ahead_of(tmp_path: Pa
         while world.tasks:
             await asyncio.sleep(0.01)
         assert 12 in world.reader.cache.presence
+
+
+async def test_a_read_that_is_not_noticed_has_nothing_fetched(tmp_path: Path) -> None:
+    with make_world(tmp_path, [1000] * 100, ahead_least=2000, ahead_run=2000) as world:
+        await world.reader.prefetch(0, 10)
+        for offset in range(0, 10_000, 500):
+            assert world.reader.read_now(offset, 500, noticed=False) is not None
+        while world.tasks:
+            await asyncio.sleep(0.01)
+        assert world.reader.cache.presence.missing == 90

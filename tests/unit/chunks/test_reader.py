@@ -2,6 +2,7 @@ import asyncio
 import errno
 import random
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from bootseer.errors import CorruptError, HostError, RemoteError
 from snapshotter.chunks import cachefile
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.fetching import FetchPolicy, Purpose
+from snapshotter.chunks.flights import Services
 from snapshotter.chunks.reads import ReadCounters, Source
-from snapshotter.chunks.turns import always
+from snapshotter.chunks.turns import Turns, always
 
 SIZES = [5000, 0, 3000, 1, 8192, 0, 4096, 700]
 TMP_IS_FINE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -320,3 +322,32 @@ async def test_a_chunk_that_is_read_is_decoded_before_those_that_are_only_prefet
         assert bytes(await read) == world.data[19_000:19_100]
         await asyncio.gather(prefetch, *busy)
         assert decoded.index(19) <= 1, "there are two threads"
+
+
+async def test_what_came_because_of_a_read_is_told_of_and_what_was_prefetched_is_not(
+    tmp_path: Path,
+) -> None:
+    told: set[int] = set()
+
+    def keep_hot(offset: int, length: int) -> None:
+        told.update(range(offset, offset + length))
+
+    with make_world(tmp_path, [1000] * 100, idle=2500, keep_hot=keep_hot) as world:
+        await world.reader.prefetch(50, 60)
+        assert told == set()
+        await world.reader.read(3000, 10)
+        while world.tasks:
+            await asyncio.sleep(0.01)
+        here = [chunk for chunk in range(50) if chunk in world.reader.cache.presence]
+        assert len(here) > 1
+        assert here[0] == 3
+        assert told == {byte for chunk in here for byte in range(1000 * chunk, 1000 * chunk + 1000)}
+
+
+def test_requests_for_what_is_near_bring_more() -> None:
+    policy = FetchPolicy(idle=1000, idle_near=5000)
+    with ThreadPoolExecutor(1) as executor:
+        services = Services(Turns(executor), lambda _: None, policy)
+        assert services.near().policy.idle == 5000
+        assert services.near().room is services.room
+        assert services.policy.idle == 1000

@@ -16,7 +16,7 @@ from bootseer.errors import CorruptError
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
 from snapshotter.chunks.fetching import FetchPolicy
-from snapshotter.chunks.flights import Flights, Services
+from snapshotter.chunks.flights import Flights, KeepHot, Services
 from snapshotter.chunks.reader import LayerReader
 from snapshotter.chunks.room import DiskRoom
 from snapshotter.chunks.turns import Turns
@@ -118,7 +118,12 @@ class World:
 
 @contextmanager
 def make_world(
-    tmp_path: Path, sizes: list[int], *, idle: int = 0, **policy: Any
+    tmp_path: Path,
+    sizes: list[int],
+    *,
+    idle: int = 0,
+    keep_hot: KeepHot | None = None,
+    **policy: Any,
 ) -> Iterator[World]:
     made, data, blob = block_map(sizes)
     chunks = ChunkMap(made)
@@ -142,6 +147,8 @@ def make_world(
     with ThreadPoolExecutor(2) as executor:
         services = Services(Turns(executor), spawn, FetchPolicy(idle=idle, **policy))
         windows = Windows(made.windows_digest, chunks, source, new_cache())
-        flights = Flights(made.layer_digest, chunks, cache, source, windows, decode, services)
+        flights = Flights(
+            made.layer_digest, chunks, cache, source, windows, decode, services, keep_hot
+        )
         yield World(LayerReader(flights), source, data, tasks, services.room)
         cache.close()
