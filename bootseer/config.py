@@ -155,7 +155,8 @@ class Fetch:
     ahead: Bytes = Bytes(32 << 20)
     """Most bytes that are fetched before they are asked for, behind a sequential reader."""
     idle: Bytes = Bytes(192 << 10)
-    """Bytes behind a miss that the same request brings along; 0: none."""
+    """Bytes behind a miss that the same request brings along; 0: none. Of packs of a dependency
+    snapshot in a directory it is 4 MiB, if any."""
     linked: Bytes = Bytes(16 << 20)
     """When a program is run, its libraries are looked up ahead of the dynamic loader, and so many
     bytes (unpacked) at most of what that changes in them; 0: they are not."""
