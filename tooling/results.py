@@ -26,8 +26,8 @@ _HEAD: Final = """# Results
 
 What was measured, and the command that measures it again. Everything runs on one machine:
 registries, nodes and HDFS in network namespaces of their own, links limited where it says so,
-caches dropped before every cold start. What is compared ran in the same run, in turn. Goals that
-were missed say so.
+caches dropped before every cold start, but for what servers serve: they stand for other machines.
+What is compared ran in the same run, in turn. Goals that were missed say so.
 """
 BENCHMARKS: Final[Mapping[str, str]] = {
     "startup": "Whole starts of a training job: to its first step, in every way",
