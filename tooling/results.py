@@ -40,6 +40,7 @@ BENCHMARKS: Final[Mapping[str, str]] = {
     "image": "Lazy images, without hot blocks",
     "hot": "Images with hot blocks",
     "deps": "Dependency snapshots",
+    "deps-large": "Dependency snapshots of a large environment, with torch and CUDA",
     "hdfs": "Striped files in HDFS",
     "profile": "A report on the start of thousands of nodes",
     "model": "Thousands of nodes, by model",
