@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.lab.page_cache import drop_caches
 from bootseer.errors import HostError
 
 
@@ -35,8 +36,7 @@ def said_by(
 ) -> tuple[Cost, str]:
     """Do what `cost_of` does; return as well what the command printed."""
     if cold:
-        os.sync()
-        Path("/proc/sys/vm/drop_caches").write_text("3")
+        drop_caches()
     with tempfile.TemporaryFile() as output:
         began = time.monotonic()
         process = subprocess.Popen(
