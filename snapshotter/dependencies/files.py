@@ -57,9 +57,8 @@ def check_file(tree: bytes, roots: tuple[str, ...]) -> None:
 def make_files(tree: bytes, digest: str, roots: tuple[str, ...], directory: Path) -> Made:
     """Write the files of an image into `directory`. Runs in a worker process.
 
-    Half of the time that this took was the checking of the tree. So that is another process's job
-    (`check_file`), done meanwhile; what is made here of a tree that turns out to be wrong is wrong
-    as well, and not to be used.
+    The tree is not checked here: that is another process's job (`check_file`), done meanwhile. What
+    is made of a tree that turns out to be wrong is wrong as well, and not to be used.
 
     Args:
         tree: the file of the snapshot's tree, which has its digest.
