@@ -33,8 +33,12 @@ class BlobSource(Protocol):
         """Return exactly `length` bytes from `offset` (the caller stays inside the blob)."""
         ...
 
-    def stream(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes]:
-        """Yield the blob from `offset` to its end, in pieces of at most 1 MiB as they come in."""
+    def stream(
+        self, digest: str, offset: int = 0, length: int | None = None
+    ) -> AsyncGenerator[bytes]:
+        """Yield `length` bytes of the blob from `offset`, or all to its end, in pieces of at most
+        1 MiB as they come in.
+        """
         ...
 
 

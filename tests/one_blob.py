@@ -19,5 +19,7 @@ class OneBlob:
     ) -> bytes:
         return self.blob[offset : offset + length]
 
-    async def stream(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes]:
-        yield self.blob[offset:]
+    async def stream(
+        self, digest: str, offset: int = 0, length: int | None = None
+    ) -> AsyncGenerator[bytes]:
+        yield self.blob[offset:][:length]

@@ -19,8 +19,9 @@ class FetchPolicy:
     """The same of a blob that is near (`BlockImage.together`)."""
     ahead_run: int = 1 << 20
     """Most bytes that one read-ahead request brings, at the beginning of a run."""
-    ahead_run_most: int = 4 << 20
-    """The same in a long run: a request costs a registry as much as megabytes do."""
+    ahead_run_most: int = 16 << 20
+    """The same in a long run: a request costs a registry as much as megabytes do, and what comes
+    first of a long one is decoded while the rest is on its way."""
     ahead_least: int = 256 << 10
     """Bytes of the data area read in order before any are fetched ahead."""
     ahead_most: int = 32 << 20

@@ -11,6 +11,7 @@ Concurrency
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -23,6 +24,7 @@ from bootseer.errors import BootseerError, CorruptError, HostError, first_error
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
 from snapshotter.chunks.fetching import Counters, FetchPolicy, Purpose
+from snapshotter.chunks.received import Part, Received
 from snapshotter.chunks.room import DiskRoom
 from snapshotter.chunks.turns import Turns
 from snapshotter.chunks.windows import Windows
@@ -36,6 +38,10 @@ _FAILURE_KEPT_S: Final = 2.0
 _BATCH: Final = 1 << 20
 """Most bytes of the data area that one job of a worker thread decodes, if that is not one chunk: a
 hop between threads costs as much as a small chunk, and who waits for a chunk waits for its job."""
+_STREAMED: Final = 1 << 20
+"""A request for more bytes than this is decoded while the rest of it is on its way."""
+_JOBS: Final = 4
+"""Jobs of one stream that wait for a thread or have one; bytes behind them stay in the kernel."""
 _OF_READS: Final = frozenset({Purpose.DEMAND, Purpose.AHEAD})
 _UNCACHED_BYTES: Final = 16 << 20
 """Chunks that the disk would not take are kept in memory up to so many bytes a layer."""
@@ -224,51 +230,85 @@ class Flights:
                 self._fail([chunk], mine, error)
 
     async def _fetch(self, run: _Run, mine: _Futures) -> None:
-        """Fetch chunks and keep each, those that somebody waits for as soon as their bytes came.
+        """Fetch chunks and keep each.
 
         Raises the first thing that goes wrong.
         """
+        start, end = self.chunks.blob(run.low, run.high)
+        self.counters.fetches += 1
+        try:
+            if run.wanted == run.high and end - start > _STREAMED:
+                await self._stream(run, mine)
+            else:
+                await self._read(run, mine)
+        except ExceptionGroup as errors:
+            raise first_error(errors) from None
+
+    async def _read(self, run: _Run, mine: _Futures) -> None:
+        """Fetch chunks at once; those that somebody waits for are kept as soon as they came."""
         low, wanted, high = run.low, run.wanted, run.high
         start, end = self.chunks.blob(low, high)
         cut = self.chunks.blob(low, wanted)[1] - start
         kept = low
-        self.counters.fetches += 1
 
-        async def keep(first: int, last: int, body: memoryview) -> None:
+        async def keep(first: int, last: int, part: Part) -> None:
             found = await windows
             async with asyncio.TaskGroup() as jobs:
                 for some, end in self._batches(first, last):
-                    parts = found[some - low : end - low]
-                    jobs.create_task(self._keep(run, some, mine, body, parts))
+                    few = found[some - low : end - low]
+                    jobs.create_task(self._keep(run, some, mine, part, few))
 
         def arrived(front: bytes) -> None:
             nonlocal kept
             if kept == low:
                 kept = wanted
-                group.create_task(keep(low, wanted, memoryview(front)))
+                group.create_task(keep(low, wanted, Part(start, memoryview(front))))
 
         early = Early(cut, arrived) if wanted < high else None
-        try:
-            async with asyncio.TaskGroup() as group:
-                windows = group.create_task(self._windows.get_all(low, high))
-                body = memoryview(await self._source.read(self.digest, start, end - start, early))
-                self.counters.fetched[run.purpose] += cut
-                self.counters.fetched[Purpose.IDLE] += len(body) - cut
-                group.create_task(keep(kept, high, body))
-        except ExceptionGroup as errors:
-            raise first_error(errors) from None
+        async with asyncio.TaskGroup() as group:
+            windows = group.create_task(self._windows.get_all(low, high))
+            body = await self._source.read(self.digest, start, end - start, early)
+            self.counters.fetched[run.purpose] += cut
+            self.counters.fetched[Purpose.IDLE] += len(body) - cut
+            group.create_task(keep(kept, high, Part(start, memoryview(body))))
+
+    async def _stream(self, run: _Run, mine: _Futures) -> None:
+        """Fetch many chunks; they are kept while what is behind them is still on its way.
+
+        No more is taken from the link than worker threads can decode.
+        """
+        start, end = self.chunks.blob(run.low, run.high)
+        received = Received(start)
+        turns = asyncio.Semaphore(_JOBS)
+        async with (
+            contextlib.aclosing(self._source.stream(self.digest, start, end - start)) as pieces,
+            asyncio.TaskGroup() as jobs,
+        ):
+            windows = jobs.create_task(self._windows.get_all(run.low, run.high))
+            for low, high in self._batches(run.low, run.high):
+                first, until = self.chunks.blob(low, high)
+                while received.end < until:
+                    piece = await anext(pieces, b"")
+                    if not piece:
+                        raise CorruptError(f"layer {self.digest} ends at byte {received.end}")
+                    self.counters.fetched[run.purpose] += len(piece)
+                    received.add(piece)
+                await turns.acquire()
+                few = (await windows)[low - run.low : high - run.low]
+                part = received.take(first, until)
+                job = jobs.create_task(self._keep(run, low, mine, part, few))
+                job.add_done_callback(lambda _: turns.release())
 
     async def _keep(
-        self, run: _Run, low: int, mine: _Futures, body: memoryview, windows: list[bytes]
+        self, run: _Run, low: int, mine: _Futures, part: Part, windows: list[bytes]
     ) -> None:
         """Decode neighbouring chunks from `low` on, verify, write, mark, wake who waits."""
-        origin, _ = self.chunks.blob(run.low, run.high)
         chunks = range(low, low + len(windows))
         if not any(chunk in mine for chunk in chunks):
             return
         data, kept = await self.services.threads.run(
             lambda: not self._awaited.isdisjoint(chunks),
-            *(self._decode_and_write, low, body, origin, windows),
+            *(self._decode_and_write, low, part, windows),
         )
         if kept:
             self.cache.mark(chunks)
@@ -283,22 +323,22 @@ class Flights:
                 future.set_result(piece)
 
     def _decode_and_write(
-        self, low: int, body: memoryview, origin: int, windows: list[bytes]
+        self, low: int, part: Part, windows: list[bytes]
     ) -> tuple[list[Data], bool]:
-        """Decode chunks from `low` on out of `body`, which starts at `origin` of the blob.
+        """Decode chunks from `low` on out of a part of the blob.
 
         Returns the chunks' data, and whether it is in the cache file now (a worker thread's job).
         """
         data: list[Data] = []
         for chunk, window in enumerate(windows, low):
-            start, end = self.chunks.blob(chunk, chunk + 1)
-            data.append(self._decode(chunk, body[start - origin : end - origin], window))
+            compressed = part.cut(*self.chunks.blob(chunk, chunk + 1))
+            data.append(self._decode(chunk, compressed, window))
         if not self.services.room.takes:
             return data, False
         start, end = self.chunks.blob(low, low + len(windows))
         try:
             self.cache.write_pieces(self.chunks.data(low)[0], data)
-            self.cache.write_blob(start, body[start - origin : end - origin])
+            self.cache.write_blob(start, part.cut(start, end))
         except OSError as error:
             if not self.services.room.refused(error):
                 raise

@@ -28,6 +28,8 @@ from snapshotter.serving.layout import LayerRecord
 from snapshotter.serving.sources import FirstOf
 
 _PIECE: Final = 1 << 20
+_REQUEST: Final = 4 << 20
+"""Bytes that a stream asks a store for at once: it may be far."""
 _AT_ONCE: Final = 4
 
 
@@ -93,12 +95,16 @@ class PackedBlob:
         found = await together(lambda part: self.store.read(*part), parts, _AT_ONCE)
         return found[0] if len(found) == 1 else b"".join(found)
 
-    async def stream(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes]:
-        """Yield the blob from `offset` on."""
-        while offset < self.starts[-1]:
-            length = min(_PIECE, self.starts[-1] - offset)
-            yield await self.read(digest, offset, length)
-            offset += length
+    async def stream(
+        self, digest: str, offset: int = 0, length: int | None = None
+    ) -> AsyncGenerator[bytes]:
+        """Yield the blob from `offset` on, or a part of it."""
+        end = self.starts[-1] if length is None else offset + length
+        while offset < end:
+            data = await self._read(offset, min(_REQUEST, end - offset))
+            for start in range(0, len(data), _PIECE):
+                yield data[start : start + _PIECE]
+            offset += len(data)
 
     async def doubt(self, digest: str) -> None:
         """Do nothing: a store is one place."""

@@ -112,9 +112,15 @@ class _ImageBlobs:
         del early  # it is not far
         return await self.store.read(_blob(self.image, digest), offset, length)
 
-    def stream(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes]:
-        """Yield a blob; see `BlobSource.stream`."""
-        return self.store.stream(_blob(self.image, digest), offset)
+    async def stream(
+        self, digest: str, offset: int = 0, length: int | None = None
+    ) -> AsyncGenerator[bytes]:
+        """Yield a blob, or a part of it; see `BlobSource.stream`."""
+        left = length
+        async for piece in self.store.stream(_blob(self.image, digest), offset):
+            yield piece[:left]
+            if left is not None and (left := left - len(piece)) <= 0:
+                return
 
     async def doubt(self, digest: str) -> None:
         """Do nothing: there is one place."""

@@ -56,6 +56,11 @@ class _Range:
     def topic(self) -> Topic:
         return self.reference.path, self.digest
 
+    def behind(self, count: int) -> "_Range":
+        """Return what is left when the first `count` bytes have come."""
+        left = None if self.length is None else self.length - count
+        return replace(self, offset=self.offset + count, length=left)
+
     @property
     def headers(self) -> dict[str, str]:
         whole = self.offset == 0 and self.length is None
@@ -150,9 +155,10 @@ class Blobs:
         return size
 
     async def stream(
-        self, reference: Reference, digest: str, offset: int = 0
+        self, reference: Reference, digest: str, offset: int = 0, length: int | None = None
     ) -> AsyncGenerator[bytes, None]:
-        """Yield a blob from `offset` to its end in pieces of at most 1 MiB. Not verified.
+        """Yield `length` bytes of a blob from `offset`, or all to its end, in pieces of at most
+        1 MiB. Not verified.
 
         A broken connection is taken up where it broke, at the next endpoint if need be.
 
@@ -160,36 +166,31 @@ class Blobs:
             NotFoundError, RemoteError: as `read`.
             CorruptError: the blob has no end within `Limits.layer`.
         """
-        wanted = _Range(reference, check_digest(digest), offset, None)
+        wanted = _Range(reference, check_digest(digest), offset, length)
         attempts = await self._calls.attempts(reference, PULL, wanted.topic)
         total: int | None = None
         settled = offset
-        async with self._streams:
-            while total is None or wanted.offset < total:
+        ended = length == 0
+        # Somebody waits for a part that he asked for: it is not to wait for whole blobs.
+        async with self._streams if length is None else contextlib.nullcontext():
+            while not ended:
                 try:
                     self._calls.admit(attempts.current)
                     async with self._opened(attempts.current, wanted) as (response, body, request):
                         self._calls.answered(attempts.current)
                         total = _agreed(total, body.total, wanted)
                         async for piece in self._pieces(response, request, body.skip, body.length):
-                            wanted = replace(wanted, offset=wanted.offset + len(piece))
+                            wanted = wanted.behind(len(piece))
                             if wanted.offset - settled >= _PROGRESS:
                                 attempts.progressed()
                                 settled = wanted.offset
                             yield piece
-                    total = self._end(wanted, body)
+                    ended = _has_ended(wanted, body)
                 except FAILURES as error:
                     await self._calls.after(attempts, error, wanted.topic)
                     settled = wanted.offset
                     self._statistics.resumed += wanted.offset > offset
-
-    def _end(self, wanted: _Range, body: Body) -> int:
-        """Return where a stream that has ended was to end."""
-        if body.total is not None and wanted.offset != body.total:
-            raise RemoteError(
-                f"{wanted.what} ended after {wanted.offset} of {body.total} bytes", temporary=True
-            )
-        return wanted.offset
+                    ended = wanted.offset == total or wanted.length == 0
 
     @contextlib.asynccontextmanager
     async def _opened(
@@ -198,7 +199,7 @@ class Blobs:
         request = self._request(endpoint, wanted)
         async with self._located(endpoint, request, wanted) as response:
             body = self._plan(endpoint, response, wanted)
-            if (body.total or 0) > self._limits.layer:
+            if wanted.length is None and (body.total or 0) > self._limits.layer:
                 raise CorruptError(f"{request.what} is longer than {self._limits.layer} bytes")
             yield response, body, request
 
@@ -208,11 +209,6 @@ class Blobs:
         assert wanted.length is not None  # noqa: S101 (for the type checker)
         async with self._located(endpoint, request, wanted) as response:
             body = self._plan(endpoint, response, wanted)
-            if body.skip > self._limits.range_skip:
-                raise RemoteError(
-                    f"{wanted.what}: {endpoint.base} ignores Range requests",
-                    hint="put a registry or mirror that honours them in front of it",
-                )
             data = await self._body(response, request, body.skip, wanted.length, early)
             if len(data) < wanted.length:
                 raise RemoteError(
@@ -271,6 +267,11 @@ class Blobs:
                 self._without_ranges.add(endpoint.base)
                 fields = {"endpoint": endpoint.base, "blob": wanted.digest}
                 log.warning("registry.range_ignored", extra={"fields": fields})
+        if wanted.length is not None and body.skip > self._limits.range_skip:
+            raise RemoteError(
+                f"{wanted.what}: {endpoint.base} ignores Range requests",
+                hint="put a registry or mirror that honours them in front of it",
+            )
         return body
 
     async def _pieces(
@@ -360,6 +361,22 @@ def _answers(wanted: _Range) -> frozenset[int]:
     if not wanted.headers:
         return frozenset({200})
     return frozenset({200, 206} if wanted.length is not None else {200, 206, 416})
+
+
+def _has_ended(wanted: _Range, body: Body) -> bool:
+    """Say that a stream is complete; `wanted` is what is left of it.
+
+    Raises:
+        RemoteError: it is not, but the answer has ended.
+    """
+    left = wanted.length
+    if left is None and body.total is not None:
+        left = body.total - wanted.offset
+    if left:
+        raise RemoteError(
+            f"{wanted.what} ended at byte {wanted.offset}, {left} too early", temporary=True
+        )
+    return True
 
 
 def _agreed(known: int | None, total: int | None, wanted: _Range) -> int | None:

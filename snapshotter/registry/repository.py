@@ -24,9 +24,11 @@ class RepositoryBlobs:
         """Return exactly `length` bytes from `offset`; see `Blobs.read`."""
         return await self._client.blobs.read(self._reference, digest, offset, length, early)
 
-    def stream(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes]:
-        """Yield the blob from `offset` to its end; see `Blobs.stream`."""
-        return self._client.blobs.stream(self._reference, digest, offset)
+    def stream(
+        self, digest: str, offset: int = 0, length: int | None = None
+    ) -> AsyncGenerator[bytes]:
+        """Yield the blob, or a part of it; see `Blobs.stream`."""
+        return self._client.blobs.stream(self._reference, digest, offset, length)
 
     async def doubt(self, digest: str) -> None:
         """Read a blob from the registry itself for a while; see `Blobs.doubt`."""

@@ -43,14 +43,17 @@ class FirstOf:
         for source in tuple(self._sources):
             await source.doubt(digest)
 
-    async def stream(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes]:
-        """Yield the blob; when a source fails the next one goes on from there."""
+    async def stream(
+        self, digest: str, offset: int = 0, length: int | None = None
+    ) -> AsyncGenerator[bytes]:
+        """Yield the blob, or a part of it; when a source fails the next one goes on from there."""
         failure: NotFoundError | RemoteError | None = None
-        position = offset
+        came = 0
         for source in tuple(self._sources):
+            left = None if length is None else length - came
             try:
-                async for piece in source.stream(digest, position):
-                    position += len(piece)
+                async for piece in source.stream(digest, offset + came, left):
+                    came += len(piece)
                     yield piece
             except (NotFoundError, RemoteError) as error:
                 failure = failure or error
@@ -95,7 +98,9 @@ class WithLocal:
         if digest != self._digest:
             await self._source.doubt(digest)
 
-    async def stream(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes]:
-        """Yield a blob of the source from `offset` to its end."""
-        async for piece in self._source.stream(digest, offset):
+    async def stream(
+        self, digest: str, offset: int = 0, length: int | None = None
+    ) -> AsyncGenerator[bytes]:
+        """Yield a blob of the source, or a part of it."""
+        async for piece in self._source.stream(digest, offset, length):
             yield piece

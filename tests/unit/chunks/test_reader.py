@@ -255,8 +255,8 @@ async def test_a_window_that_came_wrong_is_fetched_anew(tmp_path: Path) -> None:
 
 def test_requests_grow_with_the_run_that_they_are_made_for() -> None:
     policy = FetchPolicy()
-    sizes = [policy.ahead_request(mib << 20) >> 20 for mib in (1, 4, 8, 12, 16, 32)]
-    assert sizes == [1, 1, 2, 3, 4, 4]
+    sizes = [policy.ahead_request(mib << 20) >> 20 for mib in (1, 4, 8, 12, 16, 32, 128)]
+    assert sizes == [1, 1, 2, 3, 4, 8, 16]
 
 
 async def test_a_read_says_what_its_bytes_had_to_wait_for(tmp_path: Path) -> None:

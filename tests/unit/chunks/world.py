@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import random
+import threading
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -74,6 +75,15 @@ class FakeSource:
     asked: list[tuple[int, int]] = field(default_factory=list)
     rest: asyncio.Event | None = None
     """What a reader wants early is there at once, all else when this is set."""
+    piece: int = 1 << 20
+    """Bytes that a stream yields at once."""
+    hold_after: int = 1 << 60
+    """A stream goes on behind so many bytes when `flow` is set."""
+    flow: asyncio.Event = field(default_factory=asyncio.Event)
+    ends_after: int = 1 << 60
+    """The next stream that has given so many bytes ends."""
+    streamed: int = 0
+    """Bytes that streams have yielded."""
     corrupt_until_doubted: bool = False
     """A mirror's copy is bad; the registry's is good."""
 
@@ -101,8 +111,26 @@ class FakeSource:
             await self.rest.wait()
         return body
 
-    async def stream(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes]:
-        yield self.blob[offset:]
+    async def stream(
+        self, digest: str, offset: int = 0, length: int | None = None
+    ) -> AsyncGenerator[bytes]:
+        length = len(self.blob) - offset if length is None else length
+        self.asked.append((offset, length))
+        for start in range(offset, offset + length, self.piece):
+            if start - offset >= self.hold_after:
+                await self.flow.wait()
+            await asyncio.sleep(self.delay)
+            if self.error:
+                raise self.error
+            if start - offset >= self.ends_after:
+                self.ends_after = 1 << 60
+                return
+            piece = self.blob[start : min(start + self.piece, offset + length)]
+            if self.corrupt_next:
+                self.corrupt_next -= 1
+                piece = bytes(255 - b for b in piece)
+            self.streamed += len(piece)
+            yield piece
 
 
 @dataclass
@@ -114,6 +142,12 @@ class World:
     data: bytes
     tasks: set[asyncio.Task[None]]
     room: DiskRoom
+    decoding: threading.Event
+    """Decoding waits for this."""
+
+    def hold_decoding(self) -> None:
+        """Have whatever comes wait to be decoded."""
+        self.decoding.clear()
 
 
 @contextmanager
@@ -135,7 +169,11 @@ def make_world(
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
+    decoding = threading.Event()
+    decoding.set()
+
     def decode(chunk: int, compressed: bytes, window: bytes) -> bytes:
+        decoding.wait()
         size = sizes[chunk]
         found = bytes(255 - b for b in compressed[SKIP : SKIP + size])
         right = not any(window)
@@ -150,5 +188,5 @@ def make_world(
         flights = Flights(
             made.layer_digest, chunks, cache, source, windows, decode, services, keep_hot
         )
-        yield World(LayerReader(flights), source, data, tasks, services.room)
+        yield World(LayerReader(flights), source, data, tasks, services.room, decoding)
         cache.close()

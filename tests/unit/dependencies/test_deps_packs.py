@@ -39,3 +39,4 @@ async def test_any_range_is_read_and_its_front_is_told_of_before_the_rest_comes(
 async def test_the_rest_of_the_blob_is_streamed(directory: Path) -> None:
     blob = PackedBlob(DirectoryBlobs(directory), list(PACKS), [0, 7, 8, 16])
     assert b"".join([piece async for piece in blob.stream("", 5)]) == WHOLE[5:]
+    assert b"".join([piece async for piece in blob.stream("", 5, 6)]) == WHOLE[5:11]

@@ -236,6 +236,47 @@ async def test_a_stream_goes_from_its_offset_to_the_end(
     assert await streamed(client, registry, offset) == DATA[offset:]
 
 
+@pytest.mark.parametrize(
+    ("offset", "length"), [(0, 0), (0, 1), (0, len(DATA)), (1000, 3_000_000), (len(DATA) - 1, 1)]
+)
+async def test_a_stream_of_a_part_is_that_part(
+    client: RegistryClient, registry: HostileRegistry, offset: int, length: int
+) -> None:
+    part = client.blobs.stream(registry.reference(), digest_of(DATA), offset, length)
+    assert b"".join([piece async for piece in part]) == DATA[offset : offset + length]
+    assert len(registry.asked("blob")) == bool(length)
+
+
+@pytest.mark.parametrize("size", [0, 1, 1_000_000, 2_999_999])
+async def test_a_broken_stream_of_a_part_goes_on_where_it_broke(
+    client: RegistryClient, registry: HostileRegistry, size: int
+) -> None:
+    registry.on("blob", hostile.broken_after(size), times=2)
+    part = client.blobs.stream(registry.reference(), digest_of(DATA), 1000, 3_000_000)
+    assert b"".join([piece async for piece in part]) == DATA[1000:3_001_000]
+    assert client.statistics.received["blob"] == 3_000_000
+
+
+async def test_a_part_is_not_streamed_from_a_server_that_would_send_too_much_before_it(
+    registry: HostileRegistry,
+) -> None:
+    registry.on("blob", hostile.ignored_range)
+    async with RegistryClient(replace(QUICK, limits=Limits(range_skip=10_000))) as client:
+        with pytest.raises(RemoteError, match="ignores Range"):
+            await anext(client.blobs.stream(registry.reference(), digest_of(DATA), 10_001, 5))
+
+
+async def test_a_part_is_streamed_while_as_many_whole_blobs_are_as_may_be(
+    registry: HostileRegistry,
+) -> None:
+    async with RegistryClient(replace(QUICK, streams=1)) as client:
+        whole = client.blobs.stream(registry.reference(), digest_of(DATA))
+        await anext(whole)
+        part = client.blobs.stream(registry.reference(), digest_of(DATA), 5, 5)
+        assert [piece async for piece in part] == [DATA[5:10]]
+        await whole.aclose()
+
+
 @pytest.mark.parametrize("size", [0, 1, 1_000_000, 2_500_000, 4_999_999])
 async def test_a_broken_stream_goes_on_where_it_broke(
     client: RegistryClient, registry: HostileRegistry, size: int

@@ -61,7 +61,10 @@ class PackSource:
             raise RemoteError("no")
         return self.pack[offset : offset + length]
 
-    async def stream(self, digest: str, offset: int = 0) -> AsyncGenerator[bytes]:
+    async def stream(
+        self, digest: str, offset: int = 0, length: int | None = None
+    ) -> AsyncGenerator[bytes]:
+        assert length is None
         self.streamed.append(offset)
         end = len(self.pack) if self.ends_at is None else self.ends_at
         try:
