@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeAlias
 
-from fuse_hdfs.files.ahead import Ahead
+from fuse_hdfs.files.ahead import Ahead, Run
 from fuse_hdfs.files.volume import Version, Volume
 from fuse_hdfs.striping.layout import Locator, Manifest, Piece, Place, pieces, units_of
 
@@ -38,8 +38,8 @@ class StripedReader:
         if len(here) < len(wanted):
             parts = asyncio.gather(*(self._piece(piece) for piece in wanted))
         if ahead is not None:
-            window = ahead.after(offset, length)
-            self._bring(wanted[-1].unit + 1, offset + length + window, ahead)
+            run = ahead.after(offset, length)
+            self._bring(wanted[-1].unit + 1, offset + length + run.window, run)
         if parts is not None:
             here = await parts
         return here[0] if len(here) == 1 else b"".join(here)
@@ -66,13 +66,13 @@ class StripedReader:
         unit = self._volume.kept(place)
         return None if unit is None else _part(unit, piece)
 
-    def _bring(self, first: int, end: int, ahead: Ahead) -> None:
+    def _bring(self, first: int, end: int, run: Run) -> None:
         last = units_of(min(end, self._manifest.size), self._manifest.unit)
-        for number in range(max(first, ahead.brought), last):
+        for number in range(max(first, run.brought), last):
             place = self._locator.place(number)
             if place is not None and not self._volume.bring(place):
                 return
-            ahead.brought = number + 1
+            run.brought = number + 1
 
 
 def _part(unit: bytes, piece: Piece) -> Found:
@@ -99,20 +99,20 @@ class PlainReader:
         wanted = list(pieces(offset, length, self._unit))
         parts = asyncio.gather(*(self._piece(piece) for piece in wanted))
         if ahead is not None and wanted:
-            window = ahead.after(offset, length)
-            self._bring(wanted[-1].unit + 1, offset + length + window, ahead)
+            run = ahead.after(offset, length)
+            self._bring(wanted[-1].unit + 1, offset + length + run.window, run)
         return b"".join(await parts)
 
     async def _piece(self, piece: Piece) -> bytes:
         unit = await self._volume.plain_unit(self._path(), self._version, piece.unit)
         return unit[piece.start : piece.start + piece.length]
 
-    def _bring(self, first: int, end: int, ahead: Ahead) -> None:
+    def _bring(self, first: int, end: int, run: Run) -> None:
         last = units_of(min(end, self._version.size), self._unit)
-        for number in range(max(first, ahead.brought), last):
+        for number in range(max(first, run.brought), last):
             if not self._volume.bring_plain(self._path(), self._version, number):
                 return
-            ahead.brought = number + 1
+            run.brought = number + 1
 
 
 def reader_of(

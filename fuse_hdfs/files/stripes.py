@@ -14,10 +14,13 @@ from cachetools import TTLCache
 from fuse_hdfs.files.copies import Copies
 from fuse_hdfs.files.hedging import Hedging, first_of
 from fuse_hdfs.files.streams import StripeStreams
+from fuse_hdfs.files.turns import Turns
 from fuse_hdfs.stores.store import Store
 
 log = logging.getLogger(__name__)
 
+_AT_ONCE: Final = 2
+"""Reads of one stripe: the next one is asked for while the first is on its way."""
 _BETTER_S: Final = 30.0
 """For so long a copy that was faster is preferred."""
 
@@ -30,6 +33,7 @@ class Stripes:
         self._copies = copies
         self._streams = StripeStreams(store)
         self._better: TTLCache[str, str] = TTLCache(10_000, _BETTER_S)
+        self._turns = Turns(_AT_ONCE)
         self.hedging = Hedging()
 
     async def close(self) -> None:
@@ -41,6 +45,10 @@ class Stripes:
 
         OSError: as `Store.read`.
         """
+        async with self._turns.turn(path):
+            return await self._in_turn(path, offset, length, follow=follow)
+
+    async def _in_turn(self, path: str, offset: int, length: int, *, follow: bool) -> bytes:
         now = asyncio.get_running_loop().time
         begun, patience = now(), self.hedging.patience
         first = asyncio.create_task(self._read(path, offset, length, follow=follow))

@@ -3,10 +3,7 @@
 import asyncio
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from fuse_hdfs.files.ahead import Ahead
 from fuse_hdfs.files.units import UnitCache
 
 
@@ -94,17 +91,3 @@ async def test_a_failure_is_told_to_who_asks_and_is_not_kept() -> None:
         await cache.get(("s", 1), 100, fail)
     assert await cache.get(("s", 1), 100, fail) == b"at last"
     await cache.close()
-
-
-def test_reads_in_order_open_the_window_and_a_jump_closes_it() -> None:
-    ahead = Ahead(10, 100)
-    windows = [ahead.after(start, 10) for start in range(0, 60, 10)]
-    assert windows == [0, 10, 20, 40, 80, 100]
-    assert ahead.after(1000, 10) == 0
-    assert ahead.after(1010, 10) == 10
-
-
-@given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(1, 100))))
-def test_the_window_never_exceeds_its_bound(reads) -> None:
-    ahead = Ahead(10, 100)
-    assert all(0 <= ahead.after(offset, length) <= 100 for offset, length in reads)
