@@ -39,7 +39,7 @@ class StripedReader:
             parts = asyncio.gather(*(self._piece(piece) for piece in wanted))
         if ahead is not None:
             run = ahead.after(offset, length)
-            self._bring(wanted[-1].unit + 1, offset + length + run.window, run)
+            _bring(run, offset + length, manifest.size, manifest.unit, self._begin)
         if parts is not None:
             here = await parts
         return here[0] if len(here) == 1 else b"".join(here)
@@ -66,13 +66,22 @@ class StripedReader:
         unit = self._volume.kept(place)
         return None if unit is None else _part(unit, piece)
 
-    def _bring(self, first: int, end: int, run: Run) -> None:
-        last = units_of(min(end, self._manifest.size), self._manifest.unit)
-        for number in range(max(first, run.brought), last):
-            place = self._locator.place(number)
-            if place is not None and not self._volume.bring(place):
-                return
-            run.brought = number + 1
+    def _begin(self, number: int) -> bool:
+        """Begin to fetch a unit; False if there is no room for that now."""
+        place = self._locator.place(number)
+        return place is None or self._volume.bring(place)
+
+
+def _bring(run: Run, end: int, size: int, unit: int, begin: Callable[[int], bool]) -> None:
+    """Have what a run is likely to read behind `end` fetched, as long as there is room.
+
+    `size`: bytes of the file; `begin` is given the number of each unit.
+    """
+    last = units_of(min(end + run.window, size), unit)
+    for number in range(max(units_of(end, unit), run.brought), last):
+        if not begin(number):
+            return
+        run.brought = number + 1
 
 
 def _part(unit: bytes, piece: Piece) -> Found:
@@ -100,19 +109,16 @@ class PlainReader:
         parts = asyncio.gather(*(self._piece(piece) for piece in wanted))
         if ahead is not None and wanted:
             run = ahead.after(offset, length)
-            self._bring(wanted[-1].unit + 1, offset + length + run.window, run)
+            _bring(run, offset + length, self._version.size, self._unit, self._begin)
         return b"".join(await parts)
 
     async def _piece(self, piece: Piece) -> bytes:
         unit = await self._volume.plain_unit(self._path(), self._version, piece.unit)
         return unit[piece.start : piece.start + piece.length]
 
-    def _bring(self, first: int, end: int, run: Run) -> None:
-        last = units_of(min(end, self._version.size), self._unit)
-        for number in range(max(first, run.brought), last):
-            if not self._volume.bring_plain(self._path(), self._version, number):
-                return
-            run.brought = number + 1
+    def _begin(self, number: int) -> bool:
+        """Begin to fetch a stretch; False if there is no room for that now."""
+        return self._volume.bring_plain(self._path(), self._version, number)
 
 
 def reader_of(

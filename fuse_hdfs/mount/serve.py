@@ -184,9 +184,10 @@ async def _connected(
         serving = asyncio.create_task(pyfuse3.main(max_tasks=_REQUESTS))
         async with asyncio.timeout(_CONNECT_S):
             await connected.wait()
-        openers.device = f"0:{kernel.connection_directory(mountpoint).name}"
-        _tune(mountpoint, settings.read_ahead_kb)
-        with _announced(settings.run_dir, mountpoint):
+        connection = kernel.connection_directory(mountpoint)
+        openers.device = f"0:{connection.name}"
+        _tune(connection, settings.read_ahead_kb)
+        with _announced(settings.run_dir, connection):
             yield serving
             await stop_answering(serving, _CONNECT_S)
     finally:
@@ -197,20 +198,18 @@ async def _connected(
 
 
 @contextlib.contextmanager
-def _announced(run_dir: Path, mountpoint: Path) -> Iterator[None]:
+def _announced(run_dir: Path, connection: Path) -> Iterator[None]:
     """Say that we serve this mount, so that `bootseer hdfs umount` can ask us to stop."""
-    minor = kernel.connection_directory(mountpoint).name
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(announced(run_dir, minor))
+            stack.enter_context(announced(run_dir, connection.name))
         except OSError as error:
             log.warning("mount.not_announced", extra={"fields": {"reason": str(error)}})
         yield
 
 
-def _tune(mountpoint: Path, read_ahead_kb: int) -> None:
+def _tune(connection: Path, read_ahead_kb: int) -> None:
     """Set what the kernel sends of at once; without that a mount is slower."""
-    connection = kernel.connection_directory(mountpoint)
     values = {
         Path(f"/sys/class/bdi/0:{connection.name}/read_ahead_kb"): read_ahead_kb,
         connection / "max_background": _REQUESTS,

@@ -7,6 +7,7 @@ Objects are named by their digests and never change.
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -117,10 +118,11 @@ class _ImageBlobs:
     ) -> AsyncGenerator[bytes]:
         """Yield a blob, or a part of it; see `BlobSource.stream`."""
         left = length
-        async for piece in self.store.stream(_blob(self.image, digest), offset):
-            yield piece[:left]
-            if left is not None and (left := left - len(piece)) <= 0:
-                return
+        async with aclosing(self.store.stream(_blob(self.image, digest), offset)) as pieces:
+            async for piece in pieces:
+                yield piece[:left]
+                if left is not None and (left := left - len(piece)) <= 0:
+                    return
 
     async def doubt(self, digest: str) -> None:
         """Do nothing: there is one place."""

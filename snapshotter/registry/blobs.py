@@ -170,10 +170,9 @@ class Blobs:
         attempts = await self._calls.attempts(reference, PULL, wanted.topic)
         total: int | None = None
         settled = offset
-        ended = length == 0
         # Somebody waits for a part that he asked for: it is not to wait for whole blobs.
         async with self._streams if length is None else contextlib.nullcontext():
-            while not ended:
+            while _left(wanted, total) != 0:
                 try:
                     self._calls.admit(attempts.current)
                     async with self._opened(attempts.current, wanted) as (response, body, request):
@@ -185,12 +184,11 @@ class Blobs:
                                 attempts.progressed()
                                 settled = wanted.offset
                             yield piece
-                    ended = _has_ended(wanted, body)
+                    total = _end(wanted, body)
                 except FAILURES as error:
                     await self._calls.after(attempts, error, wanted.topic)
                     settled = wanted.offset
                     self._statistics.resumed += wanted.offset > offset
-                    ended = wanted.offset == total or wanted.length == 0
 
     @contextlib.asynccontextmanager
     async def _opened(
@@ -363,20 +361,27 @@ def _answers(wanted: _Range) -> frozenset[int]:
     return frozenset({200, 206} if wanted.length is not None else {200, 206, 416})
 
 
-def _has_ended(wanted: _Range, body: Body) -> bool:
-    """Say that a stream is complete; `wanted` is what is left of it.
+def _left(wanted: _Range, total: int | None) -> int | None:
+    """Return how many bytes a stream still has to give; None if nobody has said.
+
+    `wanted` is what is left of it, `total` the size of the blob where that is known.
+    """
+    if wanted.length is not None or total is None:
+        return wanted.length
+    return total - wanted.offset
+
+
+def _end(wanted: _Range, body: Body) -> int:
+    """Return where a blob ends whose stream has ended, as far as it was wanted.
 
     Raises:
-        RemoteError: it is not, but the answer has ended.
+        RemoteError: the answer has ended, and the stream should not have.
     """
-    left = wanted.length
-    if left is None and body.total is not None:
-        left = body.total - wanted.offset
-    if left:
+    if left := _left(wanted, body.total):
         raise RemoteError(
             f"{wanted.what} ended at byte {wanted.offset}, {left} too early", temporary=True
         )
-    return True
+    return wanted.offset
 
 
 def _agreed(known: int | None, total: int | None, wanted: _Range) -> int | None:

@@ -98,9 +98,8 @@ class WithLocal:
         if digest != self._digest:
             await self._source.doubt(digest)
 
-    async def stream(
+    def stream(
         self, digest: str, offset: int = 0, length: int | None = None
     ) -> AsyncGenerator[bytes]:
         """Yield a blob of the source, or a part of it."""
-        async for piece in self._source.stream(digest, offset, length):
-            yield piece
+        return self._source.stream(digest, offset, length)

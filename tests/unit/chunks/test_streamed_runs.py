@@ -15,10 +15,11 @@ SIZES = [100_000] * 64
 
 
 async def until_still(world: World) -> None:
-    """Wait until nothing changes any more."""
-    seen = -1
-    while seen != (seen := world.source.streamed + world.reader.local_bytes):
-        await asyncio.sleep(0.1)
+    """Wait until something has come and nothing changes any more."""
+    seen = 0
+    while not seen or seen != world.source.streamed + world.reader.local_bytes:
+        seen = world.source.streamed + world.reader.local_bytes
+        await asyncio.sleep(0.3)
 
 
 async def test_what_came_is_read_while_the_rest_is_on_its_way(tmp_path: Path) -> None:
@@ -36,7 +37,7 @@ async def test_what_came_is_read_while_the_rest_is_on_its_way(tmp_path: Path) ->
 
 async def test_no_more_is_taken_than_is_being_decoded(tmp_path: Path) -> None:
     with make_world(tmp_path, SIZES, demand_run=8 << 20) as world:
-        world.hold_decoding()
+        world.decoding.clear()
         world.source.piece = 200_000
         fetching = asyncio.create_task(world.reader.prefetch(0, len(SIZES)))
         await until_still(world)

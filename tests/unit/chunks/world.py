@@ -145,10 +145,6 @@ class World:
     decoding: threading.Event
     """Decoding waits for this."""
 
-    def hold_decoding(self) -> None:
-        """Have whatever comes wait to be decoded."""
-        self.decoding.clear()
-
 
 @contextmanager
 def make_world(
@@ -188,5 +184,8 @@ def make_world(
         flights = Flights(
             made.layer_digest, chunks, cache, source, windows, decode, services, keep_hot
         )
-        yield World(LayerReader(flights), source, data, tasks, services.room, decoding)
+        try:
+            yield World(LayerReader(flights), source, data, tasks, services.room, decoding)
+        finally:
+            decoding.set()  # or a test that fails would wait for the threads for ever
         cache.close()
