@@ -1,4 +1,4 @@
-"""For every test: interrupts, Hypothesis on busy machines, what comes first, one HDFS for all.
+"""For every test: an end, interrupts, Hypothesis on busy machines, what is first; one HDFS for all.
 
 The fixtures with an HDFS are here and nowhere else: one that a module imports is a fixture of its
 own to pytest, which would start a cluster for each module.
@@ -14,6 +14,8 @@ from hypothesis import settings
 from benchmarks.lab.hdfs import Hdfs, running_hdfs
 from benchmarks.lab.hdfs_network import hdfs_network
 from tests.hdfs_lab import HdfsLab
+
+pytest_plugins = ["tests.stuck"]
 
 # A shell that runs us in the background has us ignore it, and everything that we start as well.
 signal.signal(signal.SIGINT, signal.default_int_handler)

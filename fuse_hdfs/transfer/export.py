@@ -25,6 +25,9 @@ _LEAST: Final = 32 << 20
 """Bytes of a part, but for the last."""
 _AHEAD: Final = 2
 """Pieces that each part reads ahead, or holds to be written."""
+_TAKEN: Final = frozenset({errno.EBUSY, errno.EEXIST})
+_TRIES: Final = 3
+"""Times that a part is begun which somebody else begins at that very moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +86,40 @@ async def export_file(
 
 
 async def _write(source: Source, store: Store, part: Part, place: str | None, moved: Moved) -> int:
-    """Write a part unless it is there; return how many bytes of it were."""
-    with contextlib.suppress(FileNotFoundError):
-        if (await store.stat(part.path)).size == part.length:
-            moved(part.length)
-            return part.length
-        await store.remove(part.path)
+    """Write a part unless it is there; return how many bytes of it were.
 
-    async def content() -> AsyncIterator[bytes]:
-        end = part.offset + part.length
-        async with aclosing(pieces(source, part.offset, end, ahead=_AHEAD)) as found:
-            async for piece in found:
-                yield piece
-                moved(len(piece))
+    A DataNode may still be making the file for an export that was cut off a moment ago. What it has
+    made then is removed like every other part that is not whole.
+    """
+    for left in reversed(range(_TRIES)):
+        with contextlib.suppress(FileNotFoundError):
+            if (await store.stat(part.path)).size == part.length:
+                moved(part.length)
+                return part.length
+            await store.remove(part.path)
+        sent = 0
 
-    await store.write(part.path, content(), place=place)
+        def count(size: int) -> None:
+            nonlocal sent
+            sent += size
+            moved(size)
+
+        try:
+            await store.write(part.path, _content(source, part, count), place=place)
+            break
+        except OSError as error:
+            if error.errno not in _TAKEN or not left:
+                raise
+            moved(-sent)
     return 0
+
+
+async def _content(source: Source, part: Part, moved: Moved) -> AsyncIterator[bytes]:
+    end = part.offset + part.length
+    async with aclosing(pieces(source, part.offset, end, ahead=_AHEAD)) as found:
+        async for piece in found:
+            yield piece
+            moved(len(piece))
 
 
 async def _dress(store: Store, path: str, like: About) -> None:

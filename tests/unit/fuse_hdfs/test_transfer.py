@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -208,6 +209,45 @@ async def test_an_export_is_one_plain_file_written_in_parts_and_gone_on_with(
     assert {status.name for status in await volume.store.list("d")} == {"f", "plain"}
     assert len(await volume.store.blocks("d/plain")) == (6 if parts else 0)
     await export_file(Failing(source, 1 << 40), volume.store, "d/plain", lambda _: None)
+
+
+@pytest.mark.parametrize("late", [errno.EBUSY, errno.EEXIST])
+async def test_parts_that_an_export_left_at_this_very_moment_are_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: int
+) -> None:
+    (tmp_path / "volume").mkdir()
+    (tmp_path / "file").write_bytes(DATA)
+    source = await LOCAL.source(str(tmp_path / "file"))
+    moved = 0
+    met: list[str] = []
+
+    def move(size: int) -> None:
+        nonlocal moved
+        moved += size
+
+    async with open_store(f"file://{tmp_path / 'volume'}") as store:
+        write = store.write
+
+        async def refusing(store: object, path: str, content: object, **options: object) -> None:
+            raise OSError(late, "always")
+
+        async def meeting(store: object, path: str, content: Any, **options: Any) -> None:
+            if met.count(path) < 2:
+                met.append(path)
+                await write(path, b"late", **options)
+                await anext(content)
+                raise OSError(late, "somebody else makes it")
+            await write(path, content, **options)
+
+        monkeypatch.setattr(type(store), "write", meeting)
+        assert await export_file(source, store, "plain", move, least=PIECE) == 0
+        assert await store.read("plain", 0, len(DATA) + 1) == DATA
+        assert moved == len(DATA)
+        met.clear()
+        monkeypatch.setattr(type(store), "write", refusing)
+        with pytest.raises(OSError, match="always"):
+            await export_file(source, store, "other", move, least=PIECE)
+        assert {status.name for status in await store.list("")} == {"plain"}
 
 
 def test_parts_are_all_of_a_file_in_whole_pieces() -> None:
