@@ -5,7 +5,9 @@ other, so what begins at one goes on with the next; it stops sending while nobod
 
 Race-free: one event loop's thread. A read takes its turn before its first await: it names where the
 stream has to be then, and a lock, which is fair, brings the turns in that order. A stream that
-failed, or whose read was cancelled, leaves the table before anything else can be asked of it.
+failed, or whose read was cancelled, leaves the table before anything else can be asked of it. One
+that is dropped while it is opened has nothing to close yet: who opened it finds it gone, and closes
+it.
 """
 
 import asyncio
@@ -63,9 +65,12 @@ class StripeStreams:
         except BaseException:
             self.drop(path, stream)
             raise
+        finally:
+            if self._following.get(path) is not stream:
+                self._end(stream)
         if len(data) < length:
             self.drop(path, stream)
-        elif stream.next == offset + length:
+        elif stream.next == offset + length and self._following.get(path) is stream:
             loop = asyncio.get_running_loop()
             stream.timer = loop.call_later(_IDLE_S, self.drop, path, stream)
         return data
@@ -83,7 +88,10 @@ class StripeStreams:
         del self._following[path]
         if found.timer is not None:
             found.timer.cancel()
-        closing = asyncio.get_running_loop().create_task(_close(found))
+        self._end(found)
+
+    def _end(self, stream: _Following) -> None:
+        closing = asyncio.get_running_loop().create_task(_close(stream))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 

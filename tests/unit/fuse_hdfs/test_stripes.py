@@ -10,6 +10,7 @@ import pytest
 
 from fuse_hdfs.files.copies import Copies
 from fuse_hdfs.files.hedging import Hedging
+from fuse_hdfs.files.streams import StripeStreams
 from fuse_hdfs.files.stripes import Stripes
 from fuse_hdfs.stores.directory import DirectoryStore
 from fuse_hdfs.stores.store import Block, Status, Stream
@@ -21,7 +22,7 @@ UNIT = 1000
 class Copied(DirectoryStore):
     """A directory whose files have a copy at each of two places; one of them may hang or fail."""
 
-    __slots__ = ("asked", "hanging", "streamed")
+    __slots__ = ("asked", "closed", "hanging", "opening", "streamed")
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -50,7 +51,12 @@ class Copied(DirectoryStore):
         self, path: str, offset: int, *, place: str | None = None
     ) -> AsyncIterator[Stream]:
         self.streamed.append(place)
-        yield Source(self, path, offset, place or "a")
+        for may_go_on in self.opening:
+            await may_go_on.wait()
+        try:
+            yield Source(self, path, offset, place or "a")
+        finally:
+            self.closed.append(place)
 
 
 class Source:
@@ -118,6 +124,23 @@ async def test_a_stream_that_breaks_is_no_error(stripes: Stripes, store: Copied)
     store.hanging.clear()
     assert await read(stripes, 5) == unit(5)
     assert len(store.asked) == 5
+
+
+async def test_a_stream_that_is_dropped_while_it_is_opened_is_closed_when_it_is_open(
+    store: Copied,
+) -> None:
+    streams = StripeStreams(store)
+    may_go_on = asyncio.Event()
+    store.opening.append(may_go_on)
+    reading = asyncio.create_task(streams.read("stripe", 0, UNIT, None))
+    while not store.streamed:
+        await asyncio.sleep(0)
+    streams.drop("stripe")
+    may_go_on.set()
+    assert await reading == DATA[:UNIT]
+    assert await streams.read("stripe", UNIT, UNIT, None) == DATA[UNIT : 2 * UNIT]
+    await streams.close()
+    assert (store.streamed, store.closed) == ([None, None], [None, None])
 
 
 async def test_a_cancelled_reader_leaves_a_stream_that_others_can_use(
