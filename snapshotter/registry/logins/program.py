@@ -19,7 +19,9 @@ from bootseer.errors import HostError
 
 SECONDS: Final = 20.0
 """How long a program may take: some ask a cloud."""
-_READ: Final = 64 << 10
+_GONE_S: Final = 5.0
+"""How long one that was killed may take to be gone."""
+_OUTPUT: Final = 1
 
 
 class ProgramError(HostError):
@@ -46,8 +48,10 @@ async def ask_program(
         ProgramError: it cannot be run, fails, says too much or takes too long.
     """
     name = Path(argv[0]).name
+    loop = asyncio.get_running_loop()
     try:
-        process = await asyncio.create_subprocess_exec(
+        transport, talk = await loop.subprocess_exec(
+            lambda: _Talk(most),
             *argv,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -59,36 +63,71 @@ async def ask_program(
         raise ProgramError(f"{name} cannot be run: {error.strerror}") from None
     try:
         async with asyncio.timeout(seconds):
-            answer = await _converse(process, question, most, name)
-            status = await process.wait()
+            _ask(transport, question)
+            if await talk.heard():
+                raise ProgramError(f"{name} said more than {most} bytes")
+            await talk.ended.wait()
     except TimeoutError:
         raise ProgramError(f"{name} did not answer within {seconds:g} s") from None
     finally:
-        await _end(process)
+        await _end(transport, talk)
+    status = transport.get_returncode()
     if status:
         raise ProgramError(f"{name} failed with exit code {status}", status=status)
-    return answer
+    return bytes(talk.answer)
 
 
-async def _converse(
-    process: asyncio.subprocess.Process, question: bytes, most: int, name: str
-) -> bytes:
-    assert process.stdin is not None  # noqa: S101 (for the type checker)
-    assert process.stdout is not None  # noqa: S101
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it need not read
-        process.stdin.write(question)
-        await process.stdin.drain()
-        process.stdin.close()
-    answer = bytearray()
-    while piece := await process.stdout.read(_READ):
-        answer += piece
-        if len(answer) > most:
-            raise ProgramError(f"{name} said more than {most} bytes")
-    return bytes(answer)
+class _Talk(asyncio.SubprocessProtocol):
+    """What one program says. (asyncio's `Process` may wait for ever for one that says much: it does
+    not hear that a pipe has ended which it has stopped reading.)
+    """
+
+    def __init__(self, most: int) -> None:
+        self.answer = bytearray()
+        self.ended = asyncio.Event()
+        self._most = most
+        self._heard = asyncio.Event()
+
+    async def heard(self) -> bool:
+        """Wait for the end of what it says; say whether that is too much."""
+        await self._heard.wait()
+        return len(self.answer) > self._most
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """Take what it says, as long as it is of use."""
+        if len(self.answer) <= self._most:
+            self.answer += data
+        if len(self.answer) > self._most:
+            self._heard.set()
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        """Note the end of its output; it need not read its input."""
+        if fd == _OUTPUT:
+            self._heard.set()
+
+    def process_exited(self) -> None:
+        """Note that it has ended."""
+        self.ended.set()
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kill what is left of the process and its children."""
+def _ask(transport: asyncio.SubprocessTransport, question: bytes) -> None:
+    """Write the question, and that it ends; what is not read of it is dropped with the pipe."""
+    pipe = transport.get_pipe_transport(0)
+    assert isinstance(pipe, asyncio.WriteTransport)  # noqa: S101 (for the type checker)
+    pipe.write(question)
+    pipe.close()
+
+
+async def _end(transport: asyncio.SubprocessTransport, talk: _Talk) -> None:
+    """Kill what is left of the process and its children, and let go of its pipes.
+
+    One that hangs in the kernel is not waited for.
+    """
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+        os.killpg(transport.get_pid(), signal.SIGKILL)
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GONE_S):
+                await talk.ended.wait()
+    finally:
+        transport.close()

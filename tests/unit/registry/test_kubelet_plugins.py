@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import json
+import os
 import pickle
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -126,6 +129,31 @@ async def test_a_program_that_does_not_answer_is_ended_with_all_that_it_started(
     child = Path(f"/proc/{(tmp_path / 'child').read_text().strip()}/status")
     while child.exists() and "Z (zombie)" not in child.read_text():
         await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("then", ["exit 0", "sleep 600"])
+async def test_a_program_that_says_far_too_much_at_once_is_not_waited_for(
+    tmp_path: Path, then: str
+) -> None:
+    """As much as asyncio stops reading at: then nothing more is heard of the pipe, even its end."""
+    program = tmp_path / "loud"
+    much = "import fcntl; fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, 1 << 20); print('x' * 1_000_000)"
+    program.write_text(f'#!/bin/sh\n{sys.executable} -c "{much}"\n{then}\n')
+    program.chmod(0o755)
+    async with asyncio.timeout(60):
+        with pytest.raises(ProgramError, match="said more than 10 bytes"):
+            await ask_program((program,), b"", most=10)
+
+
+async def test_a_program_whose_child_keeps_the_output_open_is_given_up(tmp_path: Path) -> None:
+    """The child has left the group that is killed; it is somebody else's, and goes on."""
+    program = tmp_path / "forking"
+    program.write_text(f"#!/bin/sh\nsetsid sleep 600 & echo $! > {tmp_path}/child\n")
+    program.chmod(0o755)
+    async with asyncio.timeout(60):
+        with pytest.raises(ProgramError, match="did not answer"):
+            await ask_program((program,), b"", most=10, seconds=3.0)
+    os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
 
 
 async def test_a_plugin_that_needs_a_pods_token_is_not_asked(tmp_path: Path) -> None:
