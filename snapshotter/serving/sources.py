@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 from bootseer.errors import CorruptError, NotFoundError, RemoteError
@@ -52,9 +53,10 @@ class FirstOf:
         for source in tuple(self._sources):
             left = None if length is None else length - came
             try:
-                async for piece in source.stream(digest, offset + came, left):
-                    came += len(piece)
-                    yield piece
+                async with aclosing(source.stream(digest, offset + came, left)) as pieces:
+                    async for piece in pieces:
+                        came += len(piece)
+                        yield piece
             except (NotFoundError, RemoteError) as error:
                 failure = failure or error
             else:

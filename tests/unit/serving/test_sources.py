@@ -1,7 +1,7 @@
 """Blobs that several places have."""
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -17,13 +17,17 @@ class Breaking(OneBlob):
     """A registry that gives so many bytes and no more."""
 
     gives: int = 0
+    ended: list[bool] = field(default_factory=list)
 
     async def stream(
         self, digest: str, offset: int = 0, length: int | None = None
     ) -> AsyncGenerator[bytes]:
         end = len(self.blob) if length is None else offset + length
-        for at in range(offset, min(end, offset + self.gives), 10):
-            yield self.blob[at : at + 10]
+        try:
+            for at in range(offset, min(end, offset + self.gives), 10):
+                yield self.blob[at : at + 10]
+        finally:
+            self.ended.append(True)
         raise RemoteError("gone")
 
 
@@ -42,3 +46,12 @@ async def test_what_no_source_gives_whole_is_an_error() -> None:
     assert b"".join([await anext(pieces) for _ in range(8)]) == BLOB[:80]
     with pytest.raises(RemoteError):
         await anext(pieces)
+
+
+async def test_who_has_enough_of_a_stream_gives_its_connection_back_at_once() -> None:
+    source = Breaking(BLOB, gives=100)
+    pieces = FirstOf([source]).stream("x")
+    await anext(pieces)
+    assert source.ended == []
+    await pieces.aclose()
+    assert source.ended == [True]
