@@ -65,12 +65,9 @@ class StripeStreams:
         except BaseException:
             self.drop(path, stream)
             raise
-        finally:
-            if self._following.get(path) is not stream:
-                self._end(stream)
         if len(data) < length:
             self.drop(path, stream)
-        elif stream.next == offset + length and self._following.get(path) is stream:
+        elif stream.next == offset + length:
             loop = asyncio.get_running_loop()
             stream.timer = loop.call_later(_IDLE_S, self.drop, path, stream)
         return data
@@ -105,7 +102,11 @@ class StripeStreams:
         if stream.source is None:
             opening = self._store.stream(path, offset, place=stream.place)
             stream.source = await stream.stack.enter_async_context(opening)
-        return await stream.source.read(length)
+        try:
+            return await stream.source.read(length)
+        finally:
+            if self._following.get(path) is not stream:
+                self._end(stream)
 
 
 async def _close(stream: _Following) -> None:

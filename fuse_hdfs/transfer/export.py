@@ -91,26 +91,26 @@ async def _write(source: Source, store: Store, part: Part, place: str | None, mo
     A DataNode may still be making the file for an export that was cut off a moment ago. What it has
     made then is removed like every other part that is not whole.
     """
+    sent = 0
+
+    def count(size: int) -> None:
+        nonlocal sent
+        sent += size
+        moved(size)
+
     for left in reversed(range(_TRIES)):
         with contextlib.suppress(FileNotFoundError):
             if (await store.stat(part.path)).size == part.length:
                 moved(part.length)
                 return part.length
             await store.remove(part.path)
-        sent = 0
-
-        def count(size: int) -> None:
-            nonlocal sent
-            sent += size
-            moved(size)
-
         try:
             await store.write(part.path, _content(source, part, count), place=place)
             break
         except OSError as error:
             if error.errno not in _TAKEN or not left:
                 raise
-            moved(-sent)
+            count(-sent)
     return 0
 
 
