@@ -10,7 +10,6 @@ import contextlib
 import errno
 import logging
 import os
-import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -26,11 +25,12 @@ from fuse_hdfs.files.hedging import Hedging
 from fuse_hdfs.files.held import Held, Holdings
 from fuse_hdfs.files.kept import Keep
 from fuse_hdfs.files.labels import Kind, kind_in, label_of
-from fuse_hdfs.files.names import HIDDEN, UNFINISHED, segment_directory, stripe_path
+from fuse_hdfs.files.names import HIDDEN, segment_directory, stripe_path
 from fuse_hdfs.files.room import Room
 from fuse_hdfs.files.rules import Layout, Rule, layout_of
 from fuse_hdfs.files.runs import Stripe, runs
 from fuse_hdfs.files.stripes import Stripes
+from fuse_hdfs.files.unfinished import write_unfinished
 from fuse_hdfs.files.units import Key, UnitCache
 from fuse_hdfs.files.writing import SegmentWriter, Shared, Striping
 from fuse_hdfs.stores.store import Status, Store
@@ -54,7 +54,7 @@ _REPLACED: Final = 5
 _DOUBTFUL: Final = frozenset({errno.ETIMEDOUT, errno.EIO})
 """Errors of calls that may have been heard all the same."""
 _ATTEMPTS: Final = 2
-"""Times that a unit with a wrong checksum is read, and that a small file is written."""
+"""Times that a unit with a wrong checksum is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +168,18 @@ class Volume:
         raise OSError(errno.EBUSY, "is replaced again and again", path)
 
     async def create(self, path: str, mode: int, owner: tuple[int, int] | None = None) -> Version:
-        """Make an empty file, of this process' user or of `owner`; EEXIST if there is one."""
+        """Make an empty file, of this process' user or of `owner`; EEXIST if there is one.
+
+        It is made elsewhere and moved where the machine that was to make it is lost; EEXIST as well
+        if that makes it after all.
+        """
         visible(path)
-        await self.store.write(path, b"", mode=mode, parents=False)
+        try:
+            await self.store.write(path, b"", mode=mode, parents=False)
+        except OSError as error:
+            if error.errno not in _DOUBTFUL:
+                raise
+            await self._create_beside(path, mode)
         if owner is not None:
             await self.store.give(path, *owner)
         entry = await self.stat(path)
@@ -390,6 +399,14 @@ class Volume:
             return Version(Entry(status, manifest.size, striped=True), manifest)
         return Version(Entry(status, len(data)), None, self._holdings.hold(data))
 
+    async def _create_beside(self, path: str, mode: int) -> None:
+        unfinished = await write_unfinished(self.store, b"", mode)
+        try:
+            await self.store.rename(unfinished, path, replace=False)
+        except BaseException:
+            await _try_to(self.store.remove(unfinished))
+            raise
+
     async def _prepared(
         self,
         data: bytes,
@@ -398,7 +415,7 @@ class Volume:
         stored: Callable[[], Awaitable[None]],
     ) -> tuple[str, "_Beside"]:
         """Write a file elsewhere; return where, and what is to belong to it."""
-        writing = asyncio.ensure_future(self._write_unfinished(data, mode))
+        writing = asyncio.ensure_future(write_unfinished(self.store, data, mode))
         looking, storing = asyncio.ensure_future(beside()), asyncio.ensure_future(stored())
         try:
             await asyncio.gather(writing, looking, storing)
@@ -410,21 +427,6 @@ class Volume:
                 await _try_to(self.store.remove(writing.result()))
             raise
         return writing.result(), looking.result()
-
-    async def _write_unfinished(self, data: bytes, mode: int) -> str:
-        """Write a file elsewhere, once more where the machine that it goes to is lost."""
-        for attempt in range(_ATTEMPTS):
-            unfinished = f"{UNFINISHED}/{secrets.token_hex(16)}"
-            try:
-                await self.store.write(unfinished, data, mode=mode)
-            except BaseException as error:
-                await _try_to(self.store.remove(unfinished))
-                lost = isinstance(error, OSError) and error.errno in _DOUBTFUL
-                if not lost or attempt + 1 == _ATTEMPTS:
-                    raise
-            else:
-                return unfinished
-        raise AssertionError("unreachable")
 
     async def _put_stripe(self, path: str, stripe: Stripe, beside: "_Beside") -> Version:
         """Let a stripe be the file."""

@@ -11,17 +11,15 @@ but that of units which the store takes, or fails to take, without it.
 
 import asyncio
 import contextlib
-import errno
 import logging
-import math
 import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from fuse_hdfs.checksums import crc32c
+from fuse_hdfs.files.again import Again
 from fuse_hdfs.files.kept import Keep, Kept
 from fuse_hdfs.files.names import segment_directory, stripe_path
 from fuse_hdfs.files.room import Room
@@ -31,19 +29,6 @@ from fuse_hdfs.striping.layout import Segment, SegmentId
 from fuse_hdfs.views import Pieces, size_of
 
 log = logging.getLogger(__name__)
-
-_LOST: Final = frozenset({errno.EIO, errno.ETIMEDOUT})
-"""Errors after which another machine may do better."""
-_TIMES: Final = 5
-"""Times that a stripe is sent, at least, while no attempt succeeds."""
-_LONG_S: Final = 90.0
-"""For so long it is sent again in any case. With several copies a machine that hangs spoils as well
-what others pass on to it, until the NameNode has missed it; and a DataNode that waits for another
-one, for a minute as a rule, may let what else we send it wait behind that."""
-_PAUSE_S: Final = 0.5
-"""Before the second time; twice as long before each further one. What cannot be reached fails at
-once, and all times would be over before the NameNode misses it."""
-_PAUSE_MOST_S: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +104,15 @@ class _Stripe:
     async def _write(self, place: str | None) -> None:
         """Send the stripe to a place; again, to another one, when that is lost."""
         tried: list[str | None] = []
-        until = math.inf
+        again = Again()
         try:
             while True:
                 try:
                     await self._send(place)
                 except OSError as error:
                     tried.append(place)
-                    until = min(until, time.monotonic() + _LONG_S)
-                    over = len(tried) >= _TIMES and time.monotonic() > until
-                    place = None if over else await self._elsewhere(error, tried)
+                    pause = again.pause(error)
+                    place = None if pause is None else await self._elsewhere(pause, tried)
                     if place is None:
                         raise
                     fields = {"stripe": self._path, "reason": str(error), "instead": place}
@@ -146,12 +130,14 @@ class _Stripe:
         with self._shared.traffic.call(name, Direction.WRITE) as call:
             await store.write(self._path, self._units(call), parents=False, place=place)
 
-    async def _elsewhere(self, error: OSError, tried: Sequence[str | None]) -> str | None:
-        """Return where to send the stripe instead, with nothing of it there; None: nowhere."""
-        kept = self._kept is not None and await self._kept.settled()
-        if not kept or error.errno not in _LOST:
+    async def _elsewhere(self, pause: float, tried: Sequence[str | None]) -> str | None:
+        """Return where to send the stripe instead, after a pause, with nothing of it there.
+
+        None: nowhere. Where no machine is said to be up, it is the last one again.
+        """
+        if self._kept is None or not await self._kept.settled():
             return None
-        await asyncio.sleep(min(_PAUSE_S * 2 ** (len(tried) - 1), _PAUSE_MOST_S))
+        await asyncio.sleep(pause)
         store = self._shared.store
         try:
             places = await store.places()
@@ -160,8 +146,8 @@ class _Stripe:
                 await store.remove(self._path)
         except OSError:
             return None
-        likely = others[: (len(others) + 1) // 2]
-        return random.choice(likely) if likely else None  # noqa: S311  (not a secret)
+        likely = others[: (len(others) + 1) // 2] or tried[-1:]
+        return random.choice(likely)  # noqa: S311  (not a secret)
 
     async def _units(self, call: Call) -> AsyncIterator[bytes]:
         """Yield the units, in pieces: those that were sent already, and those that come."""

@@ -73,6 +73,9 @@ def checkpoint_mount(
     mount.start()
     try:
         yield mount
+    except BaseException:
+        print(mount.log.read_text())  # pytest shows it with the failure
+        raise
     finally:
         try:
             mount.stop()

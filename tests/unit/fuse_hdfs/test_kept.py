@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fuse_hdfs.files import writing
+from fuse_hdfs.files import again
 from fuse_hdfs.files.kept import Keep, Kept
 from fuse_hdfs.files.reading import reader_of
 from fuse_hdfs.files.volume import Settings, Version, Volume
@@ -26,9 +26,15 @@ class Machines(DirectoryStore):
     first = 1
     """Times that a stripe may be lost."""
     calls: list[tuple[str, str]] = []  # noqa: RUF012  (cleared by each test)
+    whole = 0
+    """Times that what is written whole fails."""
+    late = False
+    """A machine that was lost makes its file after all, when another is to make it."""
+    missed = False
+    """None is said to be up once one is lost."""
 
     async def places(self) -> tuple[str, ...]:
-        return ("a", "b", "c")
+        return () if Machines.missed and len(Machines.calls) >= 3 else ("a", "b", "c")
 
     async def write(
         self,
@@ -40,17 +46,23 @@ class Machines(DirectoryStore):
         place: str | None = None,
     ) -> None:
         if isinstance(content, bytes):
+            if Machines.whole:
+                Machines.whole -= 1
+                raise OSError(5, "is lost", path)
             await super().write(path, content, mode=mode, parents=parents, place=place)
             return
-        again = sum(path == one for one, _ in Machines.calls) >= Machines.first
+        second = sum(path == one for one, _ in Machines.calls) >= Machines.first
         Machines.calls.append((path, place or ""))
+        if second and Machines.late:
+            Machines.late = False
+            await super().write(path, b"", mode=mode, parents=parents, place=place)
 
         async def some() -> "AsyncIterable[bytes]":
             taken = 0
             async for piece in content:
                 taken += 1
                 lost = Machines.first > 1 or place in ("a", "b")
-                if Machines.loses and not again and lost and taken == 3:
+                if Machines.loses and not second and lost and taken == 3:
                     raise OSError(5, f"{place} is lost", path)
                 yield piece
 
@@ -94,17 +106,71 @@ async def read(volume: Volume, version: Version) -> bytes:
 async def test_a_stripe_that_is_lost_each_time_is_sent_until_it_took_long_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "_PAUSE_MOST_S", 0.0)
+    monkeypatch.setattr(again, "_PAUSE_MOST_S", 0.0)
     monkeypatch.setattr(Machines, "first", 9)
     volume, version = await written(tmp_path, Keep(tmp_path, 1 << 20))
     assert await read(volume, version) == DATA
     await volume.close()
     (tmp_path / "store").rename(tmp_path / "first")
-    monkeypatch.setattr(writing, "_LONG_S", 0.0)
+    monkeypatch.setattr(again, "_LONG_S", 0.0)
     with pytest.raises(OSError, match="is lost"):
         await written(tmp_path, Keep(tmp_path, 1 << 20))
     paths = [path for path, _ in Machines.calls]
     assert max(map(paths.count, paths)) == 5
+
+
+async def test_a_manifest_is_sent_for_as_long_as_stripes_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(again, "_PAUSE_MOST_S", 0.0)
+    monkeypatch.setattr(Machines, "whole", 7)
+    volume, version = await written(tmp_path, Keep(tmp_path, 1 << 20))
+    assert await read(volume, version) == DATA
+    assert not list((tmp_path / "store/.bootseer/new").iterdir())
+    await volume.close()
+    (tmp_path / "store").rename(tmp_path / "first")
+    monkeypatch.setattr(again, "_LONG_S", 0.0)
+    monkeypatch.setattr(Machines, "whole", 7)
+    with pytest.raises(OSError, match="is lost"):
+        await written(tmp_path, Keep(tmp_path, 1 << 20))
+    assert Machines.whole == 2
+
+
+async def test_an_empty_file_whose_machine_is_lost_is_made_by_another(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    volume = Volume(Machines(tmp_path / "store"), Settings(Striping(UNIT, 3), small=1000))
+    for name in ("file", "other"):
+        Machines.whole = 1
+        assert (await volume.create(name, 0o640)).entry.status.mode == 0o640
+    Machines.whole = 1
+    with pytest.raises(FileExistsError):
+        await volume.create("file", 0o640)
+    Machines.whole = 1
+    with pytest.raises(FileNotFoundError):
+        await volume.create("nowhere/file", 0o640)
+    assert not list((tmp_path / "store/.bootseer/new").iterdir())
+    await volume.close()
+
+
+async def test_a_lost_machine_that_makes_its_file_after_all_is_not_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(again, "_PAUSE_MOST_S", 0.0)
+    monkeypatch.setattr(Machines, "late", True)
+    volume, version = await written(tmp_path, Keep(tmp_path, 1 << 20))
+    assert not Machines.late
+    assert await read(volume, version) == DATA
+    await volume.close()
+
+
+async def test_a_stripe_is_sent_again_also_while_no_machine_is_said_to_be_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(again, "_PAUSE_MOST_S", 0.0)
+    monkeypatch.setattr(Machines, "missed", True)
+    volume, version = await written(tmp_path, Keep(tmp_path, 1 << 20))
+    assert await read(volume, version) == DATA
+    await volume.close()
 
 
 @pytest.mark.parametrize("room", [None, 0, 2 * UNIT])
