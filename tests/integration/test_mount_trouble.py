@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
@@ -222,6 +223,19 @@ def test_a_data_node_lost_while_a_file_is_written_is_replaced(
             until(lambda: (other.path / name).read_bytes() == DATA)
         assert "stripe.again" in mount.log.read_text()
         path.unlink()
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped", "cut off"])
+def test_small_files_are_made_while_a_data_node_is_lost(
+    hdfs_lab: HdfsLab, tmp_path: Path, how: str
+) -> None:
+    with mounted(hdfs_lab, tmp_path) as mount:
+        names = [mount.path / f"made-{how}-{number}" for number in range(12)]
+        with broken(hdfs_lab, how, 0), ThreadPoolExecutor(len(names)) as pool:
+            list(pool.map(lambda path: path.write_bytes(path.name.encode()), names))
+        for path in names:
+            until(lambda path=path: path.read_bytes() == path.name.encode())  # type: ignore[misc]
+            path.unlink()
 
 
 def _write_the_rest(descriptor: int) -> None:
