@@ -248,6 +248,9 @@ class Hdfs:
     """Directory on a local disk for writes in any order, until they are published."""
     keep: Annotated[Bytes, Range(0, 1 << 50)] = Bytes(1 << 30)
     """Most bytes there of stripes that may have to be sent again, of all files together."""
+    send_again: Seconds = 90.0
+    """Seconds for which what a lost DataNode took along is sent again to others, and five times at
+    least; then that is an error."""
     read_ahead_kb: KiB = 4096
     """Read-ahead of the kernel, in KiB."""
     metrics_address: Loopback = Loopback("")

@@ -60,4 +60,4 @@ def volume_settings(hdfs: Hdfs) -> Settings:
     rules = tuple(
         Rule(rule.match, rule.stripe_unit, rule.stripe_count, rule.small) for rule in hdfs.rules
     )
-    return Settings(striping, hdfs.small, hdfs.cache, hdfs.ahead, rules)
+    return Settings(striping, hdfs.small, hdfs.cache, hdfs.ahead, rules, hdfs.send_again)

@@ -16,8 +16,6 @@ _MADE_LATE: Final = frozenset({errno.EEXIST, errno.EBUSY})
 """Errors that mean, of a name only we use: a machine that was given up has made it after all."""
 _TIMES: Final = 5
 """Times that something is sent, at least, while no attempt succeeds."""
-_LONG_S: Final = 90.0
-"""For so long it is sent again in any case."""
 _PAUSE_S: Final = 0.5
 """Before the second time; twice as long before each further one. What cannot be reached fails at
 once, and all times would be over before the NameNode misses it."""
@@ -27,7 +25,9 @@ _PAUSE_MOST_S: Final = 8.0
 class Again:
     """The attempts to send one thing."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, long_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """`long_s`: for so many seconds it is sent again in any case."""
+        self._long_s = long_s
         self._clock = clock
         self._first: float | None = None
         self.failed = 0
@@ -39,7 +39,7 @@ class Again:
         self._first = now if self._first is None else self._first
         late = self.failed and error.errno in _MADE_LATE
         self.failed += 1
-        over = self.failed >= _TIMES and now > self._first + _LONG_S
+        over = self.failed >= _TIMES and now > self._first + self._long_s
         if over or not (late or error.errno in _LOST):
             return None
         return float(min(_PAUSE_S * 2 ** (self.failed - 1), _PAUSE_MOST_S))

@@ -20,9 +20,12 @@ _ATTEMPTS: Final = 2
 _CLEANUP_S: Final = 10.0
 
 
-async def write_unfinished(store: Store, data: bytes, mode: int) -> str:
-    """Write a file under a name of its own; return its path. OSError: as `Store.write`."""
-    again = Again()
+async def write_unfinished(store: Store, data: bytes, mode: int, again_s: float) -> str:
+    """Write a file under a name of its own; return its path. OSError: as `Store.write`.
+
+    `again_s`: how long it is sent again, at least.
+    """
+    again = Again(again_s)
     while True:
         path = f"{UNFINISHED}/{secrets.token_hex(16)}"
         try:

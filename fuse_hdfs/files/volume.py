@@ -99,6 +99,8 @@ class Settings:
     """Most bytes ahead of one sequential reader."""
     rules: tuple[Rule, ...] = ()
     """Other layouts, for some files."""
+    again_s: float = 90.0
+    """For so long what a lost machine took along is sent again, at least."""
 
     def layout(self, path: str) -> Layout:
         """Return how a file is laid out when it is written."""
@@ -124,7 +126,7 @@ class Volume:
         self.stripes = Traffic()
         """By the stripes' numbers."""
         self._holdings = Holdings(held)
-        self._shared = Shared(store, self.stripes, Room(written), keep)
+        self._shared = Shared(store, self.stripes, Room(written), keep, settings.again_s)
         self._copies = Copies(store)
         self._stripes = Stripes(store, self._copies)
         self._sizes: LRUCache[str, int | None] = LRUCache(_FRONTS)
@@ -400,7 +402,7 @@ class Volume:
         return Version(Entry(status, len(data)), None, self._holdings.hold(data))
 
     async def _create_beside(self, path: str, mode: int) -> None:
-        unfinished = await write_unfinished(self.store, b"", mode)
+        unfinished = await self._write_unfinished(b"", mode)
         try:
             await self.store.rename(unfinished, path, replace=False)
         except BaseException:
@@ -415,7 +417,7 @@ class Volume:
         stored: Callable[[], Awaitable[None]],
     ) -> tuple[str, "_Beside"]:
         """Write a file elsewhere; return where, and what is to belong to it."""
-        writing = asyncio.ensure_future(write_unfinished(self.store, data, mode))
+        writing = asyncio.ensure_future(self._write_unfinished(data, mode))
         looking, storing = asyncio.ensure_future(beside()), asyncio.ensure_future(stored())
         try:
             await asyncio.gather(writing, looking, storing)
@@ -427,6 +429,9 @@ class Volume:
                 await _try_to(self.store.remove(writing.result()))
             raise
         return writing.result(), looking.result()
+
+    async def _write_unfinished(self, data: bytes, mode: int) -> str:
+        return await write_unfinished(self.store, data, mode, self.settings.again_s)
 
     async def _put_stripe(self, path: str, stripe: Stripe, beside: "_Beside") -> Version:
         """Let a stripe be the file."""

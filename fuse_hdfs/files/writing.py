@@ -53,6 +53,8 @@ class Shared:
     """For units that are on their way."""
     keep: Keep | None
     """For what may have to be sent again; None: nothing is."""
+    again_s: float
+    """For so long it is sent again, at least."""
 
 
 class _Stripe:
@@ -104,7 +106,7 @@ class _Stripe:
     async def _write(self, place: str | None) -> None:
         """Send the stripe to a place; again, to another one, when that is lost."""
         tried: list[str | None] = []
-        again = Again()
+        again = Again(self._shared.again_s)
         try:
             while True:
                 try:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from bootseer import kernel
@@ -19,6 +19,7 @@ hdfs:
   cache: 16MiB
   ahead: 4MiB
   timeout: 15
+  send_again: 90
   spool: {spool}
 """
 
@@ -84,3 +85,14 @@ def checkpoint_mount(
     said = mount.log.read_text()
     assert "mount.bug" not in said, said
     assert "Traceback" not in said, said
+
+
+def until(right: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait for what comes about by itself; an I/O error is not yet."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(OSError):
+            if right():
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

@@ -9,14 +9,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-from checkpoint_mount import CONFIG, Mount, checkpoint_mount
+from checkpoint_mount import CONFIG, Mount, checkpoint_mount, until
 
 from benchmarks.lab.hadoop_servers import write_site
 from bootseer import kernel
@@ -106,17 +105,6 @@ def receiver(lab: HdfsLab, before: Collection[Path]) -> int:
 
     until(seen)
     return found[0]
-
-
-def until(right: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Wait for what comes about by itself; an I/O error is not yet."""
-    deadline = time.monotonic() + seconds
-    while True:
-        with contextlib.suppress(OSError):
-            if right():
-                return
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 @pytest.mark.parametrize("how", ["killed", "stopped", "cut off"])

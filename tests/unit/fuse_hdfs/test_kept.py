@@ -69,11 +69,12 @@ class Machines(DirectoryStore):
         await super().write(path, some(), mode=mode, parents=parents, place=place)
 
 
-async def written(root: Path, keep: Keep | None) -> tuple[Volume, Version]:
+async def written(root: Path, keep: Keep | None, again_s: float = 90.0) -> tuple[Volume, Version]:
     """Write a file through a volume with three stripes."""
     Machines.calls.clear()
     (root / "store").mkdir()
-    volume = Volume(Machines(root / "store"), Settings(Striping(UNIT, 3), small=1000), keep)
+    settings = Settings(Striping(UNIT, 3), small=1000, again_s=again_s)
+    volume = Volume(Machines(root / "store"), settings, keep)
     writer = volume.writer("file", UNIT)
     try:
         for start in range(0, len(DATA), UNIT):
@@ -112,9 +113,8 @@ async def test_a_stripe_that_is_lost_each_time_is_sent_until_it_took_long_enough
     assert await read(volume, version) == DATA
     await volume.close()
     (tmp_path / "store").rename(tmp_path / "first")
-    monkeypatch.setattr(again, "_LONG_S", 0.0)
     with pytest.raises(OSError, match="is lost"):
-        await written(tmp_path, Keep(tmp_path, 1 << 20))
+        await written(tmp_path, Keep(tmp_path, 1 << 20), 0.0)
     paths = [path for path, _ in Machines.calls]
     assert max(map(paths.count, paths)) == 5
 
@@ -129,10 +129,9 @@ async def test_a_manifest_is_sent_for_as_long_as_stripes_are(
     assert not list((tmp_path / "store/.bootseer/new").iterdir())
     await volume.close()
     (tmp_path / "store").rename(tmp_path / "first")
-    monkeypatch.setattr(again, "_LONG_S", 0.0)
     monkeypatch.setattr(Machines, "whole", 7)
     with pytest.raises(OSError, match="is lost"):
-        await written(tmp_path, Keep(tmp_path, 1 << 20))
+        await written(tmp_path, Keep(tmp_path, 1 << 20), 0.0)
     assert Machines.whole == 2
 
 

@@ -20,7 +20,7 @@ async def test_stripes_that_wait_for_more_hold_nothing_of_what_the_store_has(
     (tmp_path / "store").mkdir()
     async with open_store(f"file://{tmp_path}/store") as store:
         room = Room(STRIPES * UNIT)
-        shared = Shared(store, Traffic(), room, Keep(tmp_path, 1 << 30))
+        shared = Shared(store, Traffic(), room, Keep(tmp_path, 1 << 30), 90.0)
         writer = SegmentWriter(shared, Striping(UNIT, STRIPES))
         for _ in range(2 * STRIPES):
             await writer.add((CountedBytes(UNIT // 2), CountedBytes(UNIT // 2)))
