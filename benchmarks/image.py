@@ -90,7 +90,7 @@ def measure_trees(bench: Bench) -> list[Figure]:
         ):
             figures = trees.measure_find(ours, theirs, bench.runs)
             return figures + trees.measure_large_file(
-                ours, theirs, bench.runs, "its chunks cached, its layer not whole"
+                node, ours, theirs, bench.runs, "its chunks cached, its layer not whole"
             )
 
 
@@ -102,7 +102,7 @@ def measure_local(bench: Bench) -> list[Figure]:
         trees.mounted(node, bench.reference, starts.LAZY, home / "m1") as ours,
         trees.mounted(node, bench.reference, starts.EAGER, home / "m2") as theirs,
     ):
-        return trees.measure_large_file(ours, theirs, bench.runs, "all chunks cached")
+        return trees.measure_large_file(node, ours, theirs, bench.runs, "all chunks cached")
 
 
 def measure_cold_read(bench: Bench) -> list[Figure]:

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.figures import Figure, median_ratio, spread
+from benchmarks.lab import starts
 from benchmarks.lab.cleanup import unmount_below
 from benchmarks.lab.page_cache import drop_all_but, drop_caches
 from benchmarks.lab.starts import Node
 from tooling.progress import doing
 
 _PIECE: Final = 1 << 20
+_STILL_S: Final = 0.5
 
 
 @contextlib.contextmanager
@@ -95,12 +97,33 @@ def largest_file(tree: Path) -> Path:
     return Path(path)
 
 
-def measure_large_file(ours: Path, theirs: Path, runs: int, cached: str) -> list[Figure]:
+def settle(node: Node) -> None:
+    """Wait until the node's snapshotter fetches nothing any more.
+
+    Who reads the beginning of a library has those fetched that it is linked with.
+    """
+    before = -1
+
+    def still() -> bool:
+        nonlocal before
+        time.sleep(_STILL_S)
+        layers = starts.status(node)["layers"]
+        now = sum(layer["fetched_bytes"] for layer in layers)
+        since, before = before, now
+        return now == since and not any(layer["fetching"] for layer in layers)
+
+    node.snapshotter.wait_until(still)
+
+
+def measure_large_file(
+    node: Node, ours: Path, theirs: Path, runs: int, cached: str
+) -> list[Figure]:
     """Compare reading the largest file, page cache dropped; `cached` says what else is local."""
     path = largest_file(ours)
     other = theirs / path.relative_to(ours)
     size = path.stat().st_size
     read_seconds(path)
+    settle(node)
     name = f"large file, {cached}, cold"
     with doing(f"reading {path.name}, {size / 1e6:.0f} MB, {cached}, page cache dropped"):
         mine, plain = alternate(cold(read_seconds, path), cold(read_seconds, other), runs + 1)
