@@ -71,7 +71,8 @@ class FileSink:
         if thread is None or not thread.is_alive():
             return
         with contextlib.suppress(queue.Full):
-            self._queue.put_nowait(None)
+            # A full queue has room soon, if the thread runs at all.
+            self._queue.put(None, not self._hangs, _PATIENCE_S)
         for _ in range(0 if self._hangs else _ROUNDS):
             before = self._written
             thread.join(_PATIENCE_S)
