@@ -1,4 +1,4 @@
-"""For how long what went to a machine that is lost is sent again to others. Pure but for a clock.
+"""For how long what went to a machine that is lost is sent again to others. No I/O but the clock.
 
 Machines that are lost are missed late: with several copies one that hangs spoils as well what
 others pass on to it, until the NameNode has missed it; and a DataNode that waits for another one,
@@ -7,7 +7,6 @@ for a minute as a rule, may let what else we send it wait behind that.
 
 import errno
 import time
-from collections.abc import Callable
 from typing import Final
 
 _LOST: Final = frozenset({errno.EIO, errno.ETIMEDOUT})
@@ -25,17 +24,16 @@ _PAUSE_MOST_S: Final = 8.0
 class Again:
     """The attempts to send one thing."""
 
-    def __init__(self, long_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, long_s: float) -> None:
         """`long_s`: for so many seconds it is sent again in any case."""
         self._long_s = long_s
-        self._clock = clock
         self._first: float | None = None
         self.failed = 0
         """Attempts that failed."""
 
     def pause(self, error: OSError) -> float | None:
         """Return for how many seconds to wait after a failure; None: another attempt won't help."""
-        now = self._clock()
+        now = time.monotonic()
         self._first = now if self._first is None else self._first
         late = self.failed and error.errno in _MADE_LATE
         self.failed += 1

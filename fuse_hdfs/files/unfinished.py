@@ -31,7 +31,7 @@ async def write_unfinished(store: Store, data: bytes, mode: int, again_s: float)
         try:
             await store.write(path, data, mode=mode)
         except OSError as error:
-            await _remove(store, path)
+            await remove_unfinished(store, path)
             pause = again.pause(error)
             if pause is None or not await _may_go_elsewhere(store, again):
                 raise
@@ -40,7 +40,7 @@ async def write_unfinished(store: Store, data: bytes, mode: int, again_s: float)
             store.traffic.retries += 1
             await asyncio.sleep(pause)
         except BaseException:
-            await _remove(store, path)
+            await remove_unfinished(store, path)
             raise
         else:
             return path
@@ -54,7 +54,7 @@ async def _may_go_elsewhere(store: Store, again: Again) -> bool:
         return False
 
 
-async def _remove(store: Store, path: str) -> None:
+async def remove_unfinished(store: Store, path: str) -> None:
     """Clean up after a failure, which is what is raised."""
     try:
         async with asyncio.timeout(_CLEANUP_S):

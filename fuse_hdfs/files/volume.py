@@ -30,7 +30,7 @@ from fuse_hdfs.files.room import Room
 from fuse_hdfs.files.rules import Layout, Rule, layout_of
 from fuse_hdfs.files.runs import Stripe, runs
 from fuse_hdfs.files.stripes import Stripes
-from fuse_hdfs.files.unfinished import write_unfinished
+from fuse_hdfs.files.unfinished import remove_unfinished, write_unfinished
 from fuse_hdfs.files.units import Key, UnitCache
 from fuse_hdfs.files.writing import SegmentWriter, Shared, Striping
 from fuse_hdfs.stores.store import Status, Store
@@ -394,7 +394,7 @@ class Volume:
         try:
             status = await self._move(unfinished, path, wanted, label)
         except BaseException:
-            await _try_to(self.store.remove(unfinished))
+            await remove_unfinished(self.store, unfinished)
             raise
         self._sizes[status.identity] = None if manifest is None else manifest.size
         if manifest is not None:
@@ -406,7 +406,7 @@ class Volume:
         try:
             await self.store.rename(unfinished, path, replace=False)
         except BaseException:
-            await _try_to(self.store.remove(unfinished))
+            await remove_unfinished(self.store, unfinished)
             raise
 
     async def _prepared(
@@ -426,7 +426,7 @@ class Volume:
             looking.cancel()
             await asyncio.gather(writing, looking, storing, return_exceptions=True)
             if not writing.cancelled() and writing.exception() is None:
-                await _try_to(self.store.remove(writing.result()))
+                await remove_unfinished(self.store, writing.result())
             raise
         return writing.result(), looking.result()
 
@@ -507,15 +507,6 @@ def _size(path: str, front: bytes) -> int | None:
         return size_in_front(front)
     except CorruptError as error:
         raise damaged(path, error) from error
-
-
-async def _try_to(work: Awaitable[None]) -> None:
-    """Clean up after a failure, which is what is raised."""
-    try:
-        async with asyncio.timeout(10):
-            await work
-    except (OSError, TimeoutError) as error:
-        log.debug("cleanup.failed", extra={"fields": {"reason": str(error)}})
 
 
 def visible(path: str) -> None:

@@ -69,6 +69,11 @@ class Machines(DirectoryStore):
         await super().write(path, some(), mode=mode, parents=parents, place=place)
 
 
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(again, "_PAUSE_MOST_S", 0.0)
+
+
 async def written(root: Path, keep: Keep | None, again_s: float = 90.0) -> tuple[Volume, Version]:
     """Write a file through a volume with three stripes."""
     Machines.calls.clear()
@@ -104,10 +109,10 @@ async def read(volume: Volume, version: Version) -> bytes:
     return await reader_of(volume, version, lambda: "file").read(0, version.size)
 
 
+@pytest.mark.usefixtures("no_pauses")
 async def test_a_stripe_that_is_lost_each_time_is_sent_until_it_took_long_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(again, "_PAUSE_MOST_S", 0.0)
     monkeypatch.setattr(Machines, "first", 9)
     volume, version = await written(tmp_path, Keep(tmp_path, 1 << 20))
     assert await read(volume, version) == DATA
@@ -119,10 +124,10 @@ async def test_a_stripe_that_is_lost_each_time_is_sent_until_it_took_long_enough
     assert max(map(paths.count, paths)) == 5
 
 
+@pytest.mark.usefixtures("no_pauses")
 async def test_a_manifest_is_sent_for_as_long_as_stripes_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(again, "_PAUSE_MOST_S", 0.0)
     monkeypatch.setattr(Machines, "whole", 7)
     volume, version = await written(tmp_path, Keep(tmp_path, 1 << 20))
     assert await read(volume, version) == DATA
@@ -151,23 +156,14 @@ async def test_an_empty_file_whose_machine_is_lost_is_made_by_another(tmp_path: 
     await volume.close()
 
 
-async def test_a_lost_machine_that_makes_its_file_after_all_is_not_in_the_way(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("trouble", ["late", "missed"])
+async def test_a_stripe_is_sent_again_also_where_a_lost_machine_makes_it_after_all_or_none_is_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
-    monkeypatch.setattr(again, "_PAUSE_MOST_S", 0.0)
-    monkeypatch.setattr(Machines, "late", True)
+    monkeypatch.setattr(Machines, trouble, True)
     volume, version = await written(tmp_path, Keep(tmp_path, 1 << 20))
     assert not Machines.late
-    assert await read(volume, version) == DATA
-    await volume.close()
-
-
-async def test_a_stripe_is_sent_again_also_while_no_machine_is_said_to_be_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(again, "_PAUSE_MOST_S", 0.0)
-    monkeypatch.setattr(Machines, "missed", True)
-    volume, version = await written(tmp_path, Keep(tmp_path, 1 << 20))
     assert await read(volume, version) == DATA
     await volume.close()
 
