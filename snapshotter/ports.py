@@ -206,7 +206,7 @@ class HotStore(Protocol):
         """Return what there is of an image, of all workloads, newest first."""
         ...
 
-    def blobs(self, image: ImageKey) -> MirroredSource:
+    async def blobs(self, image: ImageKey) -> MirroredSource:
         """Return where `PublishedPack.digest` is read from."""
         ...
 

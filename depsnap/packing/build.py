@@ -13,6 +13,7 @@ import zstandard
 
 from bootseer.errors import CorruptError
 from depsnap.packing.groups import grouped, owners, records
+from depsnap.packing.hashing import AreaPart, Hashes, root_of
 from depsnap.packing.stamps import stamp_of, without_stamp
 from depsnap.pool import by_size, ignore, shared_out
 from depsnap.tree.entries import Entry, Frame, Pack, Tree
@@ -33,6 +34,16 @@ class _Job:
     title: str
     single: bool
     rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """One pack that was made."""
+
+    pack: Pack
+    stamps: list[int]
+    """Of its files; -1 where there is none."""
+    hashes: Hashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +77,24 @@ def build_packs(
     made = shared_out(start, jobs, workers, by_size(sizes, more))
     packs: dict[str, int] = {}
     stored: list[Pack] = []
+    parts: list[Hashes] = []
     filled = list(entries)
-    for job, (pack, stamps) in zip(jobs, made, strict=True):
+    for job, one in zip(jobs, made, strict=True):
+        pack = one.pack
         # Two equal packs of several files would each need their own entries: only single ones are
         # shared, and two others that happen to be equal are rows of their own with one object.
         number = packs.get(pack.digest) if pack.single else None
         if number is None:
             number = len(stored)
             stored.append(pack)
+            parts.append(one.hashes)
             if pack.single:
                 packs[pack.digest] = number
-        for row, stamp in zip(job.rows, stamps, strict=True):
+        for row, stamp in zip(job.rows, one.stamps, strict=True):
             filled[row] = filled[row]._replace(pack=number, stamp=stamp)
     files = {pack.digest: directory / pack.digest for pack in stored}
-    return Packed(Tree(tuple(filled), tuple(stored)), files)
+    tree = Tree(tuple(filled), tuple(stored), root_of(parts, entries))
+    return Packed(tree, files)
 
 
 def _jobs(entries: Sequence[Entry], groups: Mapping[str, Sequence[int]]) -> list[_Job]:
@@ -105,10 +120,10 @@ def _titled(title: str) -> str:
 @contextlib.contextmanager
 def _packing(
     entries: Sequence[Entry], directory: Path, root: Path
-) -> Iterator[Callable[[_Job], tuple[Pack, list[int]]]]:
+) -> Iterator[Callable[[_Job], _Made]]:
     compressor = zstandard.ZstdCompressor(level=_LEVEL)
 
-    def pack(job: _Job) -> tuple[Pack, list[int]]:
+    def pack(job: _Job) -> _Made:
         return _pack(job, entries, directory, root, compressor)
 
     yield pack
@@ -120,11 +135,12 @@ def _pack(
     directory: Path,
     root: Path,
     compressor: zstandard.ZstdCompressor,
-) -> tuple[Pack, list[int]]:
-    """Make one pack; return it with the stamps of its files."""
+) -> _Made:
+    """Make one pack."""
     whole = hashlib.sha256()
     frames: list[Frame] = []
     stamps: list[int] = []
+    area = AreaPart()
     temporary = directory / f"{os.getpid()}.new"
 
     with temporary.open("wb", 0) as file:
@@ -137,26 +153,28 @@ def _pack(
 
         if job.single:
             entry = entries[job.rows[0]]
-            pieces = _joined(_pieces(root / entry.path, entry))
+            pieces = _joined(_pieces(root / entry.path, entry, area))
             first = next(pieces)
             stamps.append(-1 if entry.extents is not None else stamp_of(entry.path, first))
             put(first if stamps[0] < 0 else without_stamp(first))
             for piece in pieces:
                 put(piece)
         else:
-            for raw in _frames([entries[row] for row in job.rows], root, stamps):
+            for raw in _frames([entries[row] for row in job.rows], root, stamps, area):
                 put(raw)
     digest = whole.hexdigest()
     temporary.rename(directory / digest)
-    return Pack(digest, job.title, job.single, tuple(frames)), stamps
+    return _Made(Pack(digest, job.title, job.single, tuple(frames)), stamps, area.hashes)
 
 
-def _frames(entries: Sequence[Entry], root: Path, stamps: list[int]) -> Iterator[bytes]:
+def _frames(
+    entries: Sequence[Entry], root: Path, stamps: list[int], area: AreaPart
+) -> Iterator[bytes]:
     """Yield the contents of small files, as many as fit into a frame at a time."""
     parts: list[bytes] = []
     size = 0
     for entry in entries:
-        content = b"".join(_pieces(root / entry.path, entry))
+        content = b"".join(_pieces(root / entry.path, entry, area))
         stamp = -1 if entry.extents is not None else stamp_of(entry.path, content)
         stamps.append(stamp)
         if parts and size + len(content) > _FRAME:
@@ -182,9 +200,10 @@ def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
         yield b"".join(parts)
 
 
-def _pieces(path: Path, entry: Entry) -> Iterator[bytes]:
-    """Yield what a file holds, without holes, in pieces of a frame."""
+def _pieces(path: Path, entry: Entry, area: AreaPart) -> Iterator[bytes]:
+    """Yield what a file holds, without holes, in pieces of a frame; `area` gets all of it."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    at = 0
     try:
         if os.fstat(descriptor).st_size != entry.size:
             raise CorruptError(f"/{entry.path} changes while it is packed")
@@ -192,9 +211,14 @@ def _pieces(path: Path, entry: Entry) -> Iterator[bytes]:
             data = os.pread(descriptor, length, offset)
             if len(data) != length:
                 raise CorruptError(f"/{entry.path} changes while it is packed")
+            area.add_hole(offset - at)
+            area.add(data)
+            at = offset + length
             yield data
     finally:
         os.close(descriptor)
+    area.add_hole(entry.size - at)
+    area.end_file()
 
 
 def _spans(entry: Entry) -> Iterator[tuple[int, int]]:

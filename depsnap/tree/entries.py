@@ -106,6 +106,9 @@ class Tree:
 
     entries: Sequence[Entry]
     packs: Sequence[Pack]
+    root: str = ""
+    """Merkle root of the data area that they make (`bootseer.merkle`), hexadecimal; empty: nobody
+    has computed it."""
 
 
 def sort_key(path: str) -> str:

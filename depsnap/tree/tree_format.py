@@ -13,7 +13,7 @@ import zstandard
 from bootseer.documents import Node
 from bootseer.errors import CorruptError
 from depsnap.limits import DEFAULT, Limits
-from depsnap.tree.check import check_tree, refuse
+from depsnap.tree.check import check_digest, check_tree, refuse
 from depsnap.tree.entries import Entry, Frame, Kind, Pack, Tree
 
 VERSION: Final = 1
@@ -32,7 +32,7 @@ def encode_tree(tree: Tree, limits: Limits = DEFAULT) -> bytes:
     """
     check_tree(tree, limits)
     rows = list(enumerate(tree.entries))
-    document = {
+    document: dict[str, Any] = {
         "version": VERSION,
         "packs": [
             {
@@ -60,6 +60,8 @@ def encode_tree(tree: Tree, limits: Limits = DEFAULT) -> bytes:
         ],
         "extents": [[row, entry.extents] for row, entry in rows if entry.extents is not None],
     }
+    if tree.root:
+        document["merkle_root"] = tree.root
     raw = json.dumps(document, separators=(",", ":")).encode()
     if len(raw) > limits.tree:
         raise refuse("tree", f"takes {len(raw)} bytes, the limit is {limits.tree}")
@@ -90,7 +92,13 @@ def parse_tree(data: bytes, limits: Limits = DEFAULT) -> Tree:
             hint="another version of bootseer wrote it",
         )
     packs = tuple(_pack(node, limits) for node in root.required("packs").items(limits.packs))
-    return Tree(_entries(root, limits), packs)
+    merkle_root = root.optional("merkle_root")
+    return Tree(_entries(root, limits), packs, _digest(merkle_root) if merkle_root else "")
+
+
+def _digest(node: Node) -> str:
+    check_digest(text := node.string(), "merkle_root")
+    return text
 
 
 def _decompressed(data: bytes, limits: Limits) -> bytes:

@@ -38,6 +38,8 @@ class Made:
     size: int
     """Bytes of the data area."""
     inodes: int
+    merkle_root: str
+    """Of the data area, in hex; empty where the tree does not say."""
 
 
 def check_file(tree: bytes, roots: tuple[str, ...]) -> None:
@@ -99,7 +101,7 @@ def _make(tree: bytes, digest: str, roots: tuple[str, ...], directory: Path) -> 
     write_atomic(directory / _STAMPS, table.astype("<i8").tobytes(), durable=False)
     write_atomic(directory / _PACKS, json.dumps(described).encode(), durable=False)
     write_atomic(directory / "meta.erofs", metadata, durable=False)
-    return Made(image.index.data_size, len(image.index.tree.inodes.mode))
+    return Made(image.index.data_size, len(image.index.tree.inodes.mode), parsed.root)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

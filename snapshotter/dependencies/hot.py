@@ -2,7 +2,7 @@
 
 A snapshot stands where an image would: `deps:ADDRESS#JOB` for the reference, the digest of its
 block image for that of the manifest. Records lie beside the snapshots, under `hot/`, so that all
-nodes that mount one share them. There are no packs: what a snapshot's packs hold is near already.
+nodes that mount one share them.
 
 Race-free: nothing is kept between calls.
 """
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 from bootseer.blobs.store import BlobInfo, BlobStore
-from bootseer.errors import UsageError
 from depsnap.snapshots.names import HOT
 from snapshotter.blocks.names import LayerName, name_of
 from snapshotter.dependencies.packs import Stores
@@ -71,27 +70,23 @@ class HotOfAll:
         return await (await self._store(image)).records(image, workload)
 
     async def pack(self, image: ImageKey, workload: str) -> PublishedPack | None:
-        """Return an image's pack; see `HotStore.pack`. A snapshot has none."""
-        if address_in(image.reference) is not None:
-            return None
-        return await self.images.pack(image, workload)
+        """Return the best pack; see `HotStore.pack`."""
+        return await (await self._store(image)).pack(image, workload)
 
     async def stored(self, image: ImageKey) -> Sequence[StoredHot]:
         """Return what there is; see `HotStore.stored`."""
         return await (await self._store(image)).stored(image)
 
-    def blobs(self, image: ImageKey) -> MirroredSource:
-        """Return where an image's packs are read from."""
-        if address_in(image.reference) is not None:
-            raise UsageError(f"{image.reference} has no packs")
-        return self.images.blobs(image)
+    async def blobs(self, image: ImageKey) -> MirroredSource:
+        """Return where packs are read from; see `HotStore.blobs`."""
+        return await (await self._store(image)).blobs(image)
 
     async def publish_record(self, image: ImageKey, record: Record) -> None:
         """Add a record; see `HotStore.publish_record`."""
         await (await self._store(image)).publish_record(image, record)
 
     async def publish_pack(self, image: ImageKey, merged: MergedRecord, pack: Path) -> None:
-        """Add an image's pack; see `HotStore.publish_pack`."""
+        """Add a pack; see `HotStore.publish_pack`."""
         await (await self._store(image)).publish_pack(image, merged, pack)
 
     async def _store(self, image: ImageKey) -> HotStore:

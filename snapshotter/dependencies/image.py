@@ -69,7 +69,7 @@ def image_of(tree: Tree, digest: str) -> Image:
         layer_digest=digest,
         layer_size=area.blob[-1],
         diff_id=digest,
-        merkle_root=bytes(32),
+        merkle_root=bytes.fromhex(tree.root) or bytes(32),
         windows_digest="",
         tree=layer_tree(tree.entries, area.places()),
         extents=area.extents(),

@@ -172,6 +172,7 @@ class Dependencies:
                 size=made.size,
                 inodes=made.inodes,
                 two_faced=False,
+                merkle_root=made.merkle_root,
                 index_file_digest=digest,
                 kind=SNAPSHOT,
             )

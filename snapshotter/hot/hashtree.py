@@ -1,6 +1,6 @@
 """Proofs that 4 KiB blocks belong to a data area of which only the Merkle root is known.
 
-The tree is that of fs-verity (see `snapshotter.layers.merkle`): level 0 has the hash of every
+The tree is that of fs-verity (see `bootseer.merkle`): level 0 has the hash of every
 block; 128 hashes, filled up with zeros, are hashed to one of the level above, until one is left.
 
 A proof for some blocks has, level by level from the bottom: of level 0, all hashes of every group
@@ -18,18 +18,13 @@ from typing import Final
 import numpy as np
 
 from bootseer.errors import CorruptError
+from bootseer.merkle import hash_blocks
 from snapshotter.layers.records import BLOCK, I64, U8
 
 HASH: Final = 32
 GROUP: Final = BLOCK // HASH
 _PIECE: Final = 4 << 20
 """Bytes read at once when a data area is hashed."""
-
-
-def hash_blocks(data: bytes | bytearray | memoryview) -> bytes:
-    """Return the hashes of the 4 KiB blocks of `data`, one behind the other."""
-    view = memoryview(data)
-    return b"".join([sha256(view[at : at + BLOCK]).digest() for at in range(0, len(view), BLOCK)])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

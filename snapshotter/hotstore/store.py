@@ -72,7 +72,7 @@ class ArtifactHotStore:
         ]
         return sorted(found, key=lambda one: one.created, reverse=True)
 
-    def blobs(self, image: ImageKey) -> MirroredSource:
+    async def blobs(self, image: ImageKey) -> MirroredSource:
         """Return where a pack is read from."""
         return self.place.blobs(image)
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from snapshotter.layers.merkle import MerkleTree
+from bootseer.merkle import MerkleTree
 from snapshotter.layers.records import BLOCK
 
 Sink = Callable[[int, bytes | memoryview], None]

@@ -20,7 +20,7 @@ import numpy as np
 from bootseer.errors import CorruptError
 from snapshotter.layers.format import decode
 from snapshotter.layers.indexer import LayerIndexer
-from snapshotter.layers.merkle import MerkleTree
+from bootseer.merkle import MerkleTree
 from snapshotter.layers.records import BLOCK, Inodes, LayerIndex, Proof
 from snapshotter.limits import Limits
 

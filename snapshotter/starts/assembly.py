@@ -85,7 +85,7 @@ def open_starts(
     `shared`: the store of all nodes; `is_near`: see `HotServices`.
     """
     own = open_own_store(around.layout.hot / "store")
-    packing = Packing(around.layout, around.files, around.workers, shared)
+    packing = Packing(around.layout, around.workers, shared)
     rules = StartRules(
         StartPolicy(config.record, config.prefetch, in_place=config.layout == "natural"),
         wait_bytes=config.wait,

@@ -74,15 +74,15 @@ class HotServices:
     policy: StartPolicy
     rules: FeedRules
     is_near: Callable[[ImageKey], bool]
-    """Says of an image that bringing its chunks costs little beside copying their hot blocks: these
-    are read in place, whatever the policy says."""
+    """Says of an image that bringing its chunks costs little beside copying their hot blocks: those
+    that no pack brings are read in place, whatever the policy says."""
     page_cache: PageCache | None = None
     """Where hot blocks that are read in place are put too."""
     stages: Stages = SILENT
     """Hears of prefetches."""
 
     def in_place(self, image: ImageKey) -> bool:
-        """Say whether the hot blocks of an image are read where they are."""
+        """Say whether hot blocks that come with their chunks are read where they are."""
         return self.policy.in_place or self.is_near(image)
 
 

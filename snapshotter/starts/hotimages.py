@@ -112,7 +112,8 @@ class HotImages:
             hot.known = known
             course = choose(self._with.policy, known, recording=False)
             if course is Course.PACK and known and known.pack:
-                course = await self._bringing.from_pack(hot, known.pack, store.blobs(hot.image))
+                blobs = await store.blobs(hot.image)
+                course = await self._bringing.from_pack(hot, known.pack, blobs)
             if course is Course.RECORDS and hot.known:
                 await self._bringing.from_records(hot, hot.known.records)
         except (BootseerError, OSError, TimeoutError, BaseExceptionGroup) as error:
@@ -132,7 +133,7 @@ class HotImages:
 
     async def _from_disk(self, hot: HotImage) -> bool:
         """Take the hot areas that are here, before anybody is asked; False if there are none."""
-        if self._with.in_place(hot.image):
+        if self._with.policy.in_place:
             return False
         areas = await self._with.areas.whole(hot.image.manifest_digest, hot.workload)
         if not areas:

@@ -9,13 +9,13 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bootseer.errors import BootseerError
+from bootseer.errors import BootseerError, CorruptError, NotFoundError
 from snapshotter.blocks.names import LayerName
 from snapshotter.hot.merge import merge
 from snapshotter.hot.record import MergedRecord
 from snapshotter.hotstore.packing import LocalArea, chosen_layers, make_pack
 from snapshotter.ports import HotStore, ImageKey
-from snapshotter.serving.files import LayerFiles
+from snapshotter.serving.files import read_record
 from snapshotter.serving.layout import LayerRecord, Layout
 from snapshotter.serving.workers import Workers
 
@@ -35,12 +35,9 @@ class Wanted:
 class Packing:
     """The packs that this node owes."""
 
-    def __init__(
-        self, layout: Layout, files: LayerFiles, workers: Workers, store: HotStore
-    ) -> None:
+    def __init__(self, layout: Layout, workers: Workers, store: HotStore) -> None:
         """`store`: where records are, and where the pack goes."""
         self._layout = layout
-        self._files = files
         self._workers = workers
         self._store = store
         self._wanted: list[Wanted] = []
@@ -69,8 +66,11 @@ class Packing:
         return due.image if made else None
 
     def _is_local(self, wanted: Wanted) -> bool:
-        opened = self._files.opened()
-        return all(name in opened and opened[name].record.local for name in wanted.layers)
+        """Say whether all is on disk, whoever has it open: its container may be gone by now."""
+        try:
+            return all(read_record(self._layout, name).local for name in wanted.layers)
+        except (NotFoundError, CorruptError):
+            return False
 
     async def _make(self, wanted: Wanted) -> bool:
         """Make the pack of what the store has; False if it has no record, or a pack already."""
@@ -99,10 +99,8 @@ class Packing:
         return True
 
     def _areas(self, wanted: Wanted, merged: MergedRecord) -> Mapping[int, LocalArea]:
-        opened = self._files.opened()
-        records = {
-            opened[name].record.layer_digest: (name, opened[name].record) for name in wanted.layers
-        }
+        found = ((name, read_record(self._layout, name)) for name in wanted.layers)
+        records = {record.layer_digest: (name, record) for name, record in found}
         published = {digest: one.index_file_digest for digest, (_, one) in records.items()}
         return {
             row: self._area(*records[digest])

@@ -26,7 +26,7 @@ async def search(
     """
     stores = services.stores
     # A pack fills hot areas, nothing else.
-    packs_too = packs_too and not services.in_place(hot.image)
+    packs_too = packs_too and not services.policy.in_place
     answers = await asyncio.gather(*(_ask(one, hot, packs_too) for one in stores))
     known = [(answer, store) for answer, store in zip(answers, stores, strict=True) if answer]
     packs = [(answer.pack, store) for answer, store in known if answer.pack]

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from snapshotter.layers.merkle import MerkleTree, file_digest
+from bootseer.merkle import MerkleTree, file_digest
 from snapshotter.layers.records import BLOCK
 
 

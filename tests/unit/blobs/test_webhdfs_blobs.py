@@ -139,5 +139,5 @@ async def test_records_and_packs_are_kept_there(hdfs: Hdfs, tmp_path: Path) -> N
         assert [encode(one) for one in await hot.records(image, "train")] == [encode(made)]
         found = await hot.pack(image, "train")
         assert found is not None
-        assert await hot.blobs(image).read(found.digest, 5, 10) == DATA[5:15]
+        assert await (await hot.blobs(image)).read(found.digest, 5, 10) == DATA[5:15]
         assert [one.kind for one in await hot.stored(image)] == ["pack", "records"]

@@ -19,6 +19,7 @@ from snapshotter.dependencies.frames import FrameDecoder
 from snapshotter.dependencies.image import image_of
 from snapshotter.dependencies.layer_tree import layer_tree
 from snapshotter.dependencies.service import checked
+from snapshotter.hot.hashtree import tree_of_area
 from snapshotter.layers.format import decode, encode
 from snapshotter.layers.records import BLOCK, InodeFlag, LayerIndex
 from snapshotter.layers.records import Tree as LayerTree
@@ -97,6 +98,19 @@ def data_area(
         for chunk, start in enumerate(edges[:-1])
     ]
     return b"".join(pieces)
+
+
+def test_who_packs_knows_the_merkle_root_of_what_is_served(
+    packed: tuple[Tree, dict[str, bytes]], tmp_path: Path
+) -> None:
+    tree, packs = packed
+    made = make_files(encode_tree(tree), DIGEST, ("/r",), tmp_path)
+    opened = read_files(tmp_path)
+    index = decode((tmp_path / "index").read_bytes())
+    area = data_area(index, FrameDecoder(opened.blocks, opened.stamps), tree, packs)
+    area = area.ljust(index.data_size, b"\0")
+    root = tree_of_area(lambda offset, length: area[offset : offset + length], len(area)).root
+    assert made.merkle_root == index.merkle_root.hex() == root.hex()
 
 
 def test_every_file_is_in_the_data_area_as_it_was(
@@ -233,9 +247,9 @@ async def test_nothing_that_was_made_is_used_before_it_was_checked() -> None:
         over.append("make")
         if problem:
             raise OverflowError(problem)
-        return Made(1, 2)
+        return Made(1, 2, "")
 
-    assert await checked(check(""), make("")) == Made(1, 2)
+    assert await checked(check(""), make("")) == Made(1, 2, "")
     for made in ("", "too large"):
         over.clear()
         with pytest.raises(CorruptError, match="leads out"):

@@ -89,4 +89,5 @@ def packed(draw: st.DrawFn, entries: Sequence[Entry]) -> Tree:
             found[row] = found[row]._replace(pack=len(packs))
         title = draw(st.sampled_from(["alpha 1.0", "other files"]))
         packs.append(Pack(digest(mine, title), title, single, tuple(frames)))
-    return Tree(tuple(found), tuple(packs))
+    root = draw(st.sampled_from(["", digest(found)]))
+    return Tree(tuple(found), tuple(packs), root)

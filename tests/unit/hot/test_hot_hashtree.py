@@ -16,7 +16,7 @@ from snapshotter.hot.hashtree import (
     tree_of,
     tree_of_area,
 )
-from snapshotter.layers.merkle import MerkleTree
+from bootseer.merkle import MerkleTree
 from snapshotter.layers.records import BLOCK
 
 MOST = 1 << 30

@@ -138,7 +138,7 @@ async def test_a_pack_is_read_from_where_the_store_says(kept: Kept, tmp_path: Pa
     found = await store.pack(image, "")
     assert found is not None
     assert found.digest == digest_of(data)
-    blobs = store.blobs(image)
+    blobs = await store.blobs(image)
     assert await blobs.read(found.digest, 1_000_000, 50) == data[1_000_000:1_000_050]
     assert b"".join([piece async for piece in blobs.stream(found.digest, 7)]) == data[7:]
 

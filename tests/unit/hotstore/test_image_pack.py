@@ -116,7 +116,7 @@ async def test_the_published_pack_has_the_blocks_of_all_layers_in_order_of_touch
     stream = PackStream(
         {index.layer_digest: Expected(index.merkle_root, index.data_size) for index in known}
     )
-    async for piece in store.blobs(key).stream(found.digest):
+    async for piece in (await store.blobs(key)).stream(found.digest):
         stream.receive(piece)
     frame = stream.next_frame()
     assert frame is not None

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from layerbytes import merkle_root_of
 
-from snapshotter.layers.merkle import MerkleTree, file_digest
+from bootseer.merkle import MerkleTree, file_digest
 from snapshotter.layers.records import BLOCK
 
 PARTS = st.lists(st.tuples(st.booleans(), st.integers(0, 300)), max_size=6)

@@ -10,8 +10,8 @@ from hashlib import sha256
 from struct import Struct
 from typing import Final
 
-from snapshotter.layers.records import BLOCK
-
+BLOCK: Final = 4096
+"""Bytes of data that one hash is of."""
 _HASH: Final = 32
 _ZERO_BLOCK: Final = sha256(bytes(BLOCK)).digest()
 _EMPTY_ROOT: Final = bytes(_HASH)
@@ -20,6 +20,19 @@ _descriptor: Final = Struct("<BBBBIQ64s32s144s").pack
 _VERSION: Final = 1
 _SHA256: Final = 1
 _LOG_BLOCK: Final = 12
+
+
+def hash_blocks(data: bytes | bytearray | memoryview) -> bytes:
+    """Return the hashes of the 4 KiB blocks of `data`, one behind the other.
+
+    The last block, if it is short, is filled up with zeros.
+    """
+    view = memoryview(data)
+    whole = len(view) - len(view) % BLOCK
+    hashes = [sha256(view[at : at + BLOCK]).digest() for at in range(0, whole, BLOCK)]
+    if whole < len(view):
+        hashes.append(_block_hash(bytes(view[whole:])))
+    return b"".join(hashes)
 
 
 class MerkleTree:
@@ -36,10 +49,12 @@ class MerkleTree:
 
     def add(self, data: bytes | bytearray | memoryview) -> None:
         """Add data; its length is a multiple of 4 KiB."""
-        view = memoryview(data)
-        offsets = range(0, len(view), BLOCK)
-        self._blocks += len(offsets)
-        self._push(0, b"".join([sha256(view[at : at + BLOCK]).digest() for at in offsets]))
+        self.add_hashes(hash_blocks(data))
+
+    def add_hashes(self, hashes: bytes) -> None:
+        """Add data of which the hashes of its blocks are known; see `hash_blocks`."""
+        self._blocks += len(hashes) // _HASH
+        self._push(0, hashes)
 
     def add_zeros(self, length: int) -> None:
         """Add `length` zeros, a multiple of 4 KiB; the cost grows with the logarithm."""
@@ -68,8 +83,7 @@ class MerkleTree:
         if whole:
             blocks = bytes(pending[:whole])
             del pending[:whole]
-            parents = [sha256(blocks[at : at + BLOCK]).digest() for at in range(0, whole, BLOCK)]
-            self._push(level + 1, b"".join(parents))
+            self._push(level + 1, hash_blocks(blocks))
 
     def _repeat(self, level: int, digest: bytes, count: int) -> None:
         """Append the same hash `count` times, hashing a full block of it only once."""
@@ -83,8 +97,8 @@ class MerkleTree:
         self._push(level, digest * rest)
 
 
-def _block_hash(hashes: bytes) -> bytes:
-    return sha256(hashes.ljust(BLOCK, b"\0")).digest()
+def _block_hash(short: bytes) -> bytes:
+    return sha256(short.ljust(BLOCK, b"\0")).digest()
 
 
 def file_digest(root: bytes, size: int) -> bytes:
