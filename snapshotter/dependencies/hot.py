@@ -20,7 +20,8 @@ from snapshotter.hot.record import MergedRecord, Record
 from snapshotter.hotstore.blobs import BlobHotStore
 from snapshotter.ports import HotStore, ImageKey, MirroredSource, PublishedPack, StoredHot
 from snapshotter.serving.files import read_record
-from snapshotter.serving.layout import LayerRecord, Layout
+from snapshotter.serving.layout import LayerRecord
+from snapshotter.serving.shelf import Shelf
 from snapshotter.starts.hotimage import PresentLayers
 
 _SCHEME: Final = "deps:"
@@ -48,14 +49,18 @@ class Present:
     """The `PresentLayers` of images and snapshots."""
 
     images: PresentLayers
-    layout: Layout
+    shelf: Shelf
 
     async def present(self, image: ImageKey) -> Mapping[LayerName, LayerRecord]:
-        """Return the layers that are present on disk; of a snapshot that is one."""
+        """Return the layers that are present on disk; of a snapshot that is one.
+
+        A snapshot is made present by who mounts it, and waited for. NotFoundError if that failed.
+        """
         if address_in(image.reference) is None:
             return await self.images.present(image)
         name = name_of(image.manifest_digest, image.manifest_digest)
-        return {name: read_record(self.layout, name)}
+        async with self.shelf.lock(name):
+            return {name: read_record(self.shelf.layout, name)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,11 +112,13 @@ class Dependencies:
         began = time.monotonic()
         address = asked.store if grant.any_store and asked.store else self._store
         stored = await self._find(asked, address)
+        image = ImageKey(reference_of(address, asked.name), image_digest(stored.head))
+        # It waits for the lock under which the image is made, which is taken before it runs.
+        self._starts.expect(image)
         name = await self._present(stored.head, address)
         parts = await asyncio.to_thread(read_parts, self._layout.layer(name))
         if parts.points:
             covered = Covered(asked.name, peer.space, grant.container, parts.points, (name,))
-            image = ImageKey(reference_of(address, asked.name), image_digest(stored.head))
             await self._cover(covered, image, hands)
         await Library(await self._stores.at(address)).note_use(stored, time.time())
         fields = {

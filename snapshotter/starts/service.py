@@ -119,10 +119,14 @@ class Starts:
         self._finishing = finishing
         self.counters = StartCounters(records=finishing.outcomes)
 
+    def expect(self, image: ImageKey) -> None:
+        """Begin to look for the hot blocks of an image whose layers are about to be made present."""
+        if image.reference and image.manifest_digest and self._rules.policy.prefetch:
+            self._images.get(image)
+
     async def provide(self, request: LayerRequest) -> LayerMount | None:
         """See `LayerProvider`."""
-        if request.image_ref and request.manifest_digest and self._rules.policy.prefetch:
-            self._images.get(ImageKey(request.image_ref, request.manifest_digest))
+        self.expect(ImageKey(request.image_ref, request.manifest_digest))
         about = {"image": request.image_ref, "layer": request.layer_digest}
         with self._stages.stage("image.layer", **about) as found:
             mount = await self._provider.provide(request)

@@ -67,9 +67,12 @@ def world(kept: DepsWorld, daemon: Bootseer) -> Iterator[DepsWorld]:
         pass
 
 
-def mounted(world: DepsWorld, daemon: Bootseer, *options: str) -> str:
-    """Install by a mount; return what is said."""
-    done = world.install("--daemon", str(daemon.control), "--restore", "mount", *options)
+def mounted(
+    world: DepsWorld, daemon: Bootseer, *options: str, step: tuple[str, ...] = ()
+) -> str:
+    """Install by a mount (what is required, or what `step` installs); return what is said."""
+    how = ("--daemon", str(daemon.control), "--restore", "mount", *options)
+    done = world.run(*how, "--", *step) if step else world.install(*how)
     assert done.returncode == 0, done.stderr
     return done.stderr
 
@@ -210,13 +213,72 @@ def test_what_the_first_start_reads_is_brought_before_the_next_asks(
     unmount(world, daemon)
 
 
-def started(world: DepsWorld, daemon: Bootseer, course: str, *options: str) -> int:
+PACKING = "fill: {rate: 1000000000, after: 0.1}\nhot: {record: always, quiet: 1}\n"
+"""What is recorded is packed at once; `record: always` so that no other test's record is in it."""
+
+
+def packed(world: DepsWorld, node: Path, extra: str) -> tuple[Path, bytes]:
+    """Have a snapshot of its own whose first start was recorded and packed by a node; return its
+    large file, of which the start read the beginning, and what that is to hold.
+    """
+    with bootseer_daemon(node / extra, PACKING) as daemon:
+        large = of_its_own(world, daemon, extra)
+        with large.open("rb") as file:
+            file.read(5 << 20)
+        unmount(world, daemon)
+        wait_for(lambda: f"hot.packed image=deps:{world.store.as_uri()}" in daemon.log(), "it", 60)
+    return large, (world.home / "expected").read_bytes()
+
+
+def mounted_with(world: DepsWorld, daemon: Bootseer, extra: str, course: str) -> None:
+    """Mount it so that the start goes this way; its hot blocks have come, or will not."""
+    options = ("--key-extra", extra)
+    assert started(world, daemon, course, *options, step=step_of(world, extra)) == 1
+    wait_for(lambda: not any(hot["going_on"] for hot in daemon.status()["hot"]["images"]), "it")
+
+
+def test_hot_blocks_come_by_a_pack_that_another_node_made(
+    world: DepsWorld, node: Path, tmp_path: Path
+) -> None:
+    large, expected = packed(world, node, "packed")
+    with bootseer_daemon(node / "b3") as daemon:
+        mounted_with(world, daemon, "packed", "pack")
+        before = daemon.status()["reads"]["layers"]["reads"]["demand"]
+        with large.open("rb") as file:
+            assert file.read(5 << 20) == expected[: 5 << 20]
+            assert daemon.status()["reads"]["layers"]["reads"]["demand"] == before
+            assert file.read() == expected[5 << 20 :]
+        unmount(world, daemon)
+        mounted_with(world, daemon, "packed", "ready")
+        unmount(world, daemon)
+
+
+def test_a_hot_pack_that_lies_brings_nothing_and_its_blocks_come_otherwise(
+    world: DepsWorld, node: Path
+) -> None:
+    large, expected = packed(world, node, "forged")
+    blobs = sorted(world.store.glob("hot/*/blobs/*"), key=lambda path: path.stat().st_mtime)
+    newest = max(blobs[-2:], key=lambda path: path.stat().st_size)
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.chmod(0o600)
+    newest.write_bytes(content)
+    with bootseer_daemon(node / "b4") as daemon:
+        mounted_with(world, daemon, "forged", "pack")
+        assert large.read_bytes() == expected
+        assert "hot.pack_failed" in daemon.log()
+        unmount(world, daemon)
+
+
+def started(
+    world: DepsWorld, daemon: Bootseer, course: str, *options: str, step: tuple[str, ...] = ()
+) -> int:
     """Mount so that the start goes this way; return on how many mounts of its own. On a busy
     machine that may not be known in time: then a start goes its natural way, and the next one finds
     it."""
     for _ in range(5):
         world.fresh()
-        mounted(world, daemon, *options)
+        mounted(world, daemon, *options, step=step)
         last = re.findall(r"start\.prepared .*course=(\w+) .*stand_ins=(\d+)", daemon.log())[-1]
         if last[0] == course:
             return int(last[1])
@@ -236,19 +298,22 @@ def unmount(world: DepsWorld, daemon: Bootseer) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def step_of(world: DepsWorld, extra: str) -> tuple[str, ...]:
+    """Return the step that installs the package that `of_its_own` makes."""
+    wheel = world.home / extra / f"{extra}-1.0-py3-none-any.whl"
+    return ("pip", "install", "--no-index", str(wheel))
+
+
 def of_its_own(world: DepsWorld, daemon: Bootseer, extra: str) -> Path:
     """Mount a snapshot that no other test has read from; return a large file of it."""
     large = {f"{extra}/large.bin": os.urandom(12 << 20), f"{extra}/__init__.py": b"VALUE = 5\n"}
-    wheel = make_wheel(world.home / extra, extra, "1.0", large)
-    step = ("--", "pip", "install", "--no-index", str(wheel))
-    done = world.run("--key-extra", extra, *step)
+    make_wheel(world.home / extra, extra, "1.0", large)
+    step = step_of(world, extra)
+    done = world.run("--key-extra", extra, "--", *step)
     assert "kept" in done.stderr, done.stderr
     (world.home / "expected").write_bytes(large[f"{extra}/large.bin"])
     world.fresh()
-    said = world.run(
-        *("--key-extra", extra, "--daemon", str(daemon.control), "--restore", "mount"), *step
-    )
-    assert "mounted" in said.stderr, said.stderr
+    assert "mounted" in mounted(world, daemon, "--key-extra", extra, step=step)
     return world.site / extra / "large.bin"
 
 

@@ -2,17 +2,15 @@
 
 from pathlib import Path
 
-import pytest
-
 from bootseer.blobs.directory import DirectoryBlobs
 from bootseer.config import Registry
-from bootseer.errors import UsageError
 from depsnap.mounting.image import hot_folder
 from depsnap.snapshots.library import Library
 from snapshotter.dependencies.hot import Below, HotOfAll, address_in, reference_of
 from snapshotter.dependencies.packs import opened_stores
 from snapshotter.hotstore.blobs import BlobHotStore
 from snapshotter.ports import ImageKey
+from tests.unit.hotstore.hot_records import merged
 
 DIGEST = f"sha256:{'7' * 64}"
 
@@ -37,16 +35,22 @@ async def test_a_folder_of_a_store_is_a_store(tmp_path: Path) -> None:
     assert await below.list("", 10) == []
 
 
-async def test_snapshots_have_records_beside_them_and_no_packs(tmp_path: Path) -> None:
+async def test_snapshots_have_records_and_packs_beside_them(tmp_path: Path) -> None:
     images = BlobHotStore(DirectoryBlobs(tmp_path / "images"))
     image = ImageKey(reference_of(f"file://{tmp_path}/store", "job"), DIGEST)
+    (tmp_path / "pack").write_bytes(b"what a pack holds")
     async with opened_stores(5.0, Registry()) as stores:
         hot = HotOfAll(images, stores)
         assert await hot.records(image, "") == []
         assert await hot.stored(image) == []
         assert await hot.pack(image, "") is None
-        with pytest.raises(UsageError, match="no packs"):
-            hot.blobs(image)
+        await hot.publish_pack(image, merged(DIGEST, 1), tmp_path / "pack")
+        pack = await hot.pack(image, "")
+        assert pack is not None
+        blobs = await hot.blobs(image)
+        assert await blobs.read(pack.digest, 5, 6) == b"a pack"
+    assert list((tmp_path / "store" / hot_folder(DIGEST)).glob("packs/*/*"))
+    assert not (tmp_path / "images").exists()
 
 
 async def test_hot_blocks_of_no_snapshot_are_collected(tmp_path: Path) -> None:
