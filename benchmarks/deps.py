@@ -19,14 +19,14 @@ from benchmarks.lab.cleanup import undo_stack
 from benchmarks.lab.workdir import work_directory
 from benchmarks.measure.commands import Cost, cost_of
 from benchmarks.measure.deps_mount import (
-    ALWAYS,
     NEVER,
+    RECORDS,
     Start,
     daemon,
     mounted,
+    pack_hot_blocks,
     start_mounted,
     start_unpacked,
-    wait_for_record,
 )
 from benchmarks.measure.deps_set import QUICK, SET_L, SET_M, PackageSet, package_set
 from benchmarks.measure.stages import stage_seconds
@@ -225,10 +225,10 @@ def mount(bench: Bench) -> list[Figure]:
     kept = packages.directory / "installed"
     packages.venv.rename(kept)
     packages.fresh()
-    with daemon(packages.directory / "recorder", ALWAYS) as socket, doing("a start is recorded"):
-        start_mounted(packages, store, socket)
-        wait_for_record(store)
-    starts: dict[str, list[Start]] = {"local": [], "mount": [], "hot": []}
+    with doing("a start is recorded, and packed"):
+        pack_hot_blocks(packages, store)
+    ways = {"mount": NEVER, "records": RECORDS, "hot": ""}
+    starts: dict[str, list[Start]] = {name: [] for name in ("local", *ways)}
     for run in range(bench.runs):
         with doing(f"first imports, run {run + 1} of {bench.runs}"):
             packages.put_away(packages.venv)
@@ -236,13 +236,18 @@ def mount(bench: Bench) -> list[Figure]:
             starts["local"].append(start_unpacked(packages, store))
             packages.venv.rename(kept)
             packages.fresh()
-            for name, settings in (("mount", NEVER), ("hot", "")):
+            for name, settings in ways.items():
                 with daemon(packages.directory / f"{name}{run}", settings) as socket:
                     starts[name].append(start_mounted(packages, store, socket))
     first = {name: [one.first for one in some] for name, some in starts.items()}
     ready = [one.ready for one in starts["mount"]]
     return [
         Figure("mount ready", statistics.median(ready), "s", 0.3),
+        Figure(
+            "mount ready, with hot blocks",
+            statistics.median(one.ready for one in starts["hot"]),
+            "s",
+        ),
         *_medians({"mount, the whole command": [one.put for one in starts["mount"]]}),
         *_medians({f"first import, {name}": some for name, some in first.items()}),
         Figure(
@@ -253,6 +258,11 @@ def mount(bench: Bench) -> list[Figure]:
             _ratio(first["hot"], first["local"], wall=True),
             "x",
             1.1,
+        ),
+        Figure(
+            "first import, hot blocks brought by records, without a pack",
+            _ratio(first["records"], first["local"], wall=True),
+            "x",
         ),
     ]
 

@@ -22,8 +22,13 @@ from bootseer.errors import HostError
 
 _SECONDS: Final = re.compile(r"mounted \d+ entries in ([0-9.]+) s")
 IMPORT_NAMES: Final[Mapping[str, str]] = {"scikit-learn": "sklearn"}
-ALWAYS: Final = "hot:\n  record: always\n  quiet: 3\n"
-_RECORD_S: Final = 200.0
+_PACKING: Final = (
+    "hot:\n  record: always\n  quiet: 3\nfill:\n  rate: 1000000000\n  after: 1\n"
+    "cache:\n  check_after: 1\n  unused_free: 0\n  least_free: 0\n"
+)
+_PACK_S: Final = 300.0
+RECORDS: Final = "hot:\n  layout: natural\n"
+"""Of a node that brings what was recorded, but by no pack."""
 NEVER: Final = "hot:\n  record: never\n  prefetch: false\n"
 
 
@@ -60,13 +65,18 @@ def daemon(directory: Path, settings: str = "") -> Iterator[Path]:
         yield directory / "run/control.sock"
 
 
-def wait_for_record(store: Path) -> None:
-    """Return when a start was recorded in a store. HostError if none is."""
-    deadline = time.monotonic() + _RECORD_S
-    while not list(store.glob("hot/*/records/*/*")):
-        if time.monotonic() > deadline:
-            raise HostError(f"no start was recorded in {store}")
-        time.sleep(0.2)
+def pack_hot_blocks(packages: PackageSet, store: Path) -> None:
+    """Have a node record a start of a snapshot and make the pack of it. HostError if it does not."""
+    with (
+        daemon(packages.directory / "recorder", _PACKING) as socket,
+        mounted(packages, store, socket, cold=True),
+    ):
+        cost_of(import_all(packages), packages.environment())
+        deadline = time.monotonic() + _PACK_S
+        while not list(store.glob("hot/*/packs/*/*")):
+            if time.monotonic() > deadline:
+                raise HostError(f"no hot blocks were packed in {store}")
+            time.sleep(0.2)
 
 
 def start_unpacked(packages: PackageSet, store: Path) -> Start:

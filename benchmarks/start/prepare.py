@@ -57,7 +57,7 @@ def _start_once(place: Place, settings: str, install: Install) -> None:
 
 
 def _wait_for_pack_of_packages(node: Node) -> None:
-    """Return when a node has packed what is hot of the snapshot, as it does by itself. HostError."""
+    """Return when a node has packed what is hot of the snapshot, by itself. HostError."""
     log = node.snapshotter.log
 
     def is_packed() -> bool:
@@ -72,7 +72,7 @@ _STEPS: Final[dict[str, Callable[[Place], None]]] = {
     "a first start: packages are installed and kept": lambda place: _start_once(
         place, "hot:\n  record: never\n", Install.CAPTURE
     ),
-    "a second start: what it touches is recorded, that of the packages packed": lambda place: _start_once(
+    "a second start: recorded, that of the packages packed": lambda place: _start_once(
         place, _RECORD, Install.MOUNT
     ),
     "packing these hot blocks": lambda place: hotblocks.make_pack(

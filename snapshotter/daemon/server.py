@@ -145,9 +145,8 @@ async def run(path: Path, config: Config, handover: Handover) -> None:
         await stack.enter_async_context(serve_blocks(blocks, handover, group))
         set_fuse_read_ahead(layout, config.fuse.read_ahead_kb)
         poisoned = Poisoned(config.root)
-        shelf = Shelf(layout, files)
         provider = open_provider(
-            shelf,
+            Shelf(layout, files),
             partial(
                 Making,
                 images=images,
@@ -168,7 +167,7 @@ async def run(path: Path, config: Config, handover: Handover) -> None:
             Around(layout, files, workers, tasks.spawn, stages),
             blocks,
             provider,
-            Present(provider.making, shelf),
+            Present(provider.making),
             HotOfAll(store, stores),
             config.hot,
             is_snapshot,

@@ -19,10 +19,8 @@ from snapshotter.dependencies.packs import Stores
 from snapshotter.hot.record import MergedRecord, Record
 from snapshotter.hotstore.blobs import BlobHotStore
 from snapshotter.ports import HotStore, ImageKey, MirroredSource, PublishedPack, StoredHot
-from snapshotter.serving.files import read_record
 from snapshotter.serving.layout import LayerRecord
-from snapshotter.serving.shelf import Shelf
-from snapshotter.starts.hotimage import PresentLayers
+from snapshotter.serving.making import Making
 
 _SCHEME: Final = "deps:"
 
@@ -48,8 +46,7 @@ def is_snapshot(image: ImageKey) -> bool:
 class Present:
     """The `PresentLayers` of images and snapshots."""
 
-    images: PresentLayers
-    shelf: Shelf
+    making: Making
 
     async def present(self, image: ImageKey) -> Mapping[LayerName, LayerRecord]:
         """Return the layers that are present on disk; of a snapshot that is one.
@@ -57,10 +54,9 @@ class Present:
         A snapshot is made present by who mounts it, and waited for. NotFoundError if that failed.
         """
         if address_in(image.reference) is None:
-            return await self.images.present(image)
+            return await self.making.present(image)
         name = name_of(image.manifest_digest, image.manifest_digest)
-        async with self.shelf.lock(name):
-            return {name: read_record(self.shelf.layout, name)}
+        return {name: await self.making.made(name)}
 
 
 @dataclass(frozen=True, slots=True)

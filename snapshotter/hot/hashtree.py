@@ -12,7 +12,6 @@ and every block alone afterwards.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Final
 
 import numpy as np

@@ -12,7 +12,8 @@ import numpy as np
 import zstandard
 
 from bootseer.errors import CorruptError, UsageError
-from snapshotter.hot.hashtree import HashTree, ProofPlan, hash_blocks
+from bootseer.merkle import hash_blocks
+from snapshotter.hot.hashtree import HashTree, ProofPlan
 from snapshotter.hot.pack_layout import (
     PackHead,
     PackLayer,

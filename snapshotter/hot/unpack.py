@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
-from snapshotter.hot.hashtree import ProofPlan, ProvedHashes, hash_blocks
+from bootseer.merkle import hash_blocks
+from snapshotter.hot.hashtree import ProofPlan, ProvedHashes
 from snapshotter.hot.pack_layout import (
     HEAD,
     PackDirectory,

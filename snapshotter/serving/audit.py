@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from bootseer.errors import CorruptError
+from bootseer.merkle import MerkleTree
 from snapshotter.layers.format import decode
 from snapshotter.layers.indexer import LayerIndexer
-from bootseer.merkle import MerkleTree
 from snapshotter.layers.records import BLOCK, Inodes, LayerIndex, Proof
 from snapshotter.limits import Limits
 

@@ -145,6 +145,14 @@ class Making:
             self._shelf.touch(name)
         return read_record(self._shelf.layout, name)
 
+    async def made(self, name: LayerName) -> LayerRecord:
+        """Return the record of a block image that others make present, once they are done with it.
+
+        NotFoundError or CorruptError if that came to nothing.
+        """
+        async with self._shelf.lock(name):
+            return read_record(self._shelf.layout, name)
+
     async def _find_lazy(self, request: LayerRequest) -> tuple[LayerName, str] | None:
         index = await self._images.index_of(
             request.image_ref, request.manifest_digest, request.layer_digest

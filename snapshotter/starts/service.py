@@ -120,7 +120,7 @@ class Starts:
         self.counters = StartCounters(records=finishing.outcomes)
 
     def expect(self, image: ImageKey) -> None:
-        """Begin to look for the hot blocks of an image whose layers are about to be made present."""
+        """Begin to look for the hot blocks of an image that is about to be made present."""
         if image.reference and image.manifest_digest and self._rules.policy.prefetch:
             self._images.get(image)
 

@@ -1,6 +1,7 @@
 """Snapshots that are mounted instead of unpacked: real overlays over real EROFS images."""
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -67,9 +68,7 @@ def world(kept: DepsWorld, daemon: Bootseer) -> Iterator[DepsWorld]:
         pass
 
 
-def mounted(
-    world: DepsWorld, daemon: Bootseer, *options: str, step: tuple[str, ...] = ()
-) -> str:
+def mounted(world: DepsWorld, daemon: Bootseer, *options: str, step: tuple[str, ...] = ()) -> str:
     """Install by a mount (what is required, or what `step` installs); return what is said."""
     how = ("--daemon", str(daemon.control), "--restore", "mount", *options)
     done = world.run(*how, "--", *step) if step else world.install(*how)
@@ -213,8 +212,8 @@ def test_what_the_first_start_reads_is_brought_before_the_next_asks(
     unmount(world, daemon)
 
 
-PACKING = "fill: {rate: 1000000000, after: 0.1}\nhot: {record: always, quiet: 1}\n"
-"""What is recorded is packed at once; `record: always` so that no other test's record is in it."""
+PACKING = "fill: {rate: 1000000000, after: 0.1}\n"
+"""What is recorded is packed at once."""
 
 
 def packed(world: DepsWorld, node: Path, extra: str) -> tuple[Path, bytes]:
@@ -225,9 +224,16 @@ def packed(world: DepsWorld, node: Path, extra: str) -> tuple[Path, bytes]:
         large = of_its_own(world, daemon, extra)
         with large.open("rb") as file:
             file.read(5 << 20)
-        unmount(world, daemon)
+        wait_for(lambda: "layer.verified" in daemon.log(), "all of it")
+        unmount(world, daemon)  # which ends the recording
         wait_for(lambda: f"hot.packed image=deps:{world.store.as_uri()}" in daemon.log(), "it", 60)
     return large, (world.home / "expected").read_bytes()
+
+
+def newest_pack(store: Path) -> Path:
+    artifact = max(store.glob("hot/*/packs/*/*"), key=lambda path: path.stat().st_mtime)
+    digest = json.loads(artifact.read_text())["layers"][0]["digest"]
+    return artifact.parents[2] / "blobs" / digest.removeprefix("sha256:")
 
 
 def mounted_with(world: DepsWorld, daemon: Bootseer, extra: str, course: str) -> None:
@@ -237,9 +243,7 @@ def mounted_with(world: DepsWorld, daemon: Bootseer, extra: str, course: str) ->
     wait_for(lambda: not any(hot["going_on"] for hot in daemon.status()["hot"]["images"]), "it")
 
 
-def test_hot_blocks_come_by_a_pack_that_another_node_made(
-    world: DepsWorld, node: Path, tmp_path: Path
-) -> None:
+def test_hot_blocks_come_by_a_pack_that_another_node_made(world: DepsWorld, node: Path) -> None:
     large, expected = packed(world, node, "packed")
     with bootseer_daemon(node / "b3") as daemon:
         mounted_with(world, daemon, "packed", "pack")
@@ -249,7 +253,9 @@ def test_hot_blocks_come_by_a_pack_that_another_node_made(
             assert daemon.status()["reads"]["layers"]["reads"]["demand"] == before
             assert file.read() == expected[5 << 20 :]
         unmount(world, daemon)
+    with bootseer_daemon(node / "b3") as daemon:
         mounted_with(world, daemon, "packed", "ready")
+        assert large.read_bytes() == expected
         unmount(world, daemon)
 
 
@@ -257,12 +263,11 @@ def test_a_hot_pack_that_lies_brings_nothing_and_its_blocks_come_otherwise(
     world: DepsWorld, node: Path
 ) -> None:
     large, expected = packed(world, node, "forged")
-    blobs = sorted(world.store.glob("hot/*/blobs/*"), key=lambda path: path.stat().st_mtime)
-    newest = max(blobs[-2:], key=lambda path: path.stat().st_size)
-    content = bytearray(newest.read_bytes())
+    pack = newest_pack(world.store)
+    content = bytearray(pack.read_bytes())
     content[len(content) // 2] ^= 1
-    newest.chmod(0o600)
-    newest.write_bytes(content)
+    pack.chmod(0o600)
+    pack.write_bytes(content)
     with bootseer_daemon(node / "b4") as daemon:
         mounted_with(world, daemon, "forged", "pack")
         assert large.read_bytes() == expected

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootseer.errors import CorruptError
+from bootseer.merkle import MerkleTree
 from snapshotter.hot.hashtree import (
     HASH,
     HashTree,
@@ -16,7 +17,6 @@ from snapshotter.hot.hashtree import (
     tree_of,
     tree_of_area,
 )
-from bootseer.merkle import MerkleTree
 from snapshotter.layers.records import BLOCK
 
 MOST = 1 << 30
