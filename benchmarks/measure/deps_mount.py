@@ -66,7 +66,7 @@ def daemon(directory: Path, settings: str = "") -> Iterator[Path]:
 
 
 def pack_hot_blocks(packages: PackageSet, store: Path) -> None:
-    """Have a node record a start of a snapshot and make the pack of it. HostError if it does not."""
+    """Have a node record a start of a snapshot, and pack what it touched. HostError if not."""
     with (
         daemon(packages.directory / "recorder", _PACKING) as socket,
         mounted(packages, store, socket, cold=True),
