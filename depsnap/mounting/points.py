@@ -52,7 +52,9 @@ def parted(tree: Tree, roots: Sequence[str]) -> Parted:
         if top.partition("/")[0] not in left_out and _is_worth_it(tree.entries, top)
     )
     covered = prefixes(points)
-    return Parted(points, sum(is_loose(entry, covered) for entry in tree.entries))
+    # The many first: they are asked for nothing but how their path begins.
+    apart = [entry for entry in tree.entries if not entry.path.startswith(covered)]
+    return Parted(points, sum(is_loose(entry, covered) for entry in apart))
 
 
 def prefixes(points: Sequence[str]) -> tuple[str, ...]:

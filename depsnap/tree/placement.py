@@ -33,14 +33,16 @@ def frame_of_each(tree: Tree) -> list[Placed]:
         CorruptError: the sizes of entries and frames do not fit together, or nobody uses a pack.
     """
     users: list[list[int]] = [[] for _ in tree.packs]
-    for row, entry in enumerate(tree.entries):
-        if entry.pack >= 0:
-            users[entry.pack].append(row)
+    for row, number in enumerate([entry.pack for entry in tree.entries]):
+        if number >= 0:
+            users[number].append(row)
+    # A property is a call of Python's: only of the few that are sparse.
+    stored = [one.size if one.extents is None else one.stored for one in tree.entries]
     placed: list[Placed] = []
     for number, (pack, rows) in enumerate(zip(tree.packs, users, strict=True)):
         if not rows:
             raise CorruptError(f"snapshot tree: pack {pack.title!a} belongs to no file")
-        sizes = [tree.entries[row].stored for row in rows]
+        sizes = [stored[row] for row in rows]
         shares = _single(pack, rows, sizes) if pack.single else _shares(pack, rows, sizes)
         offset = start = 0
         for at, (frame, files) in enumerate(zip(pack.frames, shares, strict=True)):

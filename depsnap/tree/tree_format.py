@@ -157,7 +157,7 @@ def _column(node: Node, kind: type[T], limits: Limits) -> list[T]:
     """Return a list of values of one type. Not node by node: there are many."""
     if not isinstance(node.value, list) or len(node.value) > limits.entries:
         raise node.wrong(f"not a list of at most {limits.entries}")
-    if not {type(value) for value in node.value} <= {kind}:
+    if not set(map(type, node.value)) <= {kind}:
         raise node.wrong(f"not only {kind.__name__}")
     return node.value
 

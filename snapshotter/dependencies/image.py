@@ -8,7 +8,7 @@ packs do not hold (`Stamps`), and that a chunk's digest is that of the frame as 
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
@@ -61,129 +61,130 @@ def image_of(tree: Tree, digest: str) -> Image:
     Raises:
         CorruptError: files that share contents and differ, or no contents at all.
     """
-    area = _Area(tree)
-    for placed in frame_of_each(tree):
-        area.add(placed)
-    area.end()
+    frames = frame_of_each(tree)
+    if not frames:
+        raise CorruptError("the snapshot has no contents", hint=_HINT)
+    area = _laid_out(tree, frames)
+    chunks = _chunks(tree, frames, area)
     index = LayerIndex(
         layer_digest=digest,
-        layer_size=area.blob[-1],
+        layer_size=int(chunks.blob[-1]),
         diff_id=digest,
         merkle_root=bytes.fromhex(tree.root) or bytes(32),
         windows_digest="",
-        tree=layer_tree(tree.entries, area.places()),
-        extents=area.extents(),
-        chunks=area.chunks(),
+        tree=layer_tree(tree.entries, area.place),
+        extents=_extents(tree, area),
+        chunks=chunks,
     )
-    return Image(index, area.stamps())
+    return Image(index, _stamps(tree, area))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Area:
-    """The data area as it is laid out, frame by frame."""
+    """Where files lie in the data area."""
 
-    tree: Tree
-    place: dict[int, int] = field(default_factory=dict)
-    """Where the contents of each entry, by row, start in the data area."""
-    blob: list[int] = field(default_factory=lambda: [0])
-    tar: list[int] = field(default_factory=lambda: [0])
-    data: list[int] = field(default_factory=list)
-    digests: list[bytes] = field(default_factory=list)
-    runs: list[tuple[int, int, int]] = field(default_factory=list)
-    """Rows of `Extents`."""
-    stamped: list[tuple[int, int]] = field(default_factory=list)
-    size: int = 0
-    """Bytes of the data area so far."""
+    rows: I64
+    """Entries with contents in the packs, in their order; of those that share a pack the first."""
+    tar: I64
+    """Where each of these begins in what the frames hold."""
+    place: U64
+    """Where the contents of every entry begin in the data area; 0 where there are none."""
+    size: int
+    """Bytes of the data area."""
 
-    def add(self, placed: Placed) -> None:
-        """Lay out what a frame holds."""
-        pack = self.tree.packs[placed.pack]
-        frame = pack.frames[placed.frame]
-        if pack.single:
-            self._single(placed)
-        else:
-            self.data.append(self.size)
-            at = self.tar[-1]
-            for row in placed.files:
-                at = self._file(row, at)
-        self.blob.append(self.blob[-1] + frame.stored)
-        self.tar.append(self.tar[-1] + frame.raw)
-        self.digests.append(bytes.fromhex(frame.digest))
 
-    def _single(self, placed: Placed) -> None:
-        """Lay out the frames of one file's contents, which entries may share."""
-        entry = self.tree.entries[placed.files[0]]
-        if placed.frame == 0:
-            self.data.append(self.size)
-            for row in placed.files:
-                other = self.tree.entries[row]
-                if (other.extents, other.stamp) != (entry.extents, entry.stamp):
-                    raise CorruptError(
-                        f"/{entry.path} and /{other.path} share contents and differ", hint=_HINT
-                    )
-            self._file(placed.files[0], self.tar[-1])
-            for row in placed.files:
-                self.place[row] = self.place[placed.files[0]]
-        else:
-            self.data.append(self.place[placed.files[0]] + _offset(entry, placed.start))
+def _laid_out(tree: Tree, frames: Sequence[Placed]) -> _Area:
+    """Lay out the files: those of each pack, pack by pack, then those that are nothing but a hole.
 
-    def _file(self, row: int, at: int) -> int:
-        """Give a file its room; its contents are from `at` on in what the frames hold, and until
-        what is returned."""
-        entry = self.tree.entries[row]
-        start, size = self.size, entry.size
-        self.place[row] = start
-        if entry.extents is None:
-            self.runs.append((start, at, size))
-            at += size
-        else:
-            for offset, length in entry.extents:
-                self.runs.append((start + offset, at, length))
-                at += length
-        if entry.stamp >= 0:
-            self.stamped.append((start + _STAMP_AT, entry.stamp))
-        self.size = start + -(-size // BLOCK) * BLOCK
-        return at
+    Raises:
+        CorruptError: files that share contents and differ.
+    """
+    entries = tree.entries
+    order: list[int] = []
+    shared: list[tuple[int, int]] = []
+    for placed in frames:
+        if not tree.packs[placed.pack].single:
+            order += placed.files
+        elif placed.frame == 0:
+            order.append(placed.files[0])
+            shared += [(row, placed.files[0]) for row in placed.files[1:]]
+    packed = len(order)
+    order += [
+        row
+        for row, entry in enumerate(entries)
+        if entry.pack < 0 and entry.size and entry.kind is Kind.FILE
+    ]
+    rows = np.array(order, dtype=np.int64)
+    sizes = np.array([entry.size for entry in entries], dtype=np.int64)[rows]
+    starts = _sums(-(-sizes // BLOCK) * BLOCK)
+    place = np.zeros(len(entries), dtype=np.uint64)
+    place[rows] = starts[:-1]
+    for row, other in shared:
+        one, first = entries[row], entries[other]
+        if (one.extents, one.stamp) != (first.extents, first.stamp):
+            raise CorruptError(
+                f"/{first.path} and /{one.path} share contents and differ", hint=_HINT
+            )
+        place[row] = place[other]
+    stored = [one.size if one.extents is None else one.stored for one in entries]
+    tar = _sums(np.array(stored, dtype=np.int64)[rows[:packed]])
+    return _Area(rows[:packed], tar[:-1], place, int(starts[-1]))
 
-    def end(self) -> None:
-        """Give files that are nothing but a hole their room, and end the last chunk."""
-        for row, entry in enumerate(self.tree.entries):
-            if entry.kind is Kind.FILE and entry.size and entry.pack < 0:
-                self.place[row] = self.size
-                self.size += -(-entry.size // BLOCK) * BLOCK
-        if not self.data:
-            raise CorruptError("the snapshot has no contents", hint=_HINT)
-        self.data.append(self.size)
 
-    def places(self) -> U64:
-        """Return where the contents of every entry start; 0 where there are none."""
-        found = np.zeros(len(self.tree.entries), dtype=np.uint64)
-        found[list(self.place)] = list(self.place.values())
-        return found
+def _sums(values: I64) -> I64:
+    """Return the sum of the values before each, and of all."""
+    found = np.zeros(len(values) + 1, dtype=np.int64)
+    np.cumsum(values, out=found[1:])
+    return found
 
-    def extents(self) -> Extents:
-        """Return where contents lie."""
-        table = np.array(self.runs, dtype=np.uint64).reshape(-1, 3)
-        return Extents(*(np.ascontiguousarray(column) for column in table.T))
 
-    def chunks(self) -> ChunkTable:
-        """Return the frames as chunks."""
-        count = len(self.digests)
-        return ChunkTable(
-            blob=np.array(self.blob, dtype=np.uint64),
-            tar=np.array(self.tar, dtype=np.uint64),
-            data=np.array(self.data, dtype=np.uint64),
-            digest=np.frombuffer(b"".join(self.digests), dtype=np.uint8).reshape(-1, 32),
-            codec=np.full(count, Codec.ZSTD, dtype=np.uint8),
-            skip=np.zeros(count, dtype=np.uint32),
-            bits=np.zeros(count, dtype=np.uint8),
-            window=np.zeros(count + 1, dtype=np.uint64),
-        )
+def _extents(tree: Tree, area: _Area) -> Extents:
+    """Return where contents lie."""
+    start, tar = area.place[area.rows].astype(np.int64), area.tar
+    size = np.array([tree.entries[row].size for row in area.rows.tolist()], dtype=np.int64)
+    sparse = [at for at, row in enumerate(area.rows.tolist()) if tree.entries[row].extents]
+    pieces: list[tuple[int, int, int]] = []
+    for at in sparse:
+        position = int(tar[at])
+        for offset, length in tree.entries[area.rows[at]].extents or ():
+            pieces.append((int(start[at]) + offset, position, length))
+            position += length
+    table = np.stack([start, tar, size], axis=1)
+    if pieces:
+        table = np.concatenate([np.delete(table, sparse, axis=0), np.array(pieces)])
+        table = table[np.argsort(table[:, 0], kind="stable")]
+    return Extents(*(np.ascontiguousarray(column) for column in table.T.astype(np.uint64)))
 
-    def stamps(self) -> Stamps:
-        """Return what the packs do not hold."""
-        table = np.array(self.stamped, dtype=np.int64).reshape(-1, 2)
-        return Stamps(np.ascontiguousarray(table[:, 0]), table[:, 1].astype(np.uint32))
+
+def _chunks(tree: Tree, frames: Sequence[Placed], area: _Area) -> ChunkTable:
+    """Return the frames as chunks."""
+    tables = [tree.packs[placed.pack].frames[placed.frame] for placed in frames]
+    place = area.place.tolist()
+    data = [place[placed.files[0]] for placed in frames]
+    for number, placed in enumerate(frames):
+        if placed.frame and tree.packs[placed.pack].single:
+            data[number] += _offset(tree.entries[placed.files[0]], placed.start)
+    count = len(frames)
+    return ChunkTable(
+        blob=_sums(np.array([frame.stored for frame in tables], dtype=np.int64)).astype(np.uint64),
+        tar=_sums(np.array([frame.raw for frame in tables], dtype=np.int64)).astype(np.uint64),
+        data=np.array([*data, area.size], dtype=np.uint64),
+        digest=np.frombuffer(
+            bytes.fromhex("".join(frame.digest for frame in tables)), dtype=np.uint8
+        ).reshape(-1, 32),
+        codec=np.full(count, Codec.ZSTD, dtype=np.uint8),
+        skip=np.zeros(count, dtype=np.uint32),
+        bits=np.zeros(count, dtype=np.uint8),
+        window=np.zeros(count + 1, dtype=np.uint64),
+    )
+
+
+def _stamps(tree: Tree, area: _Area) -> Stamps:
+    """Return what the packs do not hold."""
+    value = np.array([entry.stamp for entry in tree.entries], dtype=np.int64)[area.rows]
+    stamped = value >= 0
+    offset = area.place[area.rows[stamped]].astype(np.int64) + _STAMP_AT
+    return Stamps(offset, value[stamped].astype(np.uint32))
 
 
 def _offset(entry: Entry, stored: int) -> int:
