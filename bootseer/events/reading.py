@@ -7,7 +7,8 @@ from typing import BinaryIO, Final
 
 from bootseer.errors import CorruptError, NotFoundError
 from bootseer.events.event import Event
-from bootseer.events.line import LONGEST, decode
+from bootseer.events.line import LONGEST
+from bootseer.events.parse import decode
 
 _MOST_EVENTS: Final = 4_000_000
 _MOST_FILES: Final = 100_000

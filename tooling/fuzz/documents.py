@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bootseer.errors import CorruptError, RemoteError, UsageError
-from bootseer.events.line import decode as decode_event
+from bootseer.events.parse import decode as decode_event
 from bootseer.hadoop.site import parse_site
 from bootseer.webhdfs import answers
 from depsnap.key.requirements import parse_requirements

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from bootseer.errors import CorruptError
 from bootseer.events.event import Event, Origin, Phase
-from bootseer.events.line import LONGEST, decode, encode
+from bootseer.events.line import LONGEST, encode
+from bootseer.events.parse import decode
 
 counts = st.integers(0, (1 << 63) - 1)
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
