@@ -22,6 +22,7 @@ _RECORD: Final = (
 )
 """What a node packs has to be there as a whole, and checked, though the container has ended."""
 _PACKED_S: Final = 180.0
+_TOO_LITTLE: Final = 'outcome="too little'
 _DONE: Final = "prepared.json"
 """File in the place's state that says what is there already, and of which image and packages."""
 
@@ -57,14 +58,17 @@ def _start_once(place: Place, settings: str, install: Install) -> None:
 
 
 def _wait_for_pack_of_packages(node: Node) -> None:
-    """Return when a node has packed what is hot of the snapshot, by itself. HostError."""
+    """Return when a node has packed what is hot of the snapshot, by itself, or there is too little
+    of it to be recorded. HostError.
+    """
     log = node.snapshotter.log
 
-    def is_packed() -> bool:
-        lines = log.read_text(errors="replace").splitlines()
-        return any("hot.packed" in line and "image=deps:" in line for line in lines)
+    def is_over() -> bool:
+        lines = [one for one in log.read_text(errors="replace").splitlines() if "deps:" in one]
+        packed = any("hot.packed" in line for line in lines)
+        return packed or any("hot.recorded" in line and _TOO_LITTLE in line for line in lines)
 
-    node.snapshotter.wait_until(is_packed, seconds=_PACKED_S)
+    node.snapshotter.wait_until(is_over, seconds=_PACKED_S)
 
 
 _STEPS: Final[dict[str, Callable[[Place], None]]] = {
