@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from benchmarks.lab.cli import bootseer
 from benchmarks.lab.netns import Ends
@@ -10,6 +11,12 @@ from benchmarks.lab.registry import Registry
 from benchmarks.lab.starts import Node, status
 from bootseer.errors import HostError
 
+PACKING: Final = (
+    "hot:\n  record: always\n  quiet: 3\nfill:\n  rate: 1000000000\n  after: 1\n"
+    "cache:\n  check_after: 1\n  unused_free: 0\n  least_free: 0\n"
+)
+"""Settings of a node that records starts and packs what they touch: that has to be there as a
+whole, and checked, though the container has ended."""
 _HANDED_ON_S = 60.0
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks.lab.hotblocks import PACKING
 from benchmarks.lab.service import service
 from benchmarks.measure.commands import Cost, cost_of, said_by
 from benchmarks.measure.deps_set import PackageSet
@@ -22,10 +23,6 @@ from bootseer.errors import HostError
 
 _SECONDS: Final = re.compile(r"mounted \d+ entries in ([0-9.]+) s")
 IMPORT_NAMES: Final[Mapping[str, str]] = {"scikit-learn": "sklearn"}
-_PACKING: Final = (
-    "hot:\n  record: always\n  quiet: 3\nfill:\n  rate: 1000000000\n  after: 1\n"
-    "cache:\n  check_after: 1\n  unused_free: 0\n  least_free: 0\n"
-)
 _PACK_S: Final = 300.0
 RECORDS: Final = "hot:\n  layout: natural\n"
 """Of a node that brings what was recorded, but by no pack."""
@@ -68,7 +65,7 @@ def daemon(directory: Path, settings: str = "") -> Iterator[Path]:
 def pack_hot_blocks(packages: PackageSet, store: Path) -> None:
     """Have a node record a start of a snapshot, and pack what it touched. HostError if not."""
     with (
-        daemon(packages.directory / "recorder", _PACKING) as socket,
+        daemon(packages.directory / "recorder", PACKING) as socket,
         mounted(packages, store, socket, cold=True),
     ):
         cost_of(import_all(packages), packages.environment())

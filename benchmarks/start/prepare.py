@@ -16,11 +16,6 @@ from benchmarks.start.place import Place, push
 from benchmarks.start.ways import OURS, Checkpoint
 from tooling.progress import doing
 
-_RECORD: Final = (
-    "hot:\n  record: always\n  quiet: 3\nfill:\n  rate: 1000000000\n  after: 1\n"
-    "cache:\n  check_after: 1\n  unused_free: 0\n  least_free: 0\n"
-)
-"""What a node packs has to be there as a whole, and checked, though the container has ended."""
 _PACKED_S: Final = 180.0
 _TOO_LITTLE: Final = 'outcome="too little'
 _DONE: Final = "prepared.json"
@@ -45,22 +40,26 @@ def prepare(place: Place, copies: int = 1) -> None:
             marker.write_text(json.dumps({"of": wanted, "steps": done}))
 
 
-def _start_once(place: Place, settings: str, install: Install) -> None:
+def _start_once(
+    place: Place,
+    settings: str,
+    install: Install,
+    after: Callable[[Node], None] = hotblocks.end_recordings,
+) -> None:
     with ready_node(place, OURS, 0, 0, settings) as ready:
         try:
             start(ready, install)
-            hotblocks.end_recordings(ready.node)
-            if settings == _RECORD:
-                _wait_for_pack_of_packages(ready.node)
+            after(ready.node)
         finally:
             shutil.rmtree(ready.events)  # it belongs to no measured start
     remove_node(place, 0)
 
 
-def _wait_for_pack_of_packages(node: Node) -> None:
-    """Return when a node has packed what is hot of the snapshot, by itself, or there is too little
-    of it to be recorded. HostError.
+def _have_packages_packed(node: Node) -> None:
+    """End a node's recordings; return when it has packed what is hot of the snapshot, by itself, or
+    there is too little of it to be recorded. HostError.
     """
+    hotblocks.end_recordings(node)
     log = node.snapshotter.log
 
     def is_over() -> bool:
@@ -77,7 +76,7 @@ _STEPS: Final[dict[str, Callable[[Place], None]]] = {
         place, "hot:\n  record: never\n", Install.CAPTURE
     ),
     "a second start: recorded, that of the packages packed": lambda place: _start_once(
-        place, _RECORD, Install.MOUNT
+        place, hotblocks.PACKING, Install.MOUNT, _have_packages_packed
     ),
     "packing these hot blocks": lambda place: hotblocks.make_pack(
         place.net.ends(0), place.reference

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from bootseer.errors import CorruptError
-from depsnap.tree.entries import Pack, Tree
+from depsnap.tree.entries import Pack, Tree, stored_sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,7 @@ def frame_of_each(tree: Tree) -> list[Placed]:
     for row, number in enumerate([entry.pack for entry in tree.entries]):
         if number >= 0:
             users[number].append(row)
-    # A property is a call of Python's: only of the few that are sparse.
-    stored = [one.size if one.extents is None else one.stored for one in tree.entries]
+    stored = stored_sizes(tree.entries)
     placed: list[Placed] = []
     for number, (pack, rows) in enumerate(zip(tree.packs, users, strict=True)):
         if not rows:

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from bootseer.errors import CorruptError
-from depsnap.tree.entries import Entry, Kind, Tree
+from depsnap.tree.entries import Entry, Kind, Tree, stored_sizes
 from depsnap.tree.placement import Placed, frame_of_each
 from snapshotter.dependencies.layer_tree import layer_tree
 from snapshotter.layers.records import (
@@ -86,7 +86,7 @@ class _Area:
     rows: I64
     """Entries with contents in the packs, in their order; of those that share a pack the first."""
     tar: I64
-    """Where each of these begins in what the frames hold."""
+    """Where each of these begins in what the frames hold; one value more for the end."""
     place: U64
     """Where the contents of every entry begin in the data area; 0 where there are none."""
     size: int
@@ -126,9 +126,8 @@ def _laid_out(tree: Tree, frames: Sequence[Placed]) -> _Area:
                 f"/{first.path} and /{one.path} share contents and differ", hint=_HINT
             )
         place[row] = place[other]
-    stored = [one.size if one.extents is None else one.stored for one in entries]
-    tar = _sums(np.array(stored, dtype=np.int64)[rows[:packed]])
-    return _Area(rows[:packed], tar[:-1], place, int(starts[-1]))
+    tar = _sums(np.array(stored_sizes(entries), dtype=np.int64)[rows[:packed]])
+    return _Area(rows[:packed], tar, place, int(starts[-1]))
 
 
 def _sums(values: I64) -> I64:
@@ -140,16 +139,16 @@ def _sums(values: I64) -> I64:
 
 def _extents(tree: Tree, area: _Area) -> Extents:
     """Return where contents lie."""
-    start, tar = area.place[area.rows].astype(np.int64), area.tar
-    size = np.array([tree.entries[row].size for row in area.rows.tolist()], dtype=np.int64)
+    table = np.stack(
+        [area.place[area.rows].astype(np.int64), area.tar[:-1], np.diff(area.tar)], axis=1
+    )
     sparse = [at for at, row in enumerate(area.rows.tolist()) if tree.entries[row].extents]
     pieces: list[tuple[int, int, int]] = []
     for at in sparse:
-        position = int(tar[at])
+        start, position, _ = table[at].tolist()
         for offset, length in tree.entries[area.rows[at]].extents or ():
-            pieces.append((int(start[at]) + offset, position, length))
+            pieces.append((start + offset, position, length))
             position += length
-    table = np.stack([start, tar, size], axis=1)
     if pieces:
         table = np.concatenate([np.delete(table, sparse, axis=0), np.array(pieces)])
         table = table[np.argsort(table[:, 0], kind="stable")]
