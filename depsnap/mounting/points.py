@@ -4,11 +4,13 @@ A mount is worth it for a large tree. What is small, or lies in directories that
 or that are mixed from many sources (`/etc`, `/var`), is a few files: they are unpacked.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from depsnap.tree.entries import DIRECTORIES, Entry, Kind, Tree
+from depsnap.tree.entries import DIRECTORIES, Entry, Kind, sort_key
+from depsnap.tree.table import Table
 
 SOURCE: Final = "bootseer-deps-"
 """What the sources of our overlays begin with, as mountinfo shows them."""
@@ -35,7 +37,7 @@ class Parted:
     """Entries outside of them that something is to be done for."""
 
 
-def parted(tree: Tree, roots: Sequence[str]) -> Parted:
+def parted(table: Table, roots: Sequence[str]) -> Parted:
     """Say what is mounted and what is unpacked; `roots` are absolute paths.
 
     The root directory itself cannot be covered for who is in it: then what is large right below
@@ -44,17 +46,25 @@ def parted(tree: Tree, roots: Sequence[str]) -> Parted:
     tops = [root.strip("/") for root in roots]
     left_out: tuple[str, ...] = _NEVER
     if tops == [""]:
-        tops = [entry.path for entry in tree.entries if "/" not in entry.path]
+        tops = [path for path in table.paths if "/" not in path]
         left_out = _MIXED
-    points = tuple(
-        top
+    spans = {
+        top: span
         for top in tops
-        if top.partition("/")[0] not in left_out and _is_worth_it(tree.entries, top)
-    )
-    covered = prefixes(points)
-    # The many first: they are asked for nothing but how their path begins.
-    apart = [entry for entry in tree.entries if not entry.path.startswith(covered)]
-    return Parted(points, sum(is_loose(entry, covered) for entry in apart))
+        if top.partition("/")[0] not in left_out
+        and _is_worth_it(table, top, span := _span(table.paths, top))
+    }
+    loose = len(table.kinds) - table.kinds.count(Kind.KEPT)
+    for span in spans.values():
+        loose -= len(span) - table.kinds.count(Kind.KEPT, span.start, span.stop)
+    return Parted(tuple(spans), loose)
+
+
+def _span(paths: Sequence[str], top: str) -> range:
+    """Return the rows of a directory and of all that is in it: paths are sorted."""
+    key = sort_key(top)
+    begin = bisect_left(paths, key, key=sort_key)
+    return range(begin, bisect_left(paths, f"{key}\1", begin, key=sort_key))
 
 
 def prefixes(points: Sequence[str]) -> tuple[str, ...]:
@@ -67,14 +77,8 @@ def is_loose(entry: Entry, covered: tuple[str, ...]) -> bool:
     return entry.kind is not Kind.KEPT and not f"{entry.path}/".startswith(covered)
 
 
-def _is_worth_it(entries: Sequence[Entry], top: str) -> bool:
+def _is_worth_it(table: Table, top: str, span: range) -> bool:
     """Say whether a directory is there already, as something to mount on, and its tree large."""
-    count = size = 0
-    for entry in entries:
-        if f"{entry.path}/".startswith(f"{top}/"):
-            if not count and entry.kind not in _THERE:
-                return False
-            count, size = count + 1, size + entry.size
-            if count >= _ENTRIES or size >= _BYTES:
-                return True
-    return False
+    if not span or table.paths[span.start] != top or table.kinds[span.start] not in _THERE:
+        return False
+    return len(span) >= _ENTRIES or sum(table.sizes[span.start : span.stop]) >= _BYTES

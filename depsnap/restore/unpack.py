@@ -32,6 +32,7 @@ from depsnap.snapshots.names import pack_name
 from depsnap.snapshots.places import Place, open_store
 from depsnap.tree.entries import Entry, Kind, Tree, parent
 from depsnap.tree.placement import Placed, frame_of_each
+from depsnap.tree.table import table_of
 
 _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _PART: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -81,7 +82,7 @@ def _frames_of(tree: Tree, wanted: Wanted) -> list[Placed]:
     """Return the frames that hold something wanted."""
     return [
         placed
-        for placed in frame_of_each(tree)
+        for placed in frame_of_each(table_of(tree))
         if any(wanted(tree.entries[row]) for row in placed.files)
     ]
 

@@ -38,6 +38,7 @@ from depsnap.snapshots.names import (
 )
 from depsnap.tree.check import check_inside
 from depsnap.tree.entries import Tree
+from depsnap.tree.table import tree_of
 
 log = logging.getLogger(__name__)
 
@@ -112,14 +113,14 @@ class Library:
             CorruptError: it is not what its head says.
         """
         # Where the node has kept a snapshot its tree is not read.
-        from depsnap.tree.tree_format import decode_tree  # noqa: PLC0415
+        from depsnap.tree.tree_format import decode_table  # noqa: PLC0415
 
         data = await self.store.read(tree_name(head.tree), 0, head.tree_size)
         if hashlib.sha256(data).hexdigest() != head.tree:
             raise CorruptError(f"tree {head.tree} has other bytes than its name says")
-        tree = decode_tree(data, self.limits)
-        check_inside(tree, tuple(root.strip("/") for root in head.roots))
-        return tree
+        table = decode_table(data, self.limits)
+        check_inside(table, tuple(root.strip("/") for root in head.roots))
+        return tree_of(table)
 
     async def publish(self, head: Head, tree: bytes, packs: Mapping[str, Path]) -> Stored:
         """Store a snapshot whose packs are files; return it, or that of who was faster."""

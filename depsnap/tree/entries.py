@@ -65,11 +65,6 @@ class Entry(NamedTuple):
         return sum(length for _, length in self.extents)
 
 
-def stored_sizes(entries: Iterable[Entry]) -> list[int]:
-    """Return `Entry.stored` of each, with a call of Python's only for the few that are sparse."""
-    return [one.size if one.extents is None else one.stored for one in entries]
-
-
 class Frame(NamedTuple):
     """One zstd frame of a pack."""
 

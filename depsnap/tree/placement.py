@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from bootseer.errors import CorruptError
-from depsnap.tree.entries import Pack, Tree, stored_sizes
+from depsnap.tree.entries import Pack
+from depsnap.tree.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +27,19 @@ class Placed:
     other; of a single file all entries that are it."""
 
 
-def frame_of_each(tree: Tree) -> list[Placed]:
+def frame_of_each(table: Table) -> list[Placed]:
     """Return all frames of all packs, in order, with the entries whose contents they hold.
 
     Raises:
         CorruptError: the sizes of entries and frames do not fit together, or nobody uses a pack.
     """
-    users: list[list[int]] = [[] for _ in tree.packs]
-    for row, number in enumerate([entry.pack for entry in tree.entries]):
+    users: list[list[int]] = [[] for _ in table.packs]
+    for row, number in enumerate(table.packed):
         if number >= 0:
             users[number].append(row)
-    stored = stored_sizes(tree.entries)
+    stored = table.stored()
     placed: list[Placed] = []
-    for number, (pack, rows) in enumerate(zip(tree.packs, users, strict=True)):
+    for number, (pack, rows) in enumerate(zip(table.packs, users, strict=True)):
         if not rows:
             raise CorruptError(f"snapshot tree: pack {pack.title!a} belongs to no file")
         sizes = [stored[row] for row in rows]

@@ -3,9 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Callable
-from functools import partial
-from itertools import repeat
+from collections.abc import Iterator
 from typing import Any, Final, TypeVar
 
 import zstandard
@@ -13,14 +11,14 @@ import zstandard
 from bootseer.documents import Node
 from bootseer.errors import CorruptError
 from depsnap.limits import DEFAULT, Limits
-from depsnap.tree.check import check_digest, check_tree, refuse
-from depsnap.tree.entries import Entry, Frame, Kind, Pack, Tree
+from depsnap.tree.check import check_digest, check_table, refuse
+from depsnap.tree.entries import Frame, Pack, Tree
+from depsnap.tree.table import KINDS, Table, table_of, tree_of
 
 VERSION: Final = 1
 _LEVEL: Final = 3
 _NUMBERS: Final = ("modes", "uids", "gids", "mtimes", "sizes", "packed", "stamps")
-"""Columns of numbers, in the order of the fields of `Entry`."""
-_KINDS: Final = {kind.value: kind for kind in Kind}
+"""Columns of numbers, in the order of `Table`'s."""
 
 T = TypeVar("T")
 
@@ -30,8 +28,13 @@ def encode_tree(tree: Tree, limits: Limits = DEFAULT) -> bytes:
 
     Raises `CorruptError` when the tree is not valid: what cannot be read back is not written.
     """
-    check_tree(tree, limits)
-    rows = list(enumerate(tree.entries))
+    table = table_of(tree)
+    check_table(table, limits)
+    return encode_table(table, limits)
+
+
+def encode_table(table: Table, limits: Limits = DEFAULT) -> bytes:
+    """Return the file for a tree that was checked. Raises `CorruptError` if it is too large."""
     document: dict[str, Any] = {
         "version": VERSION,
         "packs": [
@@ -41,27 +44,21 @@ def encode_tree(tree: Tree, limits: Limits = DEFAULT) -> bytes:
                 "single": pack.single,
                 "frames": [list(frame) for frame in pack.frames],
             }
-            for pack in tree.packs
+            for pack in table.packs
         ],
-        "paths": [entry.path for entry in tree.entries],
-        "kinds": "".join(entry.kind.value for entry in tree.entries),
-        "modes": [entry.mode for entry in tree.entries],
-        "uids": [entry.uid for entry in tree.entries],
-        "gids": [entry.gid for entry in tree.entries],
-        "mtimes": [entry.mtime_ns for entry in tree.entries],
-        "sizes": [entry.size for entry in tree.entries],
-        "packed": [entry.pack for entry in tree.entries],
-        "stamps": [entry.stamp for entry in tree.entries],
-        "targets": [[row, entry.target] for row, entry in rows if entry.target],
+        "paths": table.paths,
+        "kinds": table.kinds,
+        **{name: getattr(table, name) for name in _NUMBERS},
+        "targets": list(table.targets.items()),
         "xattrs": [
             [row, name, base64.b64encode(value).decode()]
-            for row, entry in rows
-            for name, value in entry.xattrs
+            for row, xattrs in table.xattrs.items()
+            for name, value in xattrs
         ],
-        "extents": [[row, entry.extents] for row, entry in rows if entry.extents is not None],
+        "extents": list(table.extents.items()),
     }
-    if tree.root:
-        document["merkle_root"] = tree.root
+    if table.root:
+        document["merkle_root"] = table.root
     raw = json.dumps(document, separators=(",", ":")).encode()
     if len(raw) > limits.tree:
         raise refuse("tree", f"takes {len(raw)} bytes, the limit is {limits.tree}")
@@ -70,13 +67,18 @@ def encode_tree(tree: Tree, limits: Limits = DEFAULT) -> bytes:
 
 def decode_tree(data: bytes, limits: Limits = DEFAULT) -> Tree:
     """Return the tree that a file holds, validated. Raises `CorruptError` and nothing else."""
-    tree = parse_tree(data, limits)
-    check_tree(tree, limits)
-    return tree
+    return tree_of(decode_table(data, limits))
 
 
-def parse_tree(data: bytes, limits: Limits = DEFAULT) -> Tree:
-    """Return the tree that a file holds, of the right types, but not checked (`check.check_tree`).
+def decode_table(data: bytes, limits: Limits = DEFAULT) -> Table:
+    """Return the tree that a file holds, in columns. As `decode_tree`."""
+    table = parse_table(data, limits)
+    check_table(table, limits)
+    return table
+
+
+def parse_table(data: bytes, limits: Limits = DEFAULT) -> Table:
+    """Return the tree that a file holds, of the right types, but not checked (`check_table`).
 
     Raises `CorruptError` and nothing else.
     """
@@ -91,9 +93,32 @@ def parse_tree(data: bytes, limits: Limits = DEFAULT) -> Tree:
             f"snapshot tree: version {version}, this program reads version {VERSION}",
             hint="another version of bootseer wrote it",
         )
-    packs = tuple(_pack(node, limits) for node in root.required("packs").items(limits.packs))
+    paths = _column(root.required("paths"), str, limits)
+    kinds = root.required("kinds").string(limits.entries)
+    numbers = [_column(root.required(name), int, limits) for name in _NUMBERS]
+    if any(len(column) != len(paths) for column in (kinds, *numbers)):
+        raise root.wrong("columns of different lengths")
+    if not KINDS.keys() >= set(kinds):
+        raise root.wrong("a kind that is not known")
+    modes, uids, gids, mtimes, sizes, packed, stamps = numbers
+    count = len(paths)
     merkle_root = root.optional("merkle_root")
-    return Tree(_entries(root, limits), packs, _digest(merkle_root) if merkle_root else "")
+    return Table(
+        paths,
+        kinds,
+        modes,
+        uids,
+        gids,
+        mtimes,
+        sizes,
+        packed,
+        stamps,
+        _targets(root.required("targets"), count, limits),
+        _xattrs(root.required("xattrs"), count, limits),
+        _extents(root.required("extents"), count, limits),
+        tuple(_pack(node, limits) for node in root.required("packs").items(limits.packs)),
+        _digest(merkle_root) if merkle_root else "",
+    )
 
 
 def _digest(node: Node) -> str:
@@ -119,38 +144,25 @@ def _pack(node: Node, limits: Limits) -> Pack:
     single = node.required("single").value
     if not isinstance(single, bool):
         raise node.wrong("'single' is not true or false")
-    frames = node.required("frames").items(limits.frames)
     return Pack(
         node.required("digest").string(),
         node.required("title").string(limits.title),
         single,
-        tuple(_frame(frame, limits) for frame in frames),
+        _frames(node.required("frames"), limits),
     )
 
 
-def _frame(node: Node, limits: Limits) -> Frame:
-    match node.value:
-        case [int(stored), int(raw), str(digest)]:
-            return Frame(stored, raw, digest)
-    raise node.wrong(f"no frame, at most {limits.frame} bytes")
-
-
-def _entries(root: Node, limits: Limits) -> tuple[Entry, ...]:
-    paths = _column(root.required("paths"), str, limits)
-    kinds = root.required("kinds").string(limits.entries)
-    numbers = [_column(root.required(name), int, limits) for name in _NUMBERS]
-    if any(len(column) != len(paths) for column in (kinds, *numbers)):
-        raise root.wrong("columns of different lengths")
-    if not _KINDS.keys() >= set(kinds):
-        raise root.wrong("a kind that is not known")
-    usual = (repeat(""), repeat(()), repeat(None))
-    rows = zip(paths, map(_KINDS.__getitem__, kinds), *numbers, *usual, strict=False)
-    # What `Entry._make` does, less a call of Python's for each of them.
-    entries: list[Entry] = list(map(partial(tuple.__new__, Entry), rows))
-    _fill_in(root.required("targets"), entries, _with_target, limits)
-    _fill_in(root.required("xattrs"), entries, _with_xattr, limits)
-    _fill_in(root.required("extents"), entries, _with_extents, limits)
-    return tuple(entries)
+def _frames(node: Node, limits: Limits) -> tuple[Frame, ...]:
+    """Return the frames of a pack. Not node by node: a large file has thousands."""
+    rows = node.value
+    if not isinstance(rows, list) or len(rows) > limits.frames:
+        raise node.wrong(f"not a list of at most {limits.frames}")
+    if not all(isinstance(row, list) and len(row) == len(Frame._fields) for row in rows):
+        raise node.wrong("no frames")
+    for kind, values in zip((int, int, str), zip(*rows, strict=True), strict=False):
+        if not set(map(type, values)) <= {kind}:
+            raise node.wrong("no frames")
+    return tuple(map(Frame._make, rows))
 
 
 def _column(node: Node, kind: type[T], limits: Limits) -> list[T]:
@@ -162,46 +174,54 @@ def _column(node: Node, kind: type[T], limits: Limits) -> list[T]:
     return node.value
 
 
-def _fill_in(
-    node: Node,
-    entries: list[Entry],
-    put: Callable[[Entry, list[Any]], Entry | None],
-    limits: Limits,
-) -> None:
+def _rows(node: Node, count: int, limits: Limits) -> Iterator[tuple[Node, int, list[Any]]]:
+    """Yield what stands of few entries: the item, the row, and the rest of it."""
     for item in node.items(limits.entries):
         match item.value:
-            case [int(row), *rest] if 0 <= row < len(entries):
-                filled = put(entries[row], rest)
-                if filled is None:
-                    raise item.wrong("not what belongs here")
-                entries[row] = filled
+            case [int(row), *rest] if 0 <= row < count:
+                yield item, row, rest
             case _:
                 raise item.wrong("of no entry")
 
 
-def _with_target(entry: Entry, rest: list[Any]) -> Entry | None:
-    match rest:
-        case [str(target)]:
-            return entry._replace(target=target)
-    return None
+def _targets(node: Node, count: int, limits: Limits) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for item, row, rest in _rows(node, count, limits):
+        match rest:
+            case [str(target)]:
+                found[row] = target
+            case _:
+                raise item.wrong("no target")
+    return {row: target for row, target in found.items() if target}
 
 
-def _with_xattr(entry: Entry, rest: list[Any]) -> Entry | None:
-    match rest:
-        case [str(name), str(text)]:
-            try:
-                value = base64.b64decode(text.encode("ascii"), validate=True)
-            except (binascii.Error, UnicodeEncodeError):
-                return None
-            return entry._replace(xattrs=(*entry.xattrs, (name, value)))
-    return None
+def _xattrs(node: Node, count: int, limits: Limits) -> dict[int, tuple[tuple[str, bytes], ...]]:
+    found: dict[int, list[tuple[str, bytes]]] = {}
+    for item, row, rest in _rows(node, count, limits):
+        match rest:
+            case [str(name), str(text)]:
+                found.setdefault(row, []).append((name, _bytes(item, text)))
+            case _:
+                raise item.wrong("no attribute")
+    return {row: tuple(xattrs) for row, xattrs in found.items()}
 
 
-def _with_extents(entry: Entry, rest: list[Any]) -> Entry | None:
-    match rest:
-        case [list(extents)] if all(_is_extent(extent) for extent in extents):
-            return entry._replace(extents=tuple((offset, length) for offset, length in extents))
-    return None
+def _bytes(node: Node, text: str) -> bytes:
+    try:
+        return base64.b64decode(text.encode("ascii"), validate=True)
+    except (binascii.Error, UnicodeEncodeError) as error:
+        raise node.wrong("no attribute") from error
+
+
+def _extents(node: Node, count: int, limits: Limits) -> dict[int, tuple[tuple[int, int], ...]]:
+    found: dict[int, tuple[tuple[int, int], ...]] = {}
+    for item, row, rest in _rows(node, count, limits):
+        match rest:
+            case [list(extents)] if all(_is_extent(extent) for extent in extents):
+                found[row] = tuple((offset, length) for offset, length in extents)
+            case _:
+                raise item.wrong("no pieces")
+    return found
 
 
 def _is_extent(value: object) -> bool:

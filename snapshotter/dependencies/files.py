@@ -19,7 +19,7 @@ from bootseer.atomic import write_atomic
 from bootseer.errors import CorruptError, NotFoundError
 from depsnap.mounting.points import Parted, parted
 from depsnap.tree.check import check_inside
-from depsnap.tree.tree_format import decode_tree, parse_tree
+from depsnap.tree.tree_format import decode_table, parse_table
 from snapshotter.dependencies.image import Stamps, image_of, pack_sizes
 from snapshotter.erofs.build import build
 from snapshotter.erofs.options import Options, uuid_of
@@ -53,7 +53,7 @@ def check_file(tree: bytes, roots: tuple[str, ...]) -> None:
         CorruptError: it is none, or one that must not be mounted.
     """
     with _without_collections():
-        check_inside(decode_tree(tree), tuple(root.strip("/") for root in roots))
+        check_inside(decode_table(tree), tuple(root.strip("/") for root in roots))
 
 
 def make_files(tree: bytes, digest: str, roots: tuple[str, ...], directory: Path) -> Made:
@@ -85,23 +85,23 @@ def _without_collections() -> Iterator[None]:
 
 
 def _make(tree: bytes, digest: str, roots: tuple[str, ...], directory: Path) -> Made:
-    parsed = parse_tree(tree)
-    image = image_of(parsed, digest)
-    parts = parted(parsed, roots)
+    table = parse_table(tree)
+    image = image_of(table, digest)
+    parts = parted(table, roots)
     data = encode(image.index, compressed=False)  # before `build`: bounds what that is given
     blocks = image.index.data_size // BLOCK
     metadata = build(image.index.tree, blocks, Options(uuid_of(digest)))
-    table = np.stack([image.stamps.offset, image.stamps.value.astype(np.int64)], axis=1)
+    stamps = np.stack([image.stamps.offset, image.stamps.value.astype(np.int64)], axis=1)
     described = {
-        "packs": pack_sizes(parsed),
+        "packs": pack_sizes(table),
         "points": parts.points,
         "loose": parts.loose,
     }
     write_atomic(directory / INDEX, data, durable=False)
-    write_atomic(directory / _STAMPS, table.astype("<i8").tobytes(), durable=False)
+    write_atomic(directory / _STAMPS, stamps.astype("<i8").tobytes(), durable=False)
     write_atomic(directory / _PACKS, json.dumps(described).encode(), durable=False)
     write_atomic(directory / "meta.erofs", metadata, durable=False)
-    return Made(image.index.data_size, len(image.index.tree.inodes.mode), parsed.root)
+    return Made(image.index.data_size, len(image.index.tree.inodes.mode), table.root)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,13 +10,14 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from bootseer.errors import CorruptError
-from depsnap.tree.entries import Entry, Kind, Tree, stored_sizes
+from depsnap.tree.entries import Frame, Kind
 from depsnap.tree.placement import Placed, frame_of_each
+from depsnap.tree.table import Table
 from snapshotter.dependencies.layer_tree import layer_tree
 from snapshotter.layers.records import (
     BLOCK,
@@ -52,7 +53,7 @@ class Image:
     stamps: Stamps
 
 
-def image_of(tree: Tree, digest: str) -> Image:
+def image_of(table: Table, digest: str) -> Image:
     """Return the image of a tree that was checked; `digest`: `sha256:...`, that it is known by.
 
     Its index is not checked yet (`layers.format.encode` does that): times before 1970 or large
@@ -61,22 +62,22 @@ def image_of(tree: Tree, digest: str) -> Image:
     Raises:
         CorruptError: files that share contents and differ, or no contents at all.
     """
-    frames = frame_of_each(tree)
+    frames = frame_of_each(table)
     if not frames:
         raise CorruptError("the snapshot has no contents", hint=_HINT)
-    area = _laid_out(tree, frames)
-    chunks = _chunks(tree, frames, area)
+    area = _laid_out(table, frames)
+    chunks = _chunks(table, frames, area)
     index = LayerIndex(
         layer_digest=digest,
         layer_size=int(chunks.blob[-1]),
         diff_id=digest,
-        merkle_root=bytes.fromhex(tree.root) or bytes(32),
+        merkle_root=bytes.fromhex(table.root) or bytes(32),
         windows_digest="",
-        tree=layer_tree(tree.entries, area.place),
-        extents=_extents(tree, area),
+        tree=layer_tree(table, area.place),
+        extents=_extents(table, area),
         chunks=chunks,
     )
-    return Image(index, _stamps(tree, area))
+    return Image(index, _stamps(table, area))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,17 +94,16 @@ class _Area:
     """Bytes of the data area."""
 
 
-def _laid_out(tree: Tree, frames: Sequence[Placed]) -> _Area:
+def _laid_out(table: Table, frames: Sequence[Placed]) -> _Area:
     """Lay out the files: those of each pack, pack by pack, then those that are nothing but a hole.
 
     Raises:
         CorruptError: files that share contents and differ.
     """
-    entries = tree.entries
     order: list[int] = []
     shared: list[tuple[int, int]] = []
     for placed in frames:
-        if not tree.packs[placed.pack].single:
+        if not table.packs[placed.pack].single:
             order += placed.files
         elif placed.frame == 0:
             order.append(placed.files[0])
@@ -111,23 +111,26 @@ def _laid_out(tree: Tree, frames: Sequence[Placed]) -> _Area:
     packed = len(order)
     order += [
         row
-        for row, entry in enumerate(entries)
-        if entry.pack < 0 and entry.size and entry.kind is Kind.FILE
+        for row, extents in sorted(table.extents.items())
+        if not extents and table.sizes[row] and table.kinds[row] == Kind.FILE
     ]
     rows = np.array(order, dtype=np.int64)
-    sizes = np.array([entry.size for entry in entries], dtype=np.int64)[rows]
+    sizes = np.array(table.sizes, dtype=np.int64)[rows]
     starts = _sums(-(-sizes // BLOCK) * BLOCK)
-    place = np.zeros(len(entries), dtype=np.uint64)
+    place = np.zeros(len(table.paths), dtype=np.uint64)
     place[rows] = starts[:-1]
     for row, other in shared:
-        one, first = entries[row], entries[other]
-        if (one.extents, one.stamp) != (first.extents, first.stamp):
-            raise CorruptError(
-                f"/{first.path} and /{one.path} share contents and differ", hint=_HINT
-            )
+        if _contents(table, row) != _contents(table, other):
+            paths = f"/{table.paths[other]} and /{table.paths[row]}"
+            raise CorruptError(f"{paths} share contents and differ", hint=_HINT)
         place[row] = place[other]
-    tar = _sums(np.array(stored_sizes(entries), dtype=np.int64)[rows[:packed]])
+    tar = _sums(np.array(table.stored(), dtype=np.int64)[rows[:packed]])
     return _Area(rows[:packed], tar, place, int(starts[-1]))
+
+
+def _contents(table: Table, row: int) -> tuple[object, int]:
+    """Return what files with the same bytes in a pack may differ in."""
+    return table.extents.get(row), table.stamps[row]
 
 
 def _sums(values: I64) -> I64:
@@ -137,40 +140,38 @@ def _sums(values: I64) -> I64:
     return found
 
 
-def _extents(tree: Tree, area: _Area) -> Extents:
+def _extents(table: Table, area: _Area) -> Extents:
     """Return where contents lie."""
-    table = np.stack(
+    found = np.stack(
         [area.place[area.rows].astype(np.int64), area.tar[:-1], np.diff(area.tar)], axis=1
     )
-    sparse = [at for at, row in enumerate(area.rows.tolist()) if tree.entries[row].extents]
+    sparse = np.flatnonzero(np.isin(area.rows, list(table.extents))).tolist()
     pieces: list[tuple[int, int, int]] = []
     for at in sparse:
-        start, position, _ = table[at].tolist()
-        for offset, length in tree.entries[area.rows[at]].extents or ():
+        start, position, _ = found[at].tolist()
+        for offset, length in table.extents[int(area.rows[at])]:
             pieces.append((start + offset, position, length))
             position += length
     if pieces:
-        table = np.concatenate([np.delete(table, sparse, axis=0), np.array(pieces)])
-        table = table[np.argsort(table[:, 0], kind="stable")]
-    return Extents(*(np.ascontiguousarray(column) for column in table.T.astype(np.uint64)))
+        found = np.concatenate([np.delete(found, sparse, axis=0), np.array(pieces)])
+        found = found[np.argsort(found[:, 0], kind="stable")]
+    return Extents(*(np.ascontiguousarray(column) for column in found.T.astype(np.uint64)))
 
 
-def _chunks(tree: Tree, frames: Sequence[Placed], area: _Area) -> ChunkTable:
+def _chunks(table: Table, frames: Sequence[Placed], area: _Area) -> ChunkTable:
     """Return the frames as chunks."""
-    tables = [tree.packs[placed.pack].frames[placed.frame] for placed in frames]
-    place = area.place.tolist()
-    data = [place[placed.files[0]] for placed in frames]
+    columns: Any = zip(*(frame for pack in table.packs for frame in pack.frames), strict=True)
+    fields = Frame._make(columns)
+    data = area.place[[placed.files[0] for placed in frames]].astype(np.int64)
     for number, placed in enumerate(frames):
-        if placed.frame and tree.packs[placed.pack].single:
-            data[number] += _offset(tree.entries[placed.files[0]], placed.start)
+        if placed.frame and table.packs[placed.pack].single:
+            data[number] += _offset(table.extents.get(placed.files[0]), placed.start)
     count = len(frames)
     return ChunkTable(
-        blob=_sums(np.array([frame.stored for frame in tables], dtype=np.int64)).astype(np.uint64),
-        tar=_sums(np.array([frame.raw for frame in tables], dtype=np.int64)).astype(np.uint64),
-        data=np.array([*data, area.size], dtype=np.uint64),
-        digest=np.frombuffer(
-            bytes.fromhex("".join(frame.digest for frame in tables)), dtype=np.uint8
-        ).reshape(-1, 32),
+        blob=_sums(np.array(fields.stored, dtype=np.int64)).astype(np.uint64),
+        tar=_sums(np.array(fields.raw, dtype=np.int64)).astype(np.uint64),
+        data=np.append(data, area.size).astype(np.uint64),
+        digest=np.frombuffer(bytes.fromhex("".join(fields.digest)), dtype=np.uint8).reshape(-1, 32),
         codec=np.full(count, Codec.ZSTD, dtype=np.uint8),
         skip=np.zeros(count, dtype=np.uint32),
         bits=np.zeros(count, dtype=np.uint8),
@@ -178,23 +179,23 @@ def _chunks(tree: Tree, frames: Sequence[Placed], area: _Area) -> ChunkTable:
     )
 
 
-def _stamps(tree: Tree, area: _Area) -> Stamps:
+def _stamps(table: Table, area: _Area) -> Stamps:
     """Return what the packs do not hold."""
-    value = np.array([entry.stamp for entry in tree.entries], dtype=np.int64)[area.rows]
+    value = np.array(table.stamps, dtype=np.int64)[area.rows]
     stamped = value >= 0
     offset = area.place[area.rows[stamped]].astype(np.int64) + _STAMP_AT
     return Stamps(offset, value[stamped].astype(np.uint32))
 
 
-def _offset(entry: Entry, stored: int) -> int:
+def _offset(extents: Sequence[tuple[int, int]] | None, stored: int) -> int:
     """Return where in a file the byte is that has `stored` bytes of contents in front of it."""
-    if entry.extents is None:
+    if extents is None:
         return stored
-    before = [0, *accumulate(length for _, length in entry.extents)]
+    before = [0, *accumulate(length for _, length in extents)]
     row = bisect_right(before, stored) - 1
-    return entry.extents[row][0] + stored - before[row]
+    return extents[row][0] + stored - before[row]
 
 
-def pack_sizes(tree: Tree) -> Sequence[tuple[str, int]]:
+def pack_sizes(table: Table) -> Sequence[tuple[str, int]]:
     """Return digest and bytes of each pack, in the order of the image's blob."""
-    return [(pack.digest, pack.stored) for pack in tree.packs]
+    return [(pack.digest, pack.stored) for pack in table.packs]

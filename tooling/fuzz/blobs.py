@@ -18,7 +18,7 @@ from bootseer.errors import CorruptError
 from depsnap.key.ingredients import Ingredient
 from depsnap.snapshots.head import Head, decode_head, encode_head
 from depsnap.tree.entries import Entry, Frame, Kind, Pack, Tree
-from depsnap.tree.tree_format import decode_tree, encode_tree, parse_tree
+from depsnap.tree.tree_format import decode_tree, encode_tree, parse_table
 from fuse_hdfs.checksums import crc32c
 from fuse_hdfs.striping.layout import Extent, Manifest, Segment, SegmentId
 from fuse_hdfs.striping.manifest import FRONT, decode, encode, size_in_front
@@ -151,7 +151,7 @@ def run_snapshot(data: bytes) -> None:
     for file in (data, zstandard.ZstdCompressor(level=1).compress(data)):
         # An image is made before it is known whether the tree is right. That may fail, and it ends.
         with suppress(Exception):
-            encode_index(image_of(parse_tree(file), _DIGEST).index, compressed=False)
+            encode_index(image_of(parse_table(file), _DIGEST).index, compressed=False)
         try:
             tree = decode_tree(file)
         except CorruptError:

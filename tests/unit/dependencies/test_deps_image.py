@@ -13,6 +13,7 @@ from bootseer.errors import CorruptError
 from depsnap.mounting.points import Parted, parted
 from depsnap.packing.build import build_packs
 from depsnap.tree.entries import Entry, Kind, Tree
+from depsnap.tree.table import table_of
 from depsnap.tree.tree_format import encode_tree
 from snapshotter.dependencies.files import Made, check_file, make_files, read_files, read_parts
 from snapshotter.dependencies.frames import FrameDecoder
@@ -139,7 +140,7 @@ def test_every_file_is_in_the_data_area_as_it_was(
 
 def test_attributes_are_those_of_the_snapshot(packed: tuple[Tree, dict[str, bytes]]) -> None:
     tree, _ = packed
-    index = decode(encode(image_of(tree, DIGEST).index))
+    index = decode(encode(image_of(table_of(tree), DIGEST).index))
     inodes, numbers = index.tree.inodes, dict(names(index.tree))
     file = numbers["r/a/__init__.py"]
     assert numbers["r/hard"] == file
@@ -155,7 +156,7 @@ def test_attributes_are_those_of_the_snapshot(packed: tuple[Tree, dict[str, byte
 
 def test_a_frame_with_any_other_bytes_is_refused(packed: tuple[Tree, dict[str, bytes]]) -> None:
     tree, packs = packed
-    image = image_of(tree, DIGEST)
+    image = image_of(table_of(tree), DIGEST)
     decoder = FrameDecoder(image.index, image.stamps)  # type: ignore[arg-type]
     blob = b"".join(packs[pack.digest] for pack in tree.packs)
     size = tree.packs[0].frames[0].stored
@@ -169,7 +170,7 @@ def test_a_frame_with_any_other_bytes_is_refused(packed: tuple[Tree, dict[str, b
 @given(trees())
 def test_any_tree_becomes_a_valid_index_or_is_refused(tree: Tree) -> None:
     try:
-        made = decode(encode(image_of(tree, DIGEST).index)).tree
+        made = decode(encode(image_of(table_of(tree), DIGEST).index)).tree
     except CorruptError:
         return
     assert len(made.child) == len(tree.entries)
@@ -178,7 +179,7 @@ def test_any_tree_becomes_a_valid_index_or_is_refused(tree: Tree) -> None:
 @given(trees())
 def test_any_tree_becomes_one_with_the_same_names(tree: Tree) -> None:
     entries = [entry._replace(mtime_ns=abs(entry.mtime_ns)) for entry in tree.entries]
-    made = layer_tree(entries, np.zeros(len(entries), dtype=np.uint64))
+    made = layer_tree(table_of(Tree(entries, ())), np.zeros(len(entries), dtype=np.uint64))
     check_tree(made, 1 << 40, DEFAULT)
     found = sorted(path for path, _ in names(made))
     assert found == sorted(entry.path for entry in entries)
@@ -187,14 +188,14 @@ def test_any_tree_becomes_one_with_the_same_names(tree: Tree) -> None:
 def test_a_snapshot_without_contents_is_not_mounted() -> None:
     tree = Tree((Entry("r", Kind.KEPT, 0o755), Entry("r/d", Kind.NEW, 0o755)), ())
     with pytest.raises(CorruptError, match="no contents"):
-        image_of(tree, DIGEST)
+        image_of(table_of(tree), DIGEST)
 
 
 def test_times_before_1970_are_refused(packed: tuple[Tree, dict[str, bytes]]) -> None:
     tree, _ = packed
     early = Tree(tuple(entry._replace(mtime_ns=-1) for entry in tree.entries), tree.packs)
     with pytest.raises(CorruptError, match="1970"):
-        encode(image_of(early, DIGEST).index)
+        encode(image_of(table_of(early), DIGEST).index)
 
 
 def test_what_is_large_and_there_is_mounted_and_the_rest_unpacked() -> None:
@@ -204,9 +205,9 @@ def test_what_is_large_and_there_is_mounted_and_the_rest_unpacked() -> None:
     opt = [Entry("opt", Kind.KEPT), Entry("opt/one", Kind.FILE, size=10)]
     new = [Entry("new", Kind.NEW), *(Entry(f"new/{number}", Kind.FILE) for number in range(100))]
     tree = Tree((*etc, *new, *opt, *usr, *many), ())
-    assert parted(tree, ("/",)) == Parted(("usr",), 2 + 101 + 1)
-    assert parted(tree, ("/opt", "/usr/lib")).points == ("usr/lib",)
-    assert parted(tree, ("/etc",)).points == ()
+    assert parted(table_of(tree), ("/",)) == Parted(("usr",), 2 + 101 + 1)
+    assert parted(table_of(tree), ("/opt", "/usr/lib")).points == ("usr/lib",)
+    assert parted(table_of(tree), ("/etc",)).points == ()
 
 
 def test_files_of_an_image_that_are_not_whole_are_refused(

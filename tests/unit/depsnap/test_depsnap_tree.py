@@ -13,6 +13,7 @@ from depsnap.limits import Limits
 from depsnap.tree.check import check_inside
 from depsnap.tree.entries import Entry, Frame, Kind, Pack, Tree
 from depsnap.tree.placement import frame_of_each
+from depsnap.tree.table import table_of
 from depsnap.tree.tree_format import decode_tree, encode_tree
 
 
@@ -36,7 +37,7 @@ def test_a_tree_reads_back_as_it_was(tree: Tree) -> None:
 @given(trees())
 def test_every_file_lies_in_the_frames_of_its_pack_once(tree: Tree) -> None:
     seen: dict[int, int] = {}
-    for placed in frame_of_each(tree):
+    for placed in frame_of_each(table_of(tree)):
         pack = tree.packs[placed.pack]
         for row in placed.files:
             assert tree.entries[row].pack == placed.pack
@@ -141,9 +142,10 @@ def test_a_link_to_what_is_no_file_of_the_snapshot_is_refused() -> None:
 
 def test_a_change_outside_of_the_roots_is_refused() -> None:
     tree = tree_of(Entry("etc", Kind.KEPT), Entry("etc/passwd", Kind.FILE), Entry("v", Kind.KEPT))
-    check_inside(tree, ("etc",))
+    table = table_of(tree)
+    check_inside(table, ("etc",))
     with pytest.raises(CorruptError, match="outside"):
-        check_inside(tree, ("v", "etc/pass"))
+        check_inside(table, ("v", "etc/pass"))
 
 
 def test_attributes_of_the_system_are_refused() -> None:
@@ -158,6 +160,16 @@ def test_frames_that_do_not_fit_their_files_are_refused(frames: tuple[int, ...])
     stored = tuple(Frame(1, raw, digest(raw)) for raw in frames)
     with pytest.raises(CorruptError):
         encode_tree(Tree(rows, (Pack(digest(1), "t", False, stored),)))
+
+
+@pytest.mark.parametrize("pack", [1, 7, -2])
+def test_a_pack_that_is_not_there_is_refused(pack: int) -> None:
+    document = document_of(encode_tree(tree_of(Entry("a", Kind.FILE), Entry("b", Kind.DELETED))))
+    for row in (0, 1):
+        packed = [-1, -1]
+        packed[row] = pack
+        with pytest.raises(CorruptError, match="no pack"):
+            decode_tree(file_of(document | {"packed": packed}))
 
 
 def test_another_version_is_named() -> None:

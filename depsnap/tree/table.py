@@ -1,0 +1,106 @@
+"""A tree in columns, as its file has it.
+
+There are tens of thousands of entries, and a record of each takes longer than all that a mount
+does with them. Who looks at all of them looks at columns; who handles one makes its record. Plain
+lists: to load NumPy takes longer than what a restore needs of them.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
+from typing import Any, Final
+
+from depsnap.tree.entries import Entry, Kind, Pack, Tree
+
+KINDS: Final = {kind.value: kind for kind in Kind}
+_USUAL: Final = ("", (), None)
+"""Target, attributes and extents of nearly all entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """All entries in columns, in the order of the tree, and the packs with their contents."""
+
+    paths: Sequence[str]
+    kinds: str
+    """A character each, the value of its `Kind`."""
+    modes: Sequence[int]
+    uids: Sequence[int]
+    gids: Sequence[int]
+    mtimes: Sequence[int]
+    """In nanoseconds."""
+    sizes: Sequence[int]
+    """In bytes."""
+    packed: Sequence[int]
+    """Row of the pack with the contents, or -1."""
+    stamps: Sequence[int]
+    """See `Entry.stamp`."""
+    targets: dict[int, str]
+    """By row, like the next two: of links."""
+    xattrs: dict[int, tuple[tuple[str, bytes], ...]]
+    extents: dict[int, tuple[tuple[int, int], ...]]
+    """Of sparse files."""
+    packs: Sequence[Pack]
+    root: str = ""
+    """See `Tree.root`."""
+
+    def stored(self) -> list[int]:
+        """Return `Entry.stored` of each."""
+        found = list(self.sizes)
+        for row, extents in self.extents.items():
+            found[row] = sum(length for _, length in extents)
+        return found
+
+    def rows_of(self, kinds: Iterable[Kind]) -> list[int]:
+        """Return the rows of entries of some kinds, in order."""
+        wanted = frozenset(kind.value for kind in kinds)
+        return [row for row, kind in enumerate(self.kinds) if kind in wanted]
+
+
+def table_of(tree: Tree) -> Table:
+    """Return a tree in columns."""
+    entries = tree.entries
+    fields: Any = Entry._make(zip(*entries, strict=True) if entries else [()] * len(Entry._fields))
+    rows = range(len(entries))
+    return Table(
+        fields.path,
+        "".join(fields.kind),
+        fields.mode,
+        fields.uid,
+        fields.gid,
+        fields.mtime_ns,
+        fields.size,
+        fields.pack,
+        fields.stamp,
+        {row: value for row, value in zip(rows, fields.target, strict=True) if value},
+        {row: value for row, value in zip(rows, fields.xattrs, strict=True) if value},
+        {row: value for row, value in zip(rows, fields.extents, strict=True) if value is not None},
+        tree.packs,
+        tree.root,
+    )
+
+
+def tree_of(table: Table) -> Tree:
+    """Return a tree as records."""
+    columns = (
+        table.paths,
+        map(KINDS.__getitem__, table.kinds),
+        table.modes,
+        table.uids,
+        table.gids,
+        table.mtimes,
+        table.sizes,
+        table.packed,
+        table.stamps,
+    )
+    rows = zip(*columns, *map(repeat, _USUAL), strict=False)
+    # What `Entry._make` does, less a call of Python's for each of them.
+    entries: list[Entry] = list(map(partial(tuple.__new__, Entry), rows))
+    for row, target in table.targets.items():
+        entries[row] = entries[row]._replace(target=target)
+    for row, xattrs in table.xattrs.items():
+        entries[row] = entries[row]._replace(xattrs=xattrs)
+    for row, extents in table.extents.items():
+        entries[row] = entries[row]._replace(extents=extents)
+    return Tree(tuple(entries), table.packs, table.root)
