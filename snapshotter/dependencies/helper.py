@@ -5,6 +5,7 @@ Race-free: it keeps no state.
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -19,6 +20,8 @@ from snapshotter.dependencies.peers import Peer
 _PATIENCE_S: Final = 20.0
 """How long it may take: it touches directories of others, which may hang."""
 _GONE_S: Final = 1.0
+_LATER: Final = 10
+"""Niceness of a helper that has nothing to do yet: what it waits for is being made meanwhile."""
 
 
 class Helper:
@@ -68,6 +71,7 @@ class Helper:
 
     async def _ask(self, what: str, **words: object) -> dict[str, Any]:
         asked = {"do": what, **words}
+        _prefer(self._process, 0)
         if self._peer:
             asked |= {"process": self._peer.descriptor, "number": self._peer.number}
         try:
@@ -91,6 +95,7 @@ async def started(peer: Peer | None = None) -> AsyncIterator[Helper]:
         stderr=asyncio.subprocess.PIPE,
         pass_fds=(peer.descriptor,) if peer else (),
     )
+    _prefer(process, _LATER)
     try:
         yield Helper(process, peer)
     finally:
@@ -99,6 +104,11 @@ async def started(peer: Peer | None = None) -> AsyncIterator[Helper]:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_GONE_S):
                     await process.wait()
+
+
+def _prefer(process: asyncio.subprocess.Process, niceness: int) -> None:
+    with suppress(OSError):  # it may be gone; how soon it runs is not worth an error
+        os.setpriority(os.PRIO_PROCESS, process.pid, niceness)
 
 
 def _answer(said: bytes, complained: bytes) -> dict[str, Any]:

@@ -8,7 +8,7 @@ front of it that is one level higher.
 
 import stat
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import Any, Final
 
 import numpy as np
@@ -36,7 +36,8 @@ def layer_tree(table: Table, place: U64) -> Tree:
     Deletions become whiteouts, replaced directories are opaque.
     """
     ranked = _sorted_rows(table.paths)
-    depth = np.fromiter((path.count("/") for path in table.paths), np.int64, len(table.paths))
+    parted = map(str.rpartition, table.paths, repeat("/"))
+    depth = np.fromiter(map(str.count, table.paths, repeat("/")), np.int64, len(table.paths))
     order, above = _breadth_first(depth[ranked])
     rows = ranked[order]
     inode_of, owners = _inodes_of(table, rows)
@@ -44,7 +45,7 @@ def layer_tree(table: Table, place: U64) -> Tree:
     number = np.concatenate([np.zeros(1, dtype=np.int64), inode_of[ranked]])
     child = inode_of[rows].astype(np.uint32)
     parents = number[above].astype(np.uint32)
-    names, name_end = _joined([path[path.rfind("/") + 1 :] for path in table.paths], rows)
+    names, name_end = _joined([name for _, _, name in parted], rows)
     inodes, targets, sets = _columns(table, owners)
     return Tree(
         inodes=Inodes(
