@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from bootseer.errors import BootseerError, first_error
+from bootseer.errors import BootseerError, CorruptError, first_error
 from snapshotter.blocks.names import BlockName
 from snapshotter.ports import ImageKey
 from snapshotter.serving.layout import MountId
@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 
 _FOUND_S: Final = 600.0
 _MISSED_S: Final = 5.0
-"""How long it is believed that there is a record, or none: somebody may publish one."""
+"""How long it is believed that there is a record, or none: somebody may publish one. What failed is
+tried again as soon, unless what was found is broken: that is fetched again by no start."""
 
 
 class HotImages:
@@ -121,6 +122,7 @@ class HotImages:
             if not isinstance(cause, BootseerError | OSError | TimeoutError):
                 raise
             hot.failure = str(cause) or type(cause).__name__
+            found = found and isinstance(cause, CorruptError)
             fields = {"image": hot.image.reference, "workload": hot.workload}
             log.warning("hot.given_up", extra={"fields": fields | {"reason": hot.failure}})
         finally:
