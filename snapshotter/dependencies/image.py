@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from bootseer.errors import CorruptError
+from depsnap.packing.stamps import OFFSET
 from depsnap.tree.entries import Frame, Kind
 from depsnap.tree.placement import Placed, frame_of_each
 from depsnap.tree.table import Table
@@ -30,8 +31,6 @@ from snapshotter.layers.records import (
     LayerIndex,
 )
 
-_STAMP_AT: Final = 8
-"""Where in compiled Python the time of its source is (PEP 552)."""
 _HINT: Final = "it can be unpacked"
 
 
@@ -183,7 +182,7 @@ def _stamps(table: Table, area: _Area) -> Stamps:
     """Return what the packs do not hold."""
     value = np.array(table.stamps, dtype=np.int64)[area.rows]
     stamped = value >= 0
-    offset = area.place[area.rows[stamped]].astype(np.int64) + _STAMP_AT
+    offset = area.place[area.rows[stamped]].astype(np.int64) + OFFSET
     return Stamps(offset, value[stamped].astype(np.uint32))
 
 
