@@ -57,7 +57,9 @@ def materialise(index_path: Path, limits: Limits = DEFAULT) -> Materialised:
 
 def write_metadata(index: LayerIndex, digest: str, directory: Path) -> Materialised:
     """Write the EROFS metadata of a checked index; `digest` is that of the index' file."""
-    two_faced = _write(index, digest, directory, None)
+    flags = index.tree.inodes.flags
+    two_faced = bool((flags & (InodeFlag.WHITEOUT | InodeFlag.OPAQUE)).any())
+    _write(index, digest, directory, None, two_faced=two_faced)
     places = encode_places(library_places(index.tree))
     write_atomic(directory / LIBRARIES, places, durable=False)
     return Materialised(
@@ -71,8 +73,12 @@ def write_metadata(index: LayerIndex, digest: str, directory: Path) -> Materiali
     )
 
 
-def materialise_hot(index_path: Path, blocks: Path, directory: Path, limits: Limits) -> None:
+def materialise_hot(
+    index_path: Path, blocks: Path, directory: Path, limits: Limits, *, two_faced: bool
+) -> None:
     """Write the metadata of a layer in a hot layout; `blocks`: see `HotLayout.blocks`, int64.
+
+    `two_faced`: it may be mounted as a bottom layer, and is another one there.
 
     Raises:
         CorruptError: the index is not one, or the blocks are not of its data area.
@@ -80,16 +86,15 @@ def materialise_hot(index_path: Path, blocks: Path, directory: Path, limits: Lim
     data = index_path.read_bytes()
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     hot = HotLayout(np.fromfile(blocks, dtype="<i8"))
-    _write(decode(data, limits), digest, directory, hot)
+    _write(decode(data, limits), digest, directory, hot, two_faced=two_faced)
 
 
-def _write(index: LayerIndex, digest: str, directory: Path, hot: HotLayout | None) -> bool:
-    """Write `meta.erofs`, and `bottom.erofs` if the layer has two faces: say whether it has."""
-    flags = index.tree.inodes.flags
-    two_faced = bool((flags & (InodeFlag.WHITEOUT | InodeFlag.OPAQUE)).any())
+def _write(
+    index: LayerIndex, digest: str, directory: Path, hot: HotLayout | None, *, two_faced: bool
+) -> None:
+    """Write `meta.erofs`, and `bottom.erofs` if the layer has two faces."""
     faces = {"meta.erofs": False} | ({"bottom.erofs": True} if two_faced else {})
     for name, bottom in faces.items():
         options = Options(uuid_of(digest), bottom=bottom)
         image = build(index.tree, index.data_size // BLOCK, options, hot)
         write_atomic(directory / name, image, durable=hot is None)
-    return two_faced

@@ -23,6 +23,7 @@ from snapshotter.hot.unpack import OpenedPack
 from snapshotter.layers.records import I64
 from snapshotter.limits import DEFAULT
 from snapshotter.ports import MirroredSource, PublishedPack
+from snapshotter.serving.layout import LayerRecord
 from snapshotter.serving.materialise import materialise_hot
 from snapshotter.starts.ahead import AheadRoom
 from snapshotter.starts.area import Feed, FeedCounters, HotArea
@@ -74,7 +75,8 @@ class Bringing:
             return choose(self._with.policy, hot.known, recording=False)
         hot.source = pack.digest
         areas = await self._make_areas(hot, blocks_by_name(opened, present))
-        await self._run(hot, areas, self._fill_from_pack(hot, opened, download, source, areas))
+        fill = self._fill_from_pack(hot, opened, download, source, areas)
+        await self._run(hot, areas, present, fill)
         return Course.PACK
 
     async def _fill_from_pack(
@@ -135,7 +137,7 @@ class Bringing:
             {row: name for name, row in rows.items()}, areas, merged.ranges
         )
         _attach(hot, areas, feed)
-        await self._run(hot, areas, self._counted(feed.counters, feed.run()))
+        await self._run(hot, areas, present, self._counted(feed.counters, feed.run()))
 
     async def _counted(self, counters: FeedCounters, work: Awaitable[None]) -> None:
         self.feeds.join(counters)
@@ -179,7 +181,11 @@ class Bringing:
         return areas
 
     async def _run(
-        self, hot: HotImage, areas: Mapping[LayerName, HotArea], fill: Awaitable[None]
+        self,
+        hot: HotImage,
+        areas: Mapping[LayerName, HotArea],
+        present: Mapping[LayerName, LayerRecord],
+        fill: Awaitable[None],
     ) -> None:
         """Fill the areas and write their metadata at the same time."""
         hot.missed_before = self.missed(hot)
@@ -187,10 +193,11 @@ class Bringing:
         async with asyncio.TaskGroup() as group:
             # The largest first: its metadata take longest.
             for name in sorted(areas, key=lambda one: -areas[one].size):
-                group.create_task(self._write_metadata(hot, name))
+                two_faced = present[name].two_faced
+                group.create_task(self._write_metadata(hot, name, two_faced=two_faced))
             await fill
 
-    async def _write_metadata(self, hot: HotImage, name: LayerName) -> None:
+    async def _write_metadata(self, hot: HotImage, name: LayerName, *, two_faced: bool) -> None:
         directory = self._with.layout.variant(name, hot.areas[name].variant)
         async with self._building:
             if not (directory / "meta.erofs").exists():
@@ -200,6 +207,7 @@ class Bringing:
                     directory / BLOCKS,
                     directory,
                     DEFAULT,
+                    two_faced=two_faced,
                 )
         hot.ready[name].set()
 
