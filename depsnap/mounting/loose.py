@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from depsnap.mounting.points import is_loose, prefixes
 from depsnap.restore.making import Destination
 from depsnap.restore.owners import owned_here, owners_here, restorer
 from depsnap.restore.unpack import unpack
@@ -13,7 +12,7 @@ from depsnap.snapshots.head import Head
 from depsnap.snapshots.places import Place
 from depsnap.swap.swap import swap
 from depsnap.swap.workplace import filling
-from depsnap.tree.entries import Entry, Kind, Tree, lies_in
+from depsnap.tree.entries import Entry, Tree, lies_in, prefixes
 
 
 def restore_loose(
@@ -40,11 +39,8 @@ def restore_loose(
 
 def _is_wanted(entry: Entry, inside: Sequence[str], covered: tuple[str, ...]) -> bool:
     """Say whether something is done for an entry, or for one that is in it."""
-    if not any(lies_in(entry.path, root) for root in inside):
-        return False
-    if entry.kind is Kind.KEPT:
-        return not f"{entry.path}/".startswith(covered)
-    return is_loose(entry, covered)
+    apart = not f"{entry.path}/".startswith(covered)
+    return apart and any(lies_in(entry.path, root) for root in inside)
 
 
 def _is_in(wanted: set[str], entry: Entry) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from depsnap.tree.entries import DIRECTORIES, Entry, Kind, sort_key
+from depsnap.tree.entries import DIRECTORIES, Kind, key_behind, sort_key
 from depsnap.tree.table import Table
 
 SOURCE: Final = "bootseer-deps-"
@@ -62,19 +62,8 @@ def parted(table: Table, roots: Sequence[str]) -> Parted:
 
 def _span(paths: Sequence[str], top: str) -> range:
     """Return the rows of a directory and of all that is in it: paths are sorted."""
-    key = sort_key(top)
-    begin = bisect_left(paths, key, key=sort_key)
-    return range(begin, bisect_left(paths, f"{key}\1", begin, key=sort_key))
-
-
-def prefixes(points: Sequence[str]) -> tuple[str, ...]:
-    """Return what paths at or below these directories begin with, with a slash behind them."""
-    return tuple(f"{point}/" for point in points)
-
-
-def is_loose(entry: Entry, covered: tuple[str, ...]) -> bool:
-    """Say whether something is to be done for an entry besides the mounts; see `prefixes`."""
-    return entry.kind is not Kind.KEPT and not f"{entry.path}/".startswith(covered)
+    begin = bisect_left(paths, sort_key(top), key=sort_key)
+    return range(begin, bisect_left(paths, key_behind(top), begin, key=sort_key))
 
 
 def _is_worth_it(table: Table, top: str, span: range) -> bool:

@@ -15,9 +15,9 @@ from typing import Any, Final, TypeAlias, overload
 from bootseer.errors import CorruptError
 from depsnap.restore.rewriting import is_shared, may_share
 from depsnap.tree.entries import DIRECTORIES, Entry, Kind, parent
+from depsnap.tree.table import KINDS
 
 _VERSION: Final = 1
-_KINDS: Final = {kind.value: kind for kind in Kind}
 _DIRECTORIES: Final = frozenset(kind.value for kind in DIRECTORIES)
 TOP: Final = -1
 """In place of a row: the root directory, which is no entry."""
@@ -56,7 +56,7 @@ class Columns(Sequence[Entry]):
             return [self[one] for one in range(*row.indices(len(self)))]
         mode, uid, gid, mtime, size = self.numbers[row]
         target, xattrs, extents = self.rare.get(row, _USUAL)
-        kind = _KINDS[self.kinds[row]]
+        kind = KINDS[self.kinds[row]]
         path = self.paths[row]
         return Entry(path, kind, mode, uid, gid, mtime, size, -1, -1, target, xattrs, extents)
 
@@ -127,7 +127,7 @@ def decode_columns(data: bytes) -> Columns:
         paths = rest[:size].decode("utf-8", "surrogateescape").split("\0") if count else []
         shared = rest[size : size + count]
         numbers = array("q", rest[size + count :])
-        if len(paths) != count or len(numbers) != 6 * count or not _KINDS.keys() >= set(kinds):
+        if len(paths) != count or len(numbers) != 6 * count or not KINDS.keys() >= set(kinds):
             raise CorruptError("kept tree: columns of different lengths")
         rare = {int(row): _decoded(*others) for row, *others in described["rare"]}
     except (ValueError, KeyError, TypeError, RecursionError) as error:

@@ -32,7 +32,6 @@ from depsnap.snapshots.names import pack_name
 from depsnap.snapshots.places import Place, open_store
 from depsnap.tree.entries import Entry, Kind, Tree, parent
 from depsnap.tree.placement import Placed, frame_of_each
-from depsnap.tree.table import table_of
 
 _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _PART: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -80,9 +79,11 @@ def unpack(
 
 def _frames_of(tree: Tree, wanted: Wanted) -> list[Placed]:
     """Return the frames that hold something wanted."""
+    packed = [entry.pack for entry in tree.entries]
+    stored = [entry.stored for entry in tree.entries]
     return [
         placed
-        for placed in frame_of_each(table_of(tree))
+        for placed in frame_of_each(tree.packs, packed, stored)
         if any(wanted(tree.entries[row]) for row in placed.files)
     ]
 

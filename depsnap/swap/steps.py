@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from bootseer.errors import HostError
-from depsnap.tree.entries import DIRECTORIES, Entry, Kind, parent, sort_key
+from depsnap.tree.entries import DIRECTORIES, Entry, Kind, key_behind, parent, sort_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +108,7 @@ def plan(entries: Sequence[Entry], look: Look) -> list[Step]:
 
 def _end_of(entries: Sequence[Entry], directory: str, row: int) -> int:
     """Return the row of the first entry from `row` on that is not below a directory."""
-    # All below it are sorted in front of this, and all others behind it.
-    end = f"{sort_key(directory)}\1"
+    end = key_behind(directory)
     return bisect_left(entries, end, row, key=lambda entry: sort_key(entry.path))
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from bootseer.errors import CorruptError
 from depsnap.limits import DEFAULT, Limits
-from depsnap.tree.entries import DIRECTORIES, Kind, Pack, lies_in, sort_key
+from depsnap.tree.entries import DIRECTORIES, Kind, Pack, lies_in, prefixes, sort_key
 from depsnap.tree.placement import frame_of_each
 from depsnap.tree.table import Table
 
@@ -46,17 +46,18 @@ def check_table(table: Table, limits: Limits = DEFAULT) -> None:
     _check_numbers(table, limits)
     _check_paths(table, limits)
     _check_extents(table, limits)
-    _check_contents(table)
+    stored = table.stored()
+    _check_contents(table, stored)
     _check_links(table, limits)
     _check_xattrs(table, limits)
-    frame_of_each(table)
+    frame_of_each(table.packs, table.packed, stored)
 
 
 def check_inside(table: Table, roots: tuple[str, ...]) -> None:
     """Raise `CorruptError` if anything is changed outside of the roots."""
     if "" in roots:
         return
-    below = tuple(f"{root}/" for root in roots)
+    below = prefixes(roots)
     # The many first: they are asked for nothing but how their path begins.
     apart = [row for row, path in enumerate(table.paths) if not path.startswith(below)]
     for row in apart:
@@ -127,9 +128,8 @@ def _check_numbers(table: Table, limits: Limits) -> None:
             raise refuse(table.paths[row], f"no {what}")
 
 
-def _check_contents(table: Table) -> None:
+def _check_contents(table: Table, stored: Sequence[int]) -> None:
     """Check that files with contents have a pack, and nothing else has; numbers were checked."""
-    stored = table.stored()
     columns = (table.kinds, table.sizes, stored, table.packed, table.stamps)
     for row, (kind, size, contents, pack, stamp) in enumerate(zip(*columns, strict=True)):
         if kind == _FILE:

@@ -116,6 +116,11 @@ def sort_key(path: str) -> str:
     return path.replace("/", "\0")
 
 
+def key_behind(directory: str) -> str:
+    """Return what sorts, by `sort_key`, behind a directory and all in it, before all else."""
+    return f"{sort_key(directory)}\1"
+
+
 def parent(path: str) -> str:
     """Return the directory that a path is in; empty for the root."""
     return path.rpartition("/")[0]
@@ -126,10 +131,15 @@ def lies_in(path: str, root: str) -> bool:
     return not root or path == root or path.startswith(f"{root}/")
 
 
+def prefixes(directories: Iterable[str]) -> tuple[str, ...]:
+    """Return what paths below these directories begin with, with a slash behind each."""
+    return tuple(f"{directory}/" for directory in directories)
+
+
 def lie_in(entries: Iterable[Entry], roots: Iterable[str]) -> list[Entry]:
     """Return the entries that are a root or below one; there are too many to ask of each."""
     exact = frozenset(roots)
-    below = tuple(f"{root}/" for root in exact)
+    below = prefixes(exact)
     if "" in exact:
         return list(entries)
     return [one for one in entries if one.path.startswith(below) or one.path in exact]

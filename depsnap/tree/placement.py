@@ -7,7 +7,6 @@ from itertools import accumulate
 
 from bootseer.errors import CorruptError
 from depsnap.tree.entries import Pack
-from depsnap.tree.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +26,22 @@ class Placed:
     other; of a single file all entries that are it."""
 
 
-def frame_of_each(table: Table) -> list[Placed]:
+def frame_of_each(
+    packs: Sequence[Pack], packed: Sequence[int], stored: Sequence[int]
+) -> list[Placed]:
     """Return all frames of all packs, in order, with the entries whose contents they hold.
+
+    `packed` and `stored` are of every entry: the row of its pack, and bytes of its contents in it.
 
     Raises:
         CorruptError: the sizes of entries and frames do not fit together, or nobody uses a pack.
     """
-    users: list[list[int]] = [[] for _ in table.packs]
-    for row, number in enumerate(table.packed):
+    users: list[list[int]] = [[] for _ in packs]
+    for row, number in enumerate(packed):
         if number >= 0:
             users[number].append(row)
-    stored = table.stored()
     placed: list[Placed] = []
-    for number, (pack, rows) in enumerate(zip(table.packs, users, strict=True)):
+    for number, (pack, rows) in enumerate(zip(packs, users, strict=True)):
         if not rows:
             raise CorruptError(f"snapshot tree: pack {pack.title!a} belongs to no file")
         sizes = [stored[row] for row in rows]

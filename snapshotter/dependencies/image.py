@@ -20,6 +20,7 @@ from depsnap.tree.entries import Frame, Kind
 from depsnap.tree.placement import Placed, frame_of_each
 from depsnap.tree.table import Table
 from snapshotter.dependencies.layer_tree import layer_tree
+from snapshotter.erofs.runs import starts_of
 from snapshotter.layers.records import (
     BLOCK,
     I64,
@@ -61,10 +62,11 @@ def image_of(table: Table, digest: str) -> Image:
     Raises:
         CorruptError: files that share contents and differ, or no contents at all.
     """
-    frames = frame_of_each(table)
+    stored = table.stored()
+    frames = frame_of_each(table.packs, table.packed, stored)
     if not frames:
         raise CorruptError("the snapshot has no contents", hint=_HINT)
-    area = _laid_out(table, frames)
+    area = _laid_out(table, frames, stored)
     chunks = _chunks(table, frames, area)
     index = LayerIndex(
         layer_digest=digest,
@@ -93,7 +95,7 @@ class _Area:
     """Bytes of the data area."""
 
 
-def _laid_out(table: Table, frames: Sequence[Placed]) -> _Area:
+def _laid_out(table: Table, frames: Sequence[Placed], stored: Sequence[int]) -> _Area:
     """Lay out the files: those of each pack, pack by pack, then those that are nothing but a hole.
 
     Raises:
@@ -115,7 +117,7 @@ def _laid_out(table: Table, frames: Sequence[Placed]) -> _Area:
     ]
     rows = np.array(order, dtype=np.int64)
     sizes = np.array(table.sizes, dtype=np.int64)[rows]
-    starts = _sums(-(-sizes // BLOCK) * BLOCK)
+    starts = starts_of(-(-sizes // BLOCK) * BLOCK)
     place = np.zeros(len(table.paths), dtype=np.uint64)
     place[rows] = starts[:-1]
     for row, other in shared:
@@ -123,20 +125,13 @@ def _laid_out(table: Table, frames: Sequence[Placed]) -> _Area:
             paths = f"/{table.paths[other]} and /{table.paths[row]}"
             raise CorruptError(f"{paths} share contents and differ", hint=_HINT)
         place[row] = place[other]
-    tar = _sums(np.array(table.stored(), dtype=np.int64)[rows[:packed]])
+    tar = starts_of(np.array(stored, dtype=np.int64)[rows[:packed]])
     return _Area(rows[:packed], tar, place, int(starts[-1]))
 
 
 def _contents(table: Table, row: int) -> tuple[object, int]:
     """Return what files with the same bytes in a pack may differ in."""
     return table.extents.get(row), table.stamps[row]
-
-
-def _sums(values: I64) -> I64:
-    """Return the sum of the values before each, and of all."""
-    found = np.zeros(len(values) + 1, dtype=np.int64)
-    np.cumsum(values, out=found[1:])
-    return found
 
 
 def _extents(table: Table, area: _Area) -> Extents:
@@ -167,8 +162,8 @@ def _chunks(table: Table, frames: Sequence[Placed], area: _Area) -> ChunkTable:
             data[number] += _offset(table.extents.get(placed.files[0]), placed.start)
     count = len(frames)
     return ChunkTable(
-        blob=_sums(np.array(fields.stored, dtype=np.int64)).astype(np.uint64),
-        tar=_sums(np.array(fields.raw, dtype=np.int64)).astype(np.uint64),
+        blob=starts_of(np.array(fields.stored, dtype=np.int64)).astype(np.uint64),
+        tar=starts_of(np.array(fields.raw, dtype=np.int64)).astype(np.uint64),
         data=np.append(data, area.size).astype(np.uint64),
         digest=np.frombuffer(bytes.fromhex("".join(fields.digest)), dtype=np.uint8).reshape(-1, 32),
         codec=np.full(count, Codec.ZSTD, dtype=np.uint8),

@@ -36,7 +36,6 @@ def layer_tree(table: Table, place: U64) -> Tree:
     Deletions become whiteouts, replaced directories are opaque.
     """
     ranked = _sorted_rows(table.paths)
-    parted = map(str.rpartition, table.paths, repeat("/"))
     depth = np.fromiter(map(str.count, table.paths, repeat("/")), np.int64, len(table.paths))
     order, above = _breadth_first(depth[ranked])
     rows = ranked[order]
@@ -45,6 +44,7 @@ def layer_tree(table: Table, place: U64) -> Tree:
     number = np.concatenate([np.zeros(1, dtype=np.int64), inode_of[ranked]])
     child = inode_of[rows].astype(np.uint32)
     parents = number[above].astype(np.uint32)
+    parted = map(str.rpartition, table.paths, repeat("/"))
     names, name_end = _joined([name for _, _, name in parted], rows)
     inodes, targets, sets = _columns(table, owners)
     return Tree(

@@ -37,7 +37,8 @@ def test_a_tree_reads_back_as_it_was(tree: Tree) -> None:
 @given(trees())
 def test_every_file_lies_in_the_frames_of_its_pack_once(tree: Tree) -> None:
     seen: dict[int, int] = {}
-    for placed in frame_of_each(table_of(tree)):
+    table = table_of(tree)
+    for placed in frame_of_each(table.packs, table.packed, table.stored()):
         pack = tree.packs[placed.pack]
         for row in placed.files:
             assert tree.entries[row].pack == placed.pack
