@@ -87,6 +87,8 @@ def test_namespaces_and_what_runs_in_them_are_gone_after_an_error() -> None:
         with network() as made:
             names.extend((made.registry, made.node))
             processes.append(subprocess.Popen(made.in_node(["sleep", "1000"])))
+            while processes[0].pid not in made.processes():  # it enters by itself, in its own time
+                assert processes[0].poll() is None
             raise KeyError
 
     with pytest.raises(KeyError):
