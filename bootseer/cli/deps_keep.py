@@ -94,10 +94,19 @@ def gc_command(
 ) -> None:
     """Remove snapshots that newer ones took the place of, and packs and trees that none names.
 
-    A registry does not keep when a snapshot was used: there --unused-for means --older-than.
+    A registry does not keep when a snapshot was used: there --unused-for means --older-than. While
+    there are snapshots of another version of bootseer, packs and trees stay; only --older-than
+    removes such snapshots.
     """
     place = deps_settings(store, load_config(config_path)).store
-    names, size = wait_for_result(_collect(place, older_than, unused_for, grace, dry_run=dry_run))
+    names, size, others = wait_for_result(
+        _collect(place, older_than, unused_for, grace, dry_run=dry_run)
+    )
+    if others:
+        click.echo(
+            f"{others} snapshots are of another version of bootseer: what they may need stays",
+            err=True,
+        )
     _tell(names, size, dry_run=dry_run, as_json=as_json)
 
 
@@ -143,7 +152,8 @@ async def _collect(
     grace: float,
     *,
     dry_run: bool,
-) -> tuple[list[str], int]:
+) -> tuple[list[str], int, int]:
+    """Return what was removed, the bytes of it, and how many snapshots cannot be read here."""
     now = time.time()
     async with open_store(place) as store:
         library = Library(store)
@@ -152,11 +162,14 @@ async def _collect(
         used_before = None if unused_for is None else now - unused_for * _DAY_S
         gone = unneeded(snapshots, made_before, used_before, await library.last_uses())
         kept = [one for one in snapshots if one not in gone]
-        unnamed = await library.unnamed(kept, now - grace)
+        others = await library.of_other_versions()
+        old = [one for one in others if made_before is not None and one.modified < made_before]
+        left = len(others) - len(old)
+        unnamed = [] if left else await library.unnamed(kept, now - grace)
         if not dry_run:
-            for one in gone:
-                await library.remove(one)
-            for name, _ in unnamed:
+            for stored in gone:
+                await library.remove(stored)
+            for name in [*(one.name for one in old), *(name for name, _ in unnamed)]:
                 await store.delete(name)
-        names = [*(_name(one) for one in gone), *(name for name, _ in unnamed)]
-        return names, sum(size for _, size in unnamed)
+        heads = [*map(_name, gone), *(one.name for one in old)]
+        return heads + [name for name, _ in unnamed], sum(size for _, size in unnamed), left

@@ -16,13 +16,17 @@ from depsnap.limits import DEFAULT, Limits
 from depsnap.tree.check import check_digest
 
 FORMAT: Final = "bootseer-dependency-snapshot"
-VERSION: Final = 1
+VERSION: Final = 2
 _DIGEST_LINE: Final = 65
 """Bytes of the first line, with its end."""
 _LATEST: Final = 1 << 40
 """A time no snapshot is made at, in seconds since 1970."""
 _LARGEST: Final = 1 << 62
 _MOST_ID: Final = (1 << 32) - 1
+
+
+class OtherVersionError(CorruptError):
+    """Another version of bootseer wrote it, which may well be able to read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,12 @@ def encode_head(head: Head) -> bytes:
 
 
 def decode_head(data: bytes, limits: Limits = DEFAULT) -> Head:
-    """Return the head that a file holds. Raises `CorruptError` and nothing else."""
+    """Return the head that a file holds.
+
+    Raises:
+        OtherVersionError: it is of a version that this program does not read.
+        CorruptError: it is none.
+    """
     digest_line, _, text = data[: limits.head + _DIGEST_LINE].partition(b"\n")
     if digest_line != sha256(text).hexdigest().encode():
         raise CorruptError("snapshot head: its bytes have another digest than its first line says")
@@ -96,7 +105,7 @@ def decode_head(data: bytes, limits: Limits = DEFAULT) -> Head:
         raise root.wrong("not the head of a snapshot")
     version = root.required("version").integer(0, 1 << 32)
     if version != VERSION:
-        raise CorruptError(
+        raise OtherVersionError(
             f"snapshot head: version {version}, this program reads version {VERSION}",
             hint="another version of bootseer wrote it",
         )

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bootseer.blobs.store import BlobStore
+from bootseer.blobs.store import BlobInfo, BlobStore
 from bootseer.errors import BootseerError, CorruptError, NotFoundError
 from bootseer.together import together
 from depsnap.limits import DEFAULT, Limits
 from depsnap.mounting.image import hot_folder, image_digest
-from depsnap.snapshots.head import Head, decode_head, encode_head
+from depsnap.snapshots.head import Head, OtherVersionError, decode_head, encode_head
 from depsnap.snapshots.names import (
     HEADS,
     HOT,
@@ -104,6 +104,25 @@ class Library:
         wanted = [parsed for one in listed if (parsed := parse_head_name(one.name))]
         found = await together(self._read_or_none, wanted, _AT_ONCE)
         return sorted((one for one in found if one), key=lambda one: one.head.created)
+
+    async def of_other_versions(self) -> list[BlobInfo]:
+        """Return the heads that this version of bootseer does not read: what they name is not
+        known, and may be needed by who does.
+        """
+        listed = await self.store.list(HEADS, self.limits.snapshots)
+        heads = [(one, parsed) for one in listed if (parsed := parse_head_name(one.name))]
+
+        async def is_other(head: tuple[BlobInfo, tuple[str, str, int]]) -> bool:
+            try:
+                await self._read(*head[1])
+            except OtherVersionError:
+                return True
+            except (CorruptError, NotFoundError):
+                return False
+            return False
+
+        others = await together(is_other, heads, _AT_ONCE)
+        return [one for (one, _), other in zip(heads, others, strict=True) if other]
 
     async def tree(self, head: Head) -> Tree:
         """Return the tree of a snapshot, verified and validated.

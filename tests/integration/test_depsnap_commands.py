@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,32 @@ def test_gc_keeps_what_was_used_not_long_ago(world: StepWorld) -> None:
     document(world, "gc", "--unused-for", "5", "--grace", "0", "--json")
     assert [head["name"] for head in document(world, "ls", "--json")] == ["job"]
     document(world, "gc", "--unused-for", "0", "--grace", "0", "--json")
+    assert [path for path in world.store.rglob("*") if path.is_file()] == []
+
+
+def as_if_of_version(head: Path, version: int) -> None:
+    """Let a snapshot have been made by another version of bootseer."""
+    described = json.loads(head.read_bytes().partition(b"\n")[2]) | {"version": version}
+    text = json.dumps(described).encode()
+    head.write_bytes(sha256(text).hexdigest().encode() + b"\n" + text)
+
+
+def test_snapshots_of_another_version_are_passed_over_and_keep_what_they_name(
+    world: StepWorld,
+) -> None:
+    world.step()
+    (head,) = world.store.glob("snapshots/*/*/*")
+    as_if_of_version(head, 7)
+    packs = world.packs()
+    done = world.deps("gc", "--grace", "0", "--json")
+    assert json.loads(done.stdout)["removed"] == []
+    assert "1 snapshots are of another version" in done.stderr
+    assert world.packs() == packs
+    world.fresh()
+    assert "kept" in world.step().stderr
+    assert [head["generation"] for head in document(world, "ls", "--json")] == [2]
+    assert len(world.heads()) == 2
+    document(world, "gc", "--grace", "0", "--older-than", "0", "--json")
     assert [path for path in world.store.rglob("*") if path.is_file()] == []
 
 

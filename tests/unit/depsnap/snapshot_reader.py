@@ -3,10 +3,22 @@
 import base64
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import zstandard
+
+COLUMNS = {
+    "modes": (2, False),
+    "uids": (4, False),
+    "gids": (4, False),
+    "mtimes": (8, True),
+    "sizes": (8, True),
+    "packed": (4, True),
+    "stamps": (8, True),
+}
+"""Of numbers: bytes of each, and whether they have a sign."""
 
 
 def read_snapshot(store: Path, job: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -18,13 +30,17 @@ def read_snapshot(store: Path, job: str) -> tuple[dict[str, Any], dict[str, dict
     data = (store / "trees" / head["tree"]["digest"]).read_bytes()
     assert hashlib.sha256(data).hexdigest() == head["tree"]["digest"]
     assert len(data) == head["tree"]["size"]
-    tree = json.loads(zstandard.ZstdDecompressor().decompress(data))
-    names = ("modes", "uids", "gids", "mtimes", "sizes", "packed", "stamps")
+    tree, rest = _tree(zstandard.ZstdDecompressor().decompress(data))
+    count = tree["entries"]
+    paths, rest = rest[: tree["paths"]], rest[tree["paths"] :]
+    kinds, rest = rest[:count].decode(), rest[count:]
+    columns = {}
+    for name, (width, signed) in COLUMNS.items():
+        columns[name], rest = _numbers(rest, count, width, signed=signed)
+    _read_frames(tree["packs"], rest)
     entries = [
-        {"path": path, "kind": kind, **dict(zip(names, values, strict=True))}
-        for path, kind, *values in zip(
-            tree["paths"], tree["kinds"], *(tree[name] for name in names), strict=True
-        )
+        {"path": os.fsdecode(path), "kind": kind, **dict(zip(columns, values, strict=True))}
+        for path, kind, *values in zip(paths.split(b"\0"), kinds, *columns.values(), strict=True)
     ]
     for row, target in tree["targets"]:
         entries[row]["target"] = target
@@ -38,6 +54,34 @@ def read_snapshot(store: Path, job: str) -> tuple[dict[str, Any], dict[str, dict
         if entry["kind"] == "f":
             entry["content"] = _content(entry, tree["packs"], contents, offsets)
     return head, {entry["path"]: entry for entry in entries}
+
+
+def _tree(raw: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return what the line of a tree says, and the columns behind it."""
+    line, _, columns = raw.partition(b"\n")
+    tree = json.loads(line)
+    assert tree["version"] == 2
+    names = ("digest", "title", "single", "frames")
+    tree["packs"] = [dict(zip(names, pack, strict=True)) for pack in tree["packs"]]
+    return tree, columns
+
+
+def _numbers(data: bytes, count: int, width: int, *, signed: bool) -> tuple[list[int], bytes]:
+    """Return a column in byte planes, and what is behind it."""
+    planes = [data[plane * count : (plane + 1) * count] for plane in range(width)]
+    rows = zip(*planes, strict=True)
+    return [int.from_bytes(row, "little", signed=signed) for row in rows], data[width * count :]
+
+
+def _read_frames(packs: list[dict[str, Any]], data: bytes) -> None:
+    """Put the frames of each pack in the place of their number."""
+    count = sum(pack["frames"] for pack in packs)
+    stored, data = _numbers(data, count, 4, signed=False)
+    contents, data = _numbers(data, count, 4, signed=False)
+    digests = [data[at : at + 32].hex() for at in range(0, len(data), 32)]
+    frames = zip(stored, contents, digests, strict=True)
+    for pack in packs:
+        pack["frames"] = [next(frames) for _ in range(pack["frames"])]
 
 
 def _contents(store: Path, pack: dict[str, Any]) -> bytes:

@@ -1,6 +1,7 @@
 """Trees of snapshots: written and read back, and what is refused."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import zstandard
@@ -14,15 +15,18 @@ from depsnap.tree.check import check_inside
 from depsnap.tree.entries import Entry, Frame, Kind, Pack, Tree
 from depsnap.tree.placement import frame_of_each
 from depsnap.tree.table import table_of
-from depsnap.tree.tree_format import decode_tree, encode_tree
+from depsnap.tree.tree_format import decode_tree, encode_table, encode_tree
 
 
-def document_of(file: bytes) -> dict[str, object]:
-    return json.loads(zstandard.ZstdDecompressor().decompress(file))
+def parts_of(file: bytes) -> tuple[dict[str, object], bytes]:
+    """Return what the first line says, and the columns."""
+    line, _, columns = zstandard.ZstdDecompressor().decompress(file).partition(b"\n")
+    return json.loads(line), columns
 
 
-def file_of(document: object) -> bytes:
-    return zstandard.ZstdCompressor().compress(json.dumps(document).encode())
+def file_of(described: object, columns: bytes) -> bytes:
+    raw = json.dumps(described).encode() + b"\n" + columns
+    return zstandard.ZstdCompressor().compress(raw)
 
 
 def tree_of(*entries: Entry) -> Tree:
@@ -60,6 +64,21 @@ def test_a_changed_file_is_refused_or_is_a_valid_tree(tree: Tree, data: st.DataO
     assert decode_tree(encode_tree(found)) == found
 
 
+@given(trees(), st.data())
+def test_columns_with_anything_changed_are_refused_or_a_valid_tree(
+    tree: Tree, data: st.DataObject
+) -> None:
+    described, columns = parts_of(encode_tree(tree))
+    changed = bytearray(columns)
+    if changed:
+        changed[data.draw(st.integers(0, len(changed) - 1))] ^= data.draw(st.integers(1, 255))
+    try:
+        found = decode_tree(file_of(described, bytes(changed)))
+    except CorruptError:
+        return
+    assert decode_tree(encode_tree(found)) == found
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 1 << 70) | st.text(max_size=3) | st.just("../a"),
     lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=2), below),
@@ -68,18 +87,18 @@ VALUES = st.recursive(
 
 
 @given(trees(), st.data())
-def test_a_document_with_anything_replaced_is_refused_or_valid(
+def test_a_line_with_anything_replaced_is_refused_or_of_a_valid_tree(
     tree: Tree, data: st.DataObject
 ) -> None:
-    document = document_of(encode_tree(tree))
-    name = data.draw(st.sampled_from(sorted(document)))
-    value = document[name]
+    described, columns = parts_of(encode_tree(tree))
+    name = data.draw(st.sampled_from(sorted(described)))
+    value = described[name]
     if isinstance(value, list) and value and data.draw(st.booleans()):
         value[data.draw(st.integers(0, len(value) - 1))] = data.draw(VALUES)
     else:
-        document[name] = data.draw(VALUES)
+        described[name] = data.draw(VALUES)
     try:
-        found = decode_tree(file_of(document))
+        found = decode_tree(file_of(described, columns))
     except CorruptError:
         return
     assert decode_tree(encode_tree(found)) == found
@@ -129,10 +148,24 @@ def test_a_path_that_is_there_twice_is_refused() -> None:
 
 
 def test_a_kind_that_is_not_known_is_refused() -> None:
-    document = document_of(encode_tree(tree_of(Entry("a", Kind.FILE))))
+    table = table_of(tree_of(Entry("a", Kind.FILE)))
     for kind in "bspD":  # block devices, sockets, pipes, anything
         with pytest.raises(CorruptError, match="kind"):
-            decode_tree(file_of(document | {"kinds": kind}))
+            decode_tree(encode_table(replace(table, kinds=kind)))
+
+
+def test_columns_that_are_too_short_or_too_long_are_refused() -> None:
+    described, columns = parts_of(encode_tree(tree_of(Entry("a", Kind.FILE))))
+    for wrong in (columns[:-1], columns + b"\0", b""):
+        with pytest.raises(CorruptError, match="columns of"):
+            decode_tree(file_of(described, wrong))
+
+
+def test_a_number_of_entries_that_is_not_that_of_the_paths_is_refused() -> None:
+    described, columns = parts_of(encode_tree(tree_of(Entry("a", Kind.NEW), Entry("b", Kind.NEW))))
+    joined = columns.replace(b"a\0b", b"a/b")
+    with pytest.raises(CorruptError, match="1 paths of 2 entries"):
+        decode_tree(file_of(described, joined))
 
 
 def test_a_link_to_what_is_no_file_of_the_snapshot_is_refused() -> None:
@@ -165,15 +198,15 @@ def test_frames_that_do_not_fit_their_files_are_refused(frames: tuple[int, ...])
 
 @pytest.mark.parametrize("pack", [1, 7, -2])
 def test_a_pack_that_is_not_there_is_refused(pack: int) -> None:
-    document = document_of(encode_tree(tree_of(Entry("a", Kind.FILE), Entry("b", Kind.DELETED))))
+    table = table_of(tree_of(Entry("a", Kind.FILE), Entry("b", Kind.DELETED)))
     for row in (0, 1):
         packed = [-1, -1]
         packed[row] = pack
         with pytest.raises(CorruptError, match="no pack"):
-            decode_tree(file_of(document | {"packed": packed}))
+            decode_tree(encode_table(replace(table, packed=packed)))
 
 
 def test_another_version_is_named() -> None:
-    document = document_of(encode_tree(tree_of()))
-    with pytest.raises(CorruptError, match="version 2, this program reads version 1"):
-        decode_tree(file_of(document | {"version": 2}))
+    described, columns = parts_of(encode_tree(tree_of()))
+    with pytest.raises(CorruptError, match="version 3, this program reads version 2"):
+        decode_tree(file_of(described | {"version": 3}, columns))
