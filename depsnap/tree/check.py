@@ -4,15 +4,15 @@ What is checked makes a tree safe to restore: no name leads out of the directory
 nothing lies below anything but a directory, and contents are exactly where the packs have them.
 """
 
-import operator
 import re
 from collections.abc import Sequence
-from itertools import islice
+from itertools import islice, repeat
+from operator import itemgetter, lt
 from typing import Final
 
 from bootseer.errors import CorruptError
 from depsnap.limits import DEFAULT, Limits
-from depsnap.tree.entries import DIRECTORIES, Kind, Pack, lies_in, prefixes, sort_key
+from depsnap.tree.entries import DIRECTORIES, Kind, Pack, lies_in, prefixes
 from depsnap.tree.placement import frame_of_each
 from depsnap.tree.table import Table
 
@@ -73,19 +73,19 @@ def check_digest(text: str, where: str) -> None:
 
 
 def _check_order(paths: Sequence[str]) -> None:
-    keys = list(map(sort_key, paths))
-    if not all(map(operator.lt, keys, islice(keys, 1, None))):
+    keys = list(map(str.replace, paths, repeat("/"), repeat("\0")))  # `sort_key` of each
+    if not all(map(lt, keys, islice(keys, 1, None))):
         row = next(row for row in range(1, len(keys)) if keys[row - 1] >= keys[row])
         raise refuse(paths[row], "there twice, or not in order")
 
 
 def _check_paths(table: Table, limits: Limits) -> None:
     """Check all paths: together where nothing is unusual, and else one by one."""
-    parted = [path.rpartition("/") for path in table.paths]
-    folders = {table.paths[row] for row in table.rows_of(DIRECTORIES)}
-    for above in {above for above, _, _ in parted} - folders - {""}:
+    parted = list(map(str.rpartition, table.paths, repeat("/")))
+    folders = set(map(table.paths.__getitem__, table.rows_of(DIRECTORIES)))
+    for above in set(map(itemgetter(0), parted)) - folders - {""}:
         raise refuse(above, "what is in it lies in no directory of the snapshot")
-    names = {name for _, _, name in parted}
+    names = set(map(itemgetter(2), parted))
     usual = (
         "".join(table.paths).isascii()
         and max(map(len, table.paths), default=0) <= limits.path

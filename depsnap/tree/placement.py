@@ -2,16 +2,15 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 from bootseer.errors import CorruptError
 from depsnap.tree.entries import Pack
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """What one frame of a pack holds."""
+class Placed(NamedTuple):
+    """What one frame of a pack holds. A tuple: there are thousands."""
 
     pack: int
     """Row of the pack."""

@@ -8,7 +8,7 @@ lists: to load NumPy takes longer than what a restore needs of them.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
+from itertools import compress, repeat
 from typing import Any, Final
 
 from depsnap.tree.entries import Entry, Kind, Pack, Tree
@@ -55,7 +55,7 @@ class Table:
     def rows_of(self, kinds: Iterable[Kind]) -> list[int]:
         """Return the rows of entries of some kinds, in order."""
         wanted = frozenset(kind.value for kind in kinds)
-        return [row for row, kind in enumerate(self.kinds) if kind in wanted]
+        return list(compress(range(len(self.kinds)), map(wanted.__contains__, self.kinds)))
 
 
 def table_of(tree: Tree) -> Table:

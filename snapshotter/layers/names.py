@@ -1,16 +1,18 @@
 """Are the names of a tree legal, and sorted within each directory? For all names at once."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from snapshotter.layers.checks import refuse, refuse_rows
-from snapshotter.layers.records import I64, U8, Tree
+from snapshotter.layers.records import I64, U8, U64, Tree
 from snapshotter.limits import Limits
 
 _SLICE: Final = 1 << 20
 """Names compared at once: bounds the working memory."""
+_WORD: Final = 8
+"""Bytes of names compared at once."""
 
 
 def check_names(tree: Tree, limits: Limits) -> None:
@@ -46,21 +48,24 @@ def _check_order(names: U8, start: I64, length: I64, rows: I64) -> None:
 
     Names hold no NUL, so padding with NULs keeps their order and equal means identical.
     """
+    # A word at every byte: what is behind a name's end is cut off, but has to be there.
+    padded = np.concatenate([names, np.zeros(_WORD, dtype=np.uint8)])
+    words = np.ndarray(len(names) + 1, dtype=">u8", buffer=padded, strides=(1,))
     offset = 0
     while len(rows):
-        here = _words(names, start[rows], length[rows], offset)
-        there = _words(names, start[rows + 1], length[rows + 1], offset)
+        here = _word_of_each(words, start[rows], length[rows], offset)
+        there = _word_of_each(words, start[rows + 1], length[rows + 1], offset)
         wrong = (here > there) | ((here == there) & (length[rows] <= offset))
         if wrong.any():
             raise refuse(f"names[{int(rows[np.argmax(wrong)]) + 1}]", "is not in order")
         rows = rows[here == there]
-        offset += 8
+        offset += _WORD
 
 
-def _words(names: U8, start: I64, length: I64, offset: int) -> npt.NDArray[np.uint64]:
+def _word_of_each(words: npt.NDArray[Any], start: I64, length: I64, offset: int) -> U64:
     """Return 8 bytes from `offset` of each name as a big-endian number, NULs behind its end."""
-    step = np.arange(offset, offset + 8)
-    inside = step < length[:, None]
-    at = np.where(inside, start[:, None] + step, 0)
-    padded = np.where(inside, names[at], 0).astype(np.uint8)
-    return padded.view(">u8").reshape(-1).astype(np.uint64)
+    left = np.clip(length - offset, 0, _WORD)
+    behind = (8 * (_WORD - left)).astype(np.uint64)
+    found = words[np.where(left > 0, start + offset, 0)].astype(np.uint64)
+    # Shifted by 64 bits a number would be as it was.
+    return np.where(left > 0, found >> behind << behind, np.uint64(0))
