@@ -4,12 +4,11 @@ A mount is worth it for a large tree. What is small, or lies in directories that
 or that are mixed from many sources (`/etc`, `/var`), is a few files: they are unpacked.
 """
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from depsnap.tree.entries import DIRECTORIES, Kind, key_behind, sort_key
+from depsnap.tree.entries import DIRECTORIES, Kind
 from depsnap.tree.table import Table
 
 SOURCE: Final = "bootseer-deps-"
@@ -46,13 +45,12 @@ def parted(table: Table, roots: Sequence[str]) -> Parted:
     tops = [root.strip("/") for root in roots]
     left_out: tuple[str, ...] = _NEVER
     if tops == [""]:
-        tops = [path for path in table.paths if "/" not in path]
+        tops = [table.names[row] for row, depth in enumerate(table.depths) if not depth]
         left_out = _MIXED
     spans = {
         top: span
         for top in tops
-        if top.partition("/")[0] not in left_out
-        and _is_worth_it(table, top, span := _span(table.paths, top))
+        if top.partition("/")[0] not in left_out and _is_worth_it(table, span := table.span(top))
     }
     loose = len(table.kinds) - table.kinds.count(Kind.KEPT)
     for span in spans.values():
@@ -60,14 +58,8 @@ def parted(table: Table, roots: Sequence[str]) -> Parted:
     return Parted(tuple(spans), loose)
 
 
-def _span(paths: Sequence[str], top: str) -> range:
-    """Return the rows of a directory and of all that is in it: paths are sorted."""
-    begin = bisect_left(paths, sort_key(top), key=sort_key)
-    return range(begin, bisect_left(paths, key_behind(top), begin, key=sort_key))
-
-
-def _is_worth_it(table: Table, top: str, span: range) -> bool:
+def _is_worth_it(table: Table, span: range) -> bool:
     """Say whether a directory is there already, as something to mount on, and its tree large."""
-    if not span or table.paths[span.start] != top or table.kinds[span.start] not in _THERE:
+    if not span or table.kinds[span.start] not in _THERE:
         return False
     return len(span) >= _ENTRIES or sum(table.sizes[span.start : span.stop]) >= _BYTES

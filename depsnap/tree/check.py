@@ -6,8 +6,6 @@ nothing lies below anything but a directory, and contents are exactly where the 
 
 import re
 from collections.abc import Sequence
-from itertools import islice, repeat
-from operator import itemgetter, lt
 from typing import Final
 
 from bootseer.errors import CorruptError
@@ -25,6 +23,7 @@ _ATTRIBUTES: Final = ("user.", "security.capability", "system.posix_acl_")
 _FILE: Final = Kind.FILE.value
 _LINKS: Final = (Kind.SYMLINK, Kind.HARDLINK)
 _WITHOUT_XATTRS: Final = (Kind.DELETED, Kind.HARDLINK)
+_DIRECTORIES: Final = frozenset(kind.value for kind in DIRECTORIES)
 _NO_NAMES: Final = frozenset({"", ".", ".."})
 _HEX: Final = re.compile("[0-9a-f]*")
 
@@ -36,15 +35,15 @@ def refuse(where: str, problem: str) -> CorruptError:
 
 def check_table(table: Table, limits: Limits = DEFAULT) -> None:
     """Raise `CorruptError` unless everything in the module's docstring holds."""
-    if len(table.paths) > limits.entries:
-        raise refuse("entries", f"{len(table.paths)}, accepted are {limits.entries}")
+    if len(table.names) > limits.entries:
+        raise refuse("entries", f"{len(table.names)}, accepted are {limits.entries}")
     if len(table.packs) > limits.packs:
         raise refuse("packs", f"{len(table.packs)}, accepted are {limits.packs}")
     for pack in table.packs:
         _check_pack(pack, limits)
-    _check_order(table.paths)
+    _check_order(table)
+    _check_names(table, limits)
     _check_numbers(table, limits)
-    _check_paths(table, limits)
     _check_extents(table, limits)
     stored = table.stored()
     _check_contents(table, stored)
@@ -72,33 +71,40 @@ def check_digest(text: str, where: str) -> None:
         raise refuse(where, "no SHA-256")
 
 
-def _check_order(paths: Sequence[str]) -> None:
-    keys = list(map(str.replace, paths, repeat("/"), repeat("\0")))  # `sort_key` of each
-    if not all(map(lt, keys, islice(keys, 1, None))):
-        row = next(row for row in range(1, len(keys)) if keys[row - 1] >= keys[row])
-        raise refuse(paths[row], "there twice, or not in order")
+def _check_order(table: Table) -> None:
+    """Check that all that an entry is in is a directory in front of it, and names are sorted.
+
+    Sorted by `sort_key`, that is: names have no NUL and no slash (`_check_names`).
+    """
+    last: list[str] = []
+    """The latest name at each depth, down to the entry before."""
+    for row, (name, depth) in enumerate(zip(table.names, table.depths, strict=True)):
+        if depth < len(last):
+            if name <= last[depth]:
+                raise refuse(table.paths[row], "there twice, or not in order")
+            del last[depth:]
+        elif depth > len(last) or (row and table.kinds[row - 1] not in _DIRECTORIES):
+            raise refuse(table.paths[row], "lies in no directory of the snapshot")
+        last.append(name)
 
 
-def _check_paths(table: Table, limits: Limits) -> None:
-    """Check all paths: together where nothing is unusual, and else one by one."""
-    parted = list(map(str.rpartition, table.paths, repeat("/")))
-    folders = set(map(table.paths.__getitem__, table.rows_of(DIRECTORIES)))
-    for above in set(map(itemgetter(0), parted)) - folders - {""}:
-        raise refuse(above, "what is in it lies in no directory of the snapshot")
-    names = set(map(itemgetter(2), parted))
+def _check_names(table: Table, limits: Limits) -> None:
+    """Check all names and paths: together where nothing is unusual, and else one by one."""
+    names = set(table.names)
+    text = "".join(names)
     usual = (
-        "".join(table.paths).isascii()
-        and max(map(len, table.paths), default=0) <= limits.path
+        text.isascii()
+        and "\0" not in text
+        and "/" not in text
         and max(map(len, names), default=0) <= limits.name
+        and max(map(len, table.paths), default=0) <= limits.path
         and names.isdisjoint(_NO_NAMES)
-        and "\0" not in "".join(names)
     )
-    for path, (_, _, name) in () if usual else zip(table.paths, parted, strict=True):
-        _check_path(path, name, limits)
+    for path, name in () if usual else zip(table.paths, table.names, strict=True):
+        _check_name(path, name, limits)
 
 
-def _check_path(path: str, name: str, limits: Limits) -> None:
-    """Check a path by its last name. Those in front are entries, and checked, themselves."""
+def _check_name(path: str, name: str, limits: Limits) -> None:
     if path.isascii():
         length, last = len(path), len(name)
     else:
@@ -107,7 +113,7 @@ def _check_path(path: str, name: str, limits: Limits) -> None:
             last = len(name.encode("utf-8", "surrogateescape"))
         except UnicodeEncodeError as error:
             raise refuse(path, "no path") from error
-    if length > limits.path or "\0" in path:
+    if length > limits.path or "\0" in name or "/" in name:
         raise refuse(path, "no path")
     if name in _NO_NAMES or last > limits.name:
         raise refuse(path, "no path below the root")

@@ -5,12 +5,15 @@ does with them. Who looks at all of them looks at columns; who handles one makes
 lists: to load NumPy takes longer than what a restore needs of them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from itertools import compress, repeat
+from functools import cached_property, partial
+from itertools import compress, count, repeat
 from typing import Any, Final
 
+from bootseer.errors import CorruptError
+from depsnap.limits import DEFAULT
 from depsnap.tree.entries import Entry, Kind, Pack, Tree
 
 KINDS: Final = {kind.value: kind for kind in Kind}
@@ -18,11 +21,17 @@ _USUAL: Final = ("", (), None)
 """Target, attributes and extents of nearly all entries."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Table:
-    """All entries in columns, in the order of the tree, and the packs with their contents."""
+    """All entries in columns, in the order of the tree, and the packs with their contents.
 
-    paths: Sequence[str]
+    A directory is followed by what is in it, so names and depths say where everything is.
+    """
+
+    names: Sequence[str]
+    """The last part of each path."""
+    depths: Sequence[int]
+    """How many directories of the tree each lies in."""
     kinds: str
     """A character each, the value of its `Kind`."""
     modes: Sequence[int]
@@ -45,6 +54,15 @@ class Table:
     root: str = ""
     """See `Tree.root`."""
 
+    @cached_property
+    def paths(self) -> list[str]:
+        """Path of each; made when somebody asks. Of a tree that is not right they may be any.
+
+        Raises `CorruptError` where they take more than a tree may: they are not bounded by the
+        bytes of its file.
+        """
+        return list(_paths(self.names, self.depths, DEFAULT.tree))
+
     def stored(self) -> list[int]:
         """Return `Entry.stored` of each."""
         found = list(self.sizes)
@@ -57,14 +75,52 @@ class Table:
         wanted = frozenset(kind.value for kind in kinds)
         return list(compress(range(len(self.kinds)), map(wanted.__contains__, self.kinds)))
 
+    def span(self, path: str) -> range:
+        """Return the rows of a directory, or whatever is there, and of all that is in it."""
+        row = -1
+        for depth, name in enumerate(path.split("/")):
+            inside = row + 1
+            row = self._find(name, depth, inside)
+            if row < 0 or min(self.depths[inside : row + 1]) < depth:
+                return range(0)
+        ends = map(depth.__ge__, self.depths[row + 1 :])
+        return range(row, next(compress(count(row + 1), ends), len(self.names)))
+
+    def _find(self, name: str, depth: int, row: int) -> int:
+        """Return the first row, from one on, that has a name at a depth; -1 if none has."""
+        with suppress(ValueError):
+            while self.depths[row := self.names.index(name, row)] != depth:
+                row += 1
+            return row
+        return -1
+
+
+def _paths(names: Sequence[str], depths: Sequence[int], most: int) -> Iterator[str]:
+    """Yield the paths of names, each with what it is in in front, of `most` characters in all."""
+    above = [""]
+    at, path = 0, ""
+    for name, depth in zip(names, depths, strict=True):
+        if depth > at:
+            above.append(f"{path}/")
+            at += 1
+        elif depth < at:
+            del above[depth + 1 :]
+            at = depth
+        path = above[at] + name
+        most -= len(path)
+        if most < 0:
+            raise CorruptError("snapshot tree: its paths are too long")
+        yield path
+
 
 def table_of(tree: Tree) -> Table:
-    """Return a tree in columns."""
+    """Return a tree in columns. If it is not right, its paths may be others than the tree's."""
     entries = tree.entries
     fields: Any = Entry._make(zip(*entries, strict=True) if entries else [()] * len(Entry._fields))
     rows = range(len(entries))
     return Table(
-        fields.path,
+        [path.rpartition("/")[2] for path in fields.path],
+        [path.count("/") for path in fields.path],
         "".join(fields.kind),
         fields.mode,
         fields.uid,

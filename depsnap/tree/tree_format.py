@@ -26,6 +26,7 @@ from depsnap.tree.table import KINDS, Table, table_of, tree_of
 VERSION: Final = 2
 _LEVEL: Final = 3
 _NUMBERS: Final = {
+    "depths": "H",
     "modes": "H",
     "uids": "I",
     "gids": "I",
@@ -34,7 +35,7 @@ _NUMBERS: Final = {
     "packed": "i",
     "stamps": "q",
 }
-"""Columns of numbers, in the order of `Table`'s, with their codes."""
+"""Columns of numbers with their codes."""
 _FRAME: Final = "II"
 """Codes of the columns of frames: bytes in the pack, bytes of contents."""
 _DIGEST: Final = 32
@@ -47,16 +48,18 @@ def encode_tree(tree: Tree, limits: Limits = DEFAULT) -> bytes:
     """
     table = table_of(tree)
     check_table(table, limits)
+    if table.paths != [entry.path for entry in tree.entries]:
+        raise refuse("tree", "something lies in no directory of the snapshot")
     return encode_table(table, limits)
 
 
 def encode_table(table: Table, limits: Limits = DEFAULT) -> bytes:
     """Return the file for a tree that was checked. Raises `CorruptError` if it is too large."""
-    paths = "\0".join(table.paths).encode("utf-8", "surrogateescape")
+    names = "\0".join(table.names).encode("utf-8", "surrogateescape")
     described: dict[str, Any] = {
         "version": VERSION,
-        "entries": len(table.paths),
-        "paths": len(paths),
+        "entries": len(table.names),
+        "names": len(names),
         "packs": [[one.digest, one.title, one.single, len(one.frames)] for one in table.packs],
         "targets": list(table.targets.items()),
         "xattrs": [
@@ -74,7 +77,7 @@ def encode_table(table: Table, limits: Limits = DEFAULT) -> bytes:
     stored = planes_of(_FRAME[0], [frame.stored for frame in frames])
     contents = planes_of(_FRAME[1], [frame.raw for frame in frames])
     digests = bytes.fromhex("".join(frame.digest for frame in frames))
-    columns = (paths, table.kinds.encode(), *numbers, stored, contents, digests)
+    columns = (names, table.kinds.encode(), *numbers, stored, contents, digests)
     raw = b"".join((line, b"\n", *columns))
     if len(raw) > limits.tree:
         raise refuse("tree", f"takes {len(raw)} bytes, the limit is {limits.tree}")
@@ -98,7 +101,8 @@ def parse_table(data: bytes, limits: Limits = DEFAULT) -> Table:
 
     Raises `CorruptError` and nothing else.
     """
-    line, _, rest = _decompressed(data, limits).partition(b"\n")
+    raw = _decompressed(data, limits)
+    line = raw[: max(raw.find(b"\n"), 0)]
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -111,18 +115,21 @@ def parse_table(data: bytes, limits: Limits = DEFAULT) -> Table:
             hint="another version of bootseer wrote it",
         )
     count = root.required("entries").integer(0, limits.entries)
-    size = root.required("paths").integer(0, limits.tree)
+    size = root.required("names").integer(0, limits.tree)
     packs = [_pack(item, limits) for item in root.required("packs").items(limits.packs)]
     frames = sum(frames for *_, frames in packs)
     lengths = [size, count, *(size_of(code, count) for code in _NUMBERS.values())]
     lengths += [*(size_of(code, frames) for code in _FRAME), frames * _DIGEST]
+    rest = memoryview(raw)[len(line) + 1 :]  # megabytes, which are not copied
     if len(rest) != sum(lengths):
         raise root.wrong(f"columns of {len(rest)} bytes, not {sum(lengths)}")
     texts, kinds, *columns = _cut(rest, lengths)
-    modes, uids, gids, mtimes, sizes, packed, stamps = map(column_of, _NUMBERS.values(), columns)
+    numbers = map(column_of, _NUMBERS.values(), columns)
+    depths, modes, uids, gids, mtimes, sizes, packed, stamps = numbers
     merkle_root = root.optional("merkle_root")
     return Table(
-        _paths(texts, count),
+        _names(texts, count),
+        depths,
         _kinds(kinds),
         modes,
         uids,
@@ -139,20 +146,20 @@ def parse_table(data: bytes, limits: Limits = DEFAULT) -> Table:
     )
 
 
-def _cut(data: bytes, sizes: Sequence[int]) -> list[bytes]:
+def _cut(data: memoryview, sizes: Sequence[int]) -> list[memoryview]:
     """Return pieces of these sizes, one behind the other."""
     return [data[start:end] for start, end in pairwise(accumulate(sizes, initial=0))]
 
 
-def _paths(texts: bytes, count: int) -> list[str]:
-    paths = texts.decode("utf-8", "surrogateescape").split("\0") if count else []
-    if len(paths) != count or (texts and not count):
-        raise refuse("tree", f"{len(paths)} paths of {count} entries")
-    return paths
+def _names(texts: memoryview, count: int) -> list[str]:
+    names = str(texts, "utf-8", "surrogateescape").split("\0") if count else []
+    if len(names) != count or (texts and not count):
+        raise refuse("tree", f"{len(names)} names of {count} entries")
+    return names
 
 
-def _kinds(letters: bytes) -> str:
-    kinds = letters.decode("latin-1")
+def _kinds(letters: memoryview) -> str:
+    kinds = str(letters, "latin-1")
     if not KINDS.keys() >= set(kinds):
         raise refuse("tree", "a kind that is not known")
     return kinds
@@ -187,7 +194,7 @@ def _pack(node: Node, limits: Limits) -> tuple[str, str, bool, int]:
 
 
 def _with_frames(
-    packs: Sequence[tuple[str, str, bool, int]], columns: Sequence[bytes]
+    packs: Sequence[tuple[str, str, bool, int]], columns: Sequence[memoryview]
 ) -> tuple[Pack, ...]:
     """Return the packs; `columns`: those of all their frames, and digests."""
     *sizes, digests = columns

@@ -118,7 +118,7 @@ def _laid_out(table: Table, frames: Sequence[Placed], stored: Sequence[int]) -> 
     rows = np.array(order, dtype=np.int64)
     sizes = np.array(table.sizes, dtype=np.int64)[rows]
     starts = starts_of(-(-sizes // BLOCK) * BLOCK)
-    place = np.zeros(len(table.paths), dtype=np.uint64)
+    place = np.zeros(len(table.names), dtype=np.uint64)
     place[rows] = starts[:-1]
     for row, other in shared:
         if _contents(table, row) != _contents(table, other):

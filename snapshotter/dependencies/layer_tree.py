@@ -8,7 +8,7 @@ front of it that is one level higher.
 
 import stat
 from collections.abc import Sequence
-from itertools import pairwise, repeat
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -35,8 +35,8 @@ def layer_tree(table: Table, place: U64) -> Tree:
 
     Deletions become whiteouts, replaced directories are opaque.
     """
-    ranked = _sorted_rows(table.paths)
-    depth = np.fromiter(map(str.count, table.paths, repeat("/")), np.int64, len(table.paths))
+    ranked = _sorted_rows(table)
+    depth = np.array(table.depths, dtype=np.int64)
     order, above = _breadth_first(depth[ranked])
     rows = ranked[order]
     inode_of, owners = _inodes_of(table, rows)
@@ -44,8 +44,7 @@ def layer_tree(table: Table, place: U64) -> Tree:
     number = np.concatenate([np.zeros(1, dtype=np.int64), inode_of[ranked]])
     child = inode_of[rows].astype(np.uint32)
     parents = number[above].astype(np.uint32)
-    parted = map(str.rpartition, table.paths, repeat("/"))
-    names, name_end = _joined([name for _, _, name in parted], rows)
+    names, name_end = _joined(table.names, rows)
     inodes, targets, sets = _columns(table, owners)
     return Tree(
         inodes=Inodes(
@@ -62,11 +61,11 @@ def layer_tree(table: Table, place: U64) -> Tree:
     )
 
 
-def _sorted_rows(paths: Sequence[str]) -> I64:
+def _sorted_rows(table: Table) -> I64:
     """Return the rows sorted by names as bytes: as they are, if text is ASCII."""
-    if "".join(paths).isascii():
-        return np.arange(len(paths))
-    keys = [_encoded(path).replace(b"/", b"\0") for path in paths]
+    if "".join(table.names).isascii():
+        return np.arange(len(table.names))
+    keys = [_encoded(path).replace(b"/", b"\0") for path in table.paths]
     return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
 
 
@@ -157,7 +156,7 @@ def _columns(
 def _xattr_sets(table: Table) -> tuple[tuple[XattrSet, ...], U32]:
     """Return the distinct sets, the empty one first, and which one each entry has."""
     index: dict[XattrSet, int] = {(): 0}
-    set_of = np.zeros(len(table.paths), dtype=np.uint32)
+    set_of = np.zeros(len(table.names), dtype=np.uint32)
     for row, xattrs in table.xattrs.items():
         key = tuple(sorted((name.encode(), value) for name, value in xattrs))
         set_of[row] = index.setdefault(key, len(index))

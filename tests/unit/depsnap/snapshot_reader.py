@@ -10,6 +10,7 @@ from typing import Any
 import zstandard
 
 COLUMNS = {
+    "depths": (2, False),
     "modes": (2, False),
     "uids": (4, False),
     "gids": (4, False),
@@ -32,15 +33,16 @@ def read_snapshot(store: Path, job: str) -> tuple[dict[str, Any], dict[str, dict
     assert len(data) == head["tree"]["size"]
     tree, rest = _tree(zstandard.ZstdDecompressor().decompress(data))
     count = tree["entries"]
-    paths, rest = rest[: tree["paths"]], rest[tree["paths"] :]
+    names, rest = rest[: tree["names"]], rest[tree["names"] :]
     kinds, rest = rest[:count].decode(), rest[count:]
     columns = {}
     for name, (width, signed) in COLUMNS.items():
         columns[name], rest = _numbers(rest, count, width, signed=signed)
+    paths = _paths(names.split(b"\0"), columns.pop("depths"))
     _read_frames(tree["packs"], rest)
     entries = [
         {"path": os.fsdecode(path), "kind": kind, **dict(zip(columns, values, strict=True))}
-        for path, kind, *values in zip(paths.split(b"\0"), kinds, *columns.values(), strict=True)
+        for path, kind, *values in zip(paths, kinds, *columns.values(), strict=True)
     ]
     for row, target in tree["targets"]:
         entries[row]["target"] = target
@@ -64,6 +66,17 @@ def _tree(raw: bytes) -> tuple[dict[str, Any], bytes]:
     names = ("digest", "title", "single", "frames")
     tree["packs"] = [dict(zip(names, pack, strict=True)) for pack in tree["packs"]]
     return tree, columns
+
+
+def _paths(names: list[bytes], depths: list[int]) -> list[bytes]:
+    """Return the paths of names: one that lies deeper than the one before lies in that."""
+    found: list[bytes] = []
+    above: list[bytes] = []
+    for name, depth in zip(names, depths, strict=True):
+        above = [*above[:depth], name]
+        assert len(above) == depth + 1
+        found.append(b"/".join(above))
+    return found
 
 
 def _numbers(data: bytes, count: int, width: int, *, signed: bool) -> tuple[list[int], bytes]:

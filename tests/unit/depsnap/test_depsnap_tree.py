@@ -142,6 +142,27 @@ def test_what_is_in_no_directory_of_the_snapshot_is_refused() -> None:
         encode_tree(tree_of(Entry("a/b", Kind.FILE)))
 
 
+@pytest.mark.parametrize("depths", [(1, 1, 1), (0, 2, 1), (0, 1, 3), (0, 1, 2), (0, 0, 1)])
+def test_what_is_deeper_than_it_can_be_is_refused(depths: tuple[int, ...]) -> None:
+    table = table_of(tree_of(Entry("a", Kind.NEW), Entry("a/b", Kind.FILE), Entry("c", Kind.FILE)))
+    with pytest.raises(CorruptError, match="no directory"):
+        decode_tree(encode_table(replace(table, depths=depths)))
+
+
+def test_a_slash_in_a_name_is_refused() -> None:
+    table = table_of(tree_of(Entry("a", Kind.NEW), Entry("b", Kind.FILE)))
+    with pytest.raises(CorruptError, match="no path"):
+        decode_tree(encode_table(replace(table, names=["a", "a/../../etc"])))
+
+
+def test_paths_that_take_more_than_a_tree_may_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names and depths of a small file can make paths without end."""
+    monkeypatch.setattr("depsnap.tree.table.DEFAULT", Limits(tree=10_000))
+    paths = ["/".join("d" * depth) for depth in range(1, 200)]
+    with pytest.raises(CorruptError, match="too long"):
+        encode_tree(tree_of(*(Entry(path, Kind.NEW) for path in paths)))
+
+
 def test_a_path_that_is_there_twice_is_refused() -> None:
     with pytest.raises(CorruptError, match="twice"):
         encode_tree(tree_of(Entry("a", Kind.FILE), Entry("a", Kind.NEW)))
@@ -161,10 +182,10 @@ def test_columns_that_are_too_short_or_too_long_are_refused() -> None:
             decode_tree(file_of(described, wrong))
 
 
-def test_a_number_of_entries_that_is_not_that_of_the_paths_is_refused() -> None:
+def test_a_number_of_entries_that_is_not_that_of_the_names_is_refused() -> None:
     described, columns = parts_of(encode_tree(tree_of(Entry("a", Kind.NEW), Entry("b", Kind.NEW))))
-    joined = columns.replace(b"a\0b", b"a/b")
-    with pytest.raises(CorruptError, match="1 paths of 2 entries"):
+    joined = columns.replace(b"a\0b", b"a_b")
+    with pytest.raises(CorruptError, match="1 names of 2 entries"):
         decode_tree(file_of(described, joined))
 
 
@@ -172,6 +193,16 @@ def test_a_link_to_what_is_no_file_of_the_snapshot_is_refused() -> None:
     for target in ("b", "/etc/shadow", "../b"):
         with pytest.raises(CorruptError, match="link"):
             encode_tree(tree_of(Entry("a", Kind.HARDLINK, target=target)))
+
+
+@given(trees())
+def test_a_directory_and_all_in_it_are_found_by_its_path(tree: Tree) -> None:
+    table = table_of(tree)
+    assert table.paths == [entry.path for entry in tree.entries]
+    for row, path in enumerate(table.paths):
+        inside = [one for one, other in enumerate(table.paths) if other.startswith(f"{path}/")]
+        assert list(table.span(path)) == [row, *inside]
+    assert not table.span("a/b/nothing")
 
 
 def test_a_change_outside_of_the_roots_is_refused() -> None:
