@@ -83,3 +83,7 @@ class ChunkMap:
         """Return the end of the run of chunks from `low` that fits into `budget` blob bytes."""
         high = bisect_right(self._blob, self._blob[low] + budget) - 1
         return max(low + 1, min(high, len(self)))
+
+    def reach_back(self, high: int, budget: int) -> int:
+        """Return the start of the run of chunks up to `high` that fits into `budget` blob bytes."""
+        return min(high, bisect_left(self._blob, self._blob[high] - budget))

@@ -15,8 +15,10 @@ class FetchPolicy:
     """Most bytes that one demand request brings."""
     idle: int = 0
     """Bytes behind a miss that the same request brings, if nobody has them or fetches them."""
-    idle_near: int = 0
-    """The same of a blob that is near (`BlockImage.together`)."""
+    before: int = 0
+    """Bytes in front of a miss that a request of their own brings, likewise."""
+    around_near: int = 0
+    """Both of these, of a blob that is near (`BlockImage.together`)."""
     ahead_run: int = 1 << 20
     """Most bytes that one read-ahead request brings, at the beginning of a run."""
     ahead_run_most: int = 16 << 20
@@ -48,7 +50,7 @@ class Purpose(StrEnum):
     LINKED = "linked"
     """The dynamic loader is about to read them."""
     IDLE = "idle"
-    """Behind a miss: programs go on near where they were more often than not."""
+    """Beside a miss: programs go on near where they were more often than not."""
     PREFETCH = "prefetch"
     """They hold hot blocks."""
     FILL = "fill"

@@ -42,7 +42,7 @@ _STREAMED: Final = 1 << 20
 """A request for more bytes than this is decoded while the rest of it is on its way."""
 _JOBS: Final = 4
 """Jobs of one stream that wait for a thread or have one; bytes behind them stay in the kernel."""
-_OF_READS: Final = frozenset({Purpose.DEMAND, Purpose.AHEAD})
+_OF_READS: Final = frozenset({Purpose.DEMAND, Purpose.AHEAD, Purpose.IDLE})
 _UNCACHED_BYTES: Final = 16 << 20
 """Chunks that the disk would not take are kept in memory up to so many bytes a layer."""
 
@@ -84,7 +84,8 @@ class Services:
 
     def near(self) -> "Services":
         """Return the same for blobs that are near: requests bring more."""
-        return replace(self, policy=replace(self.policy, idle=self.policy.idle_near))
+        around = self.policy.around_near
+        return replace(self, policy=replace(self.policy, idle=around, before=around))
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,6 +223,8 @@ class LayerReader:
                 # Only the last request of a run: behind the others lies what the next one brings.
                 behind = end if alone or end < run[1] else self._behind(end)
                 self._flights.launch(start, behind, Purpose.DEMAND, wanted=end)
+            if not alone and (before := self._before(run[0])) < run[0]:
+                self._flights.launch(before, run[0], Purpose.IDLE)
         flying = any(chunk in self._flights for chunk in wanted)
         source = Source.DEMAND if fresh else Source.JOINED if flying else Source.CACHE
         self.counters.joined += len(wanted) - len(fresh)
@@ -243,6 +245,11 @@ class LayerReader:
             return chunk
         end = self._chunks.reach(chunk, self._services.policy.idle)
         return next((c for c in range(chunk, end) if not self._absent(c)), end)
+
+    def _before(self, chunk: int) -> int:
+        """Return the start of what is brought along from in front of a chunk."""
+        start = self._chunks.reach_back(chunk, self._services.policy.before)
+        return next((c + 1 for c in reversed(range(start, chunk)) if not self._absent(c)), start)
 
     def _absent(self, chunk: int) -> bool:
         """Say whether a chunk is neither here nor coming."""

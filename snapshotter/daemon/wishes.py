@@ -12,8 +12,8 @@ from snapshotter.snapshots.core import Settings
 from snapshotter.snapshots.lazy import Patience
 
 _PROVIDE_EXTRA_S: Final = 5.0
-_NEAR: Final = 4 << 20
-"""Bytes behind a miss in what is near: packs of a dependency snapshot in a directory."""
+_NEAR: Final = 1 << 20
+"""Bytes on either side of a miss in what is near: packs of a dependency snapshot in a directory."""
 
 
 def fetch_policy(config: Config) -> FetchPolicy:
@@ -22,7 +22,7 @@ def fetch_policy(config: Config) -> FetchPolicy:
         ahead_flights=config.fetch.concurrency,
         ahead_most=config.fetch.ahead,
         idle=config.fetch.idle,
-        idle_near=max(config.fetch.idle, _NEAR) if config.fetch.idle else 0,
+        around_near=max(config.fetch.idle, _NEAR) if config.fetch.idle else 0,
     )
 
 

@@ -30,7 +30,7 @@ class BlockImage:
     """Makes verified bytes of the data area of them."""
     together: bool = False
     """Its blob is near, and who reads of it soon reads what lies beside that: more is fetched
-    behind a miss, and what came is put into the page cache as well."""
+    on either side of a miss, and what came is put into the page cache as well."""
 
 
 class ImageOpener(Protocol):

@@ -89,6 +89,28 @@ async def test_what_lies_behind_a_miss_is_not_fetched_twice_nor_past_the_end(
         assert not set(asked[0]) & set(asked[1])
 
 
+async def test_what_lies_in_front_of_a_miss_is_asked_for_after_it(tmp_path: Path) -> None:
+    with make_world(tmp_path, [1000] * 100, idle=2500, before=3500) as world:
+        await world.reader.prefetch(40, 41)
+        for at in (50_000, 42_000, 1000):
+            await world.reader.read(at, 100)
+        while world.tasks:
+            await asyncio.sleep(0.01)
+        present = [c for c in range(100) if c in world.reader.cache.presence]
+        assert present == [*range(4), *range(40, 45), *range(47, 53)]
+        starts = [world.reader.chunks.blob_start(chunk) for chunk in (40, 50, 47, 42, 41, 1, 0)]
+        assert [start for start, _ in world.source.asked] == starts
+        assert world.reader.counters.demand_misses == 3
+
+
+async def test_a_read_that_asks_for_nothing_beside_it_gets_nothing(tmp_path: Path) -> None:
+    with make_world(tmp_path, [1000] * 100, idle=2500, before=3500) as world:
+        await world.reader.read(50_000, 100, alone=True)
+        while world.tasks:
+            await asyncio.sleep(0.01)
+        assert [c for c in range(100) if c in world.reader.cache.presence] == [50]
+
+
 async def test_a_miss_does_not_wait_for_what_its_request_brings_along(tmp_path: Path) -> None:
     with make_world(tmp_path, [1000] * 100, idle=5000) as world:
         world.source.rest = asyncio.Event()
@@ -345,9 +367,10 @@ async def test_what_came_because_of_a_read_is_told_of_and_what_was_prefetched_is
 
 
 def test_requests_for_what_is_near_bring_more() -> None:
-    policy = FetchPolicy(idle=1000, idle_near=5000)
+    policy = FetchPolicy(idle=1000, around_near=5000)
     with ThreadPoolExecutor(1) as executor:
         services = Services(Turns(executor), lambda _: None, policy)
-        assert services.near().policy.idle == 5000
+        near = services.near().policy
+        assert (near.idle, near.before) == (5000, 5000)
         assert services.near().room is services.room
-        assert services.policy.idle == 1000
+        assert (services.policy.idle, services.policy.before) == (1000, 0)
