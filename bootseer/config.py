@@ -156,7 +156,7 @@ class Fetch:
     """Most bytes that are fetched before they are asked for, behind a sequential reader."""
     idle: Bytes = Bytes(192 << 10)
     """Bytes behind a miss that the same request brings along; 0: none. Of packs of a dependency
-    snapshot in a directory it is 4 MiB, if any."""
+    snapshot in a directory it is 1 MiB on either side, if any."""
     linked: Bytes = Bytes(16 << 20)
     """When a program is run, its libraries are looked up ahead of the dynamic loader, and so many
     bytes (unpacked) at most of what that changes in them; 0: they are not."""
