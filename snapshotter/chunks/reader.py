@@ -248,6 +248,8 @@ class LayerReader:
 
     def _before(self, chunk: int) -> int:
         """Return the start of what is brought along from in front of a chunk."""
+        if not self._services.policy.before:
+            return chunk
         start = self._chunks.reach_back(chunk, self._services.policy.before)
         return next((c + 1 for c in reversed(range(start, chunk)) if not self._absent(c)), start)
 
