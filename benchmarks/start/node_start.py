@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,10 +133,15 @@ def remove_node(place: Place, number: int) -> None:
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def start(ready: Ready, install: container.Install | None = None) -> Outcome:
+def start(
+    ready: Ready,
+    install: container.Install | None = None,
+    meanwhile: Callable[[starts.Node], None] = lambda _node: None,
+) -> Outcome:
     """Start the job and end it after its first step. Raises `HostError`.
 
     `install` is how packages come, if not as the way says; then they may come by pip in the end.
+    `meanwhile` is called after the first step, before the job is ended.
     """
     place, way, who = ready.place, ready.who.way, ready.who
     machine = place.net.nodes[who.node]
@@ -169,6 +174,7 @@ def start(ready: Ready, install: container.Install | None = None) -> Outcome:
         )
         lines, reader = _run_to_first_step(ready.node, made)
         losses = _losses(ready.directory / "out" / "metrics.jsonl", lines)
+        meanwhile(ready.node)
         ready.node.containerd.ctr("tasks", "kill", "--signal", "KILL", made)
         reader.join(_END_S)
     ended = next(one.at for one in printed_events(lines) if one.name.startswith(FIRST_STEP))

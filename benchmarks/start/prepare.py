@@ -44,22 +44,23 @@ def _start_once(
     place: Place,
     settings: str,
     install: Install,
-    after: Callable[[Node], None] = hotblocks.end_recordings,
+    meanwhile: Callable[[Node], None] = lambda _node: None,
 ) -> None:
     with ready_node(place, OURS, 0, 0, settings) as ready:
         try:
-            start(ready, install)
-            after(ready.node)
+            start(ready, install, meanwhile)
+            hotblocks.end_recordings(ready.node)
         finally:
             shutil.rmtree(ready.events)  # it belongs to no measured start
     remove_node(place, 0)
 
 
 def _have_packages_packed(node: Node) -> None:
-    """End a node's recordings; return when it has packed what is hot of the snapshot, by itself, or
+    """Return when a node whose job goes on has packed what is hot of the snapshot, by itself, or
     there is too little of it to be recorded. HostError.
+
+    Of a job that has ended nothing more is fetched, and what is not there as a whole is not packed.
     """
-    hotblocks.end_recordings(node)
     log = node.snapshotter.log
 
     def is_over() -> bool:
