@@ -23,7 +23,6 @@ _ATTRIBUTES: Final = ("user.", "security.capability", "system.posix_acl_")
 _FILE: Final = Kind.FILE.value
 _LINKS: Final = (Kind.SYMLINK, Kind.HARDLINK)
 _WITHOUT_XATTRS: Final = (Kind.DELETED, Kind.HARDLINK)
-_DIRECTORIES: Final = frozenset(kind.value for kind in DIRECTORIES)
 _NO_NAMES: Final = frozenset({"", ".", ".."})
 _HEX: Final = re.compile("[0-9a-f]*")
 
@@ -83,7 +82,7 @@ def _check_order(table: Table) -> None:
             if name <= last[depth]:
                 raise refuse(table.paths[row], "there twice, or not in order")
             del last[depth:]
-        elif depth > len(last) or (row and table.kinds[row - 1] not in _DIRECTORIES):
+        elif depth > len(last) or (row and table.kinds[row - 1] not in DIRECTORIES):
             raise refuse(table.paths[row], "lies in no directory of the snapshot")
         last.append(name)
 

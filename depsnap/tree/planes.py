@@ -13,9 +13,9 @@ _WIDTHS: Final = {"H": 2, "I": 4, "i": 4, "q": 8}
 """Bytes of a number, by the code that `array` has for it. Lower case has a sign."""
 
 
-def size_of(codes: str, count: int) -> int:
-    """Return the bytes of `count` rows of columns with these codes."""
-    return count * sum(map(_WIDTHS.__getitem__, codes))
+def size_of(code: str, count: int) -> int:
+    """Return the bytes of a column of `count` numbers."""
+    return count * _WIDTHS[code]
 
 
 def planes_of(code: str, values: Sequence[int]) -> bytes:

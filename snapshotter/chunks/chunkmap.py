@@ -86,4 +86,4 @@ class ChunkMap:
 
     def reach_back(self, high: int, budget: int) -> int:
         """Return the start of the run of chunks up to `high` that fits into `budget` blob bytes."""
-        return min(high, bisect_left(self._blob, self._blob[high] - budget))
+        return bisect_left(self._blob, self._blob[high] - budget)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snapshotter.layers.checks import refuse, refuse_rows
-from snapshotter.layers.records import I64, U8, U64, Tree
+from snapshotter.layers.records import I64, U64, Tree
 from snapshotter.limits import Limits
 
 _SLICE: Final = 1 << 20
@@ -28,8 +28,11 @@ def check_names(tree: Tree, limits: Limits) -> None:
     dots = dot & (length == 2) & (names[start + length - 1] == ord("."))
     refuse_rows((dot & (length == 1)) | dots, "names", "is a dot entry")
     neighbours = np.flatnonzero(tree.parent[1:] == tree.parent[:-1])
+    # A word at every byte: what is behind a name's end is cut off, but has to be there.
+    padded = np.concatenate([names, np.zeros(_WORD, dtype=np.uint8)])
+    words = np.ndarray(len(names) + 1, dtype=">u8", buffer=padded, strides=(1,))
     for first in range(0, len(neighbours), _SLICE):
-        _check_order(names, start, length, neighbours[first : first + _SLICE])
+        _check_order(words, start, length, neighbours[first : first + _SLICE])
 
 
 def name_spans(tree: Tree, limits: Limits) -> tuple[I64, I64]:
@@ -43,14 +46,12 @@ def name_spans(tree: Tree, limits: Limits) -> tuple[I64, I64]:
     return start.astype(np.int64), (end - start).astype(np.int64)
 
 
-def _check_order(names: U8, start: I64, length: I64, rows: I64) -> None:
+def _check_order(words: npt.NDArray[Any], start: I64, length: I64, rows: I64) -> None:
     """Compare the names of `rows` with those of the next rows, 8 bytes at a time.
 
-    Names hold no NUL, so padding with NULs keeps their order and equal means identical.
+    `words`: the word that begins at each byte of all names. Names hold no NUL, so padding with NULs
+    keeps their order and equal means identical.
     """
-    # A word at every byte: what is behind a name's end is cut off, but has to be there.
-    padded = np.concatenate([names, np.zeros(_WORD, dtype=np.uint8)])
-    words = np.ndarray(len(names) + 1, dtype=">u8", buffer=padded, strides=(1,))
     offset = 0
     while len(rows):
         here = _word_of_each(words, start[rows], length[rows], offset)
