@@ -157,19 +157,22 @@ async def _collect(
     now = time.time()
     async with open_store(place) as store:
         library = Library(store)
-        snapshots = await library.all()
+        heads = await library.heads()
+        if heads.failed:
+            raise heads.failed[0]
         made_before = None if older_than is None else now - older_than * _DAY_S
         used_before = None if unused_for is None else now - unused_for * _DAY_S
-        gone = unneeded(snapshots, made_before, used_before, await library.last_uses())
-        kept = [one for one in snapshots if one not in gone]
-        others = await library.of_other_versions()
-        old = [one for one in others if made_before is not None and one.modified < made_before]
-        left = len(others) - len(old)
+        gone = unneeded(heads.read, made_before, used_before, await library.last_uses())
+        kept = [one for one in heads.read if one not in gone]
+        old = [
+            one for one in heads.others if made_before is not None and one.modified < made_before
+        ]
+        left = len(heads.others) - len(old)
         unnamed = [] if left else await library.unnamed(kept, now - grace)
         if not dry_run:
             for stored in gone:
                 await library.remove(stored)
             for name in [*(one.name for one in old), *(name for name, _ in unnamed)]:
                 await store.delete(name)
-        heads = [*map(_name, gone), *(one.name for one in old)]
-        return heads + [name for name, _ in unnamed], sum(size for _, size in unnamed), left
+        removed = [*map(_name, gone), *(one.name for one in old)]
+        return removed + [name for name, _ in unnamed], sum(size for _, size in unnamed), left

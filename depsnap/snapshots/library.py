@@ -59,6 +59,19 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Heads:
+    """What has become of heads that were looked at. Those that are damaged are in none of these."""
+
+    read: list[Stored]
+    """Oldest first."""
+    others: list[BlobInfo]
+    """Those that this version of bootseer does not read: what they name is not known, and may be
+    needed by who does."""
+    failed: list[BootseerError]
+    """Why the store did not give others."""
+
+
+@dataclass(frozen=True, slots=True)
 class Library:
     """The snapshots in a store."""
 
@@ -99,30 +112,24 @@ class Library:
 
     async def all(self, name: str = "") -> list[Stored]:
         """Return all snapshots of a job (of all jobs, without a name), oldest first."""
+        return (await self.heads(name)).read
+
+    async def heads(self, name: str = "") -> Heads:
+        """Return what has become of all heads of a job (of all jobs, without a name)."""
         folder = job_folder(name) if name else HEADS
         listed = await self.store.list(folder, self.limits.snapshots)
-        wanted = [parsed for one in listed if (parsed := parse_head_name(one.name))]
-        found = await together(self._read_or_none, wanted, _AT_ONCE)
-        return sorted((one for one in found if one), key=lambda one: one.head.created)
-
-    async def of_other_versions(self) -> list[BlobInfo]:
-        """Return the heads that this version of bootseer does not read: what they name is not
-        known, and may be needed by who does.
-        """
-        listed = await self.store.list(HEADS, self.limits.snapshots)
-        heads = [(one, parsed) for one in listed if (parsed := parse_head_name(one.name))]
-
-        async def is_other(head: tuple[BlobInfo, tuple[str, str, int]]) -> bool:
-            try:
-                await self._read(*head[1])
-            except OtherVersionError:
-                return True
-            except (CorruptError, NotFoundError):
-                return False
-            return False
-
-        others = await together(is_other, heads, _AT_ONCE)
-        return [one for (one, _), other in zip(heads, others, strict=True) if other]
+        wanted = [(one, parsed) for one in listed if (parsed := parse_head_name(one.name))]
+        found = await together(self._tried, [parsed for _, parsed in wanted], _AT_ONCE)
+        read = [one for one in found if isinstance(one, Stored)]
+        return Heads(
+            sorted(read, key=lambda one: one.head.created),
+            [
+                one
+                for (one, _), result in zip(wanted, found, strict=True)
+                if isinstance(result, OtherVersionError)
+            ],
+            [one for one in found if not isinstance(one, Stored | CorruptError | NotFoundError)],
+        )
 
     async def tree(self, head: Head) -> Tree:
         """Return the tree of a snapshot, verified and validated.
@@ -225,13 +232,14 @@ class Library:
             raise CorruptError(f"{where} is the head of another snapshot")
         return Stored(head, generation, hashlib.sha256(data).hexdigest())
 
-    async def _read_or_none(self, where: tuple[str, str, int]) -> Stored | None:
+    async def _tried(self, where: tuple[str, str, int]) -> Stored | BootseerError:
+        """Return a snapshot, or why its head cannot be read."""
         try:
             return await self._read(*where)
         except BootseerError as error:
             fields = {"name": where[0], "key": where[1], "reason": error.message}
             log.warning("deps.head.unusable", extra={"fields": fields})
-            return None
+            return error
 
 
 def is_use_noted(head: Head, now: float) -> bool:
