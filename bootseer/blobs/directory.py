@@ -53,9 +53,15 @@ class DirectoryBlobs:
 
     async def read(self, name: str, offset: int, length: int) -> bytes:
         """Return part of an object; see `BlobStore.read`."""
-        data = await self._within(self.patience, name, _read, self._path(name), offset, length)
+        return await self._within(self.patience, name, self.read_now, name, offset, length)
+
+    def read_now(self, name: str, offset: int, length: int) -> bytes:
+        """Do what `read` does, here and now (blocking, by any thread)."""
+        path = self._path(name)
+        with _named(path):
+            data = _read(path, offset, length)
         if len(data) != length:
-            raise CorruptError(f"{self._path(name)} ends before byte {offset + length}")
+            raise CorruptError(f"{path} ends before byte {offset + length}")
         return data
 
     async def stream(self, name: str, offset: int = 0) -> AsyncGenerator[bytes]:
@@ -101,15 +107,24 @@ class DirectoryBlobs:
     ) -> T:
         """Run `work` in a thread, and turn what goes wrong into our errors."""
         path = self.root / name
-        try:
-            async with asyncio.timeout(seconds):
-                return await asyncio.to_thread(work, *arguments)
-        except _ABSENT as error:
-            raise NotFoundError(f"{path} does not exist") from error
-        except TimeoutError as error:
-            raise HostError(f"{path}: no answer in {seconds:.0f} s", hint="dead server?") from error
-        except OSError as error:
-            raise HostError(f"{path}: {error.strerror or error}") from error
+        with _named(path):
+            try:
+                async with asyncio.timeout(seconds):
+                    return await asyncio.to_thread(work, *arguments)
+            except TimeoutError as error:
+                message = f"{path}: no answer in {seconds:.0f} s"
+                raise HostError(message, hint="dead server?") from error
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with a file into our errors."""
+    try:
+        yield
+    except _ABSENT as error:
+        raise NotFoundError(f"{path} does not exist") from error
+    except OSError as error:
+        raise HostError(f"{path}: {error.strerror or error}") from error
 
 
 def _put(path: Path, content: bytes | Path) -> bool:
@@ -177,12 +192,15 @@ def _sweep(directory: Path) -> None:
 
 
 def _read(path: Path, offset: int, length: int) -> bytes:
-    with path.open("rb", 0) as file:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
         parts = []
-        while length and (part := os.pread(file.fileno(), length, offset)):
+        while length and (part := os.pread(descriptor, length, offset)):
             parts.append(part)
             offset, length = offset + len(part), length - len(part)
         return b"".join(parts)
+    finally:
+        os.close(descriptor)
 
 
 def _list(root: Path, most: int) -> list[tuple[str, int, float]]:

@@ -42,7 +42,7 @@ class PageCache:
 
     def __init__(self, blocks: Path, meminfo: Path = Path("/proc/meminfo")) -> None:
         """`blocks`: the FUSE mount. Nothing below it is touched by this process."""
-        self._blocks = blocks
+        self._blocks = str(blocks)
         self._meminfo = meminfo
         self._looked = float("-inf")
         self._room = False
@@ -69,7 +69,7 @@ class PageCache:
 
     def read_soon(self, name: str, offset: int, length: int) -> bool:
         """Have bytes of a block file read into the page cache; False if they will not be."""
-        asked = self._has_room() and self._ask(f"{self._blocks / name} {offset} {length}\n")
+        asked = self._has_room() and self._ask(f"{self._blocks}/{name} {offset} {length}\n")
         if asked:
             self.counters.stored_bytes += length
         else:

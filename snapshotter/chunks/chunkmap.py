@@ -12,13 +12,14 @@ from snapshotter.layers.records import U64, BlockMap
 class ChunkMap:
     """Look-ups in a layer's chunk table. Plain arrays: a single value from numpy costs 100 ns."""
 
-    __slots__ = ("_blob", "_data", "_window", "size")
+    __slots__ = ("_blob", "_data", "_shared", "_window", "size")
 
     def __init__(self, block_map: BlockMap) -> None:
         chunks = block_map.chunks
         self._data = array("Q", chunks.data.tobytes())
         self._blob = array("Q", chunks.blob.tobytes())
         self._window = array("Q", chunks.window.tobytes())
+        self._shared = int(chunks.bits.any())
         self.size = int(self._data[-1])
         """Bytes of the data area."""
 
@@ -45,11 +46,11 @@ class ChunkMap:
 
         Deflate is cut at bits, so the last chunk may need one byte of its successor.
         """
-        return self._blob[low], min(self._blob[high] + 1, self._blob[-1])
+        return self._blob[low], min(self._blob[high] + self._shared, self._blob[-1])
 
     def own_blob(self, low: int, high: int) -> tuple[int, int]:
         """Return the bytes of the blob that chunks `[low, high)` need and no other does."""
-        return self._blob[low] + (1 if low else 0), self._blob[high]
+        return self._blob[low] + (self._shared if low else 0), self._blob[high]
 
     def blob_start(self, chunk: int) -> int:
         """Return where the chunk's bytes start in the blob."""

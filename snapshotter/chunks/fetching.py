@@ -18,7 +18,7 @@ class FetchPolicy:
     before: int = 0
     """Bytes in front of a miss that a request of their own brings, likewise."""
     around_near: int = 0
-    """Both of these, of a blob that is near (`BlockImage.together`)."""
+    """Both of these, of a blob that is near (`near`)."""
     ahead_run: int = 1 << 20
     """Most bytes that one read-ahead request brings, at the beginning of a run."""
     ahead_run_most: int = 16 << 20

@@ -2,11 +2,12 @@
 
 Concurrency
     Everything here runs in the event loop but decoding and file I/O, which run in worker threads
-    on arguments of their own, and look whether a chunk is in `_awaited`. `_flying` maps a chunk to
-    the future that all who want it await. A chunk enters it in `launch`, before the first await of
-    its fetch, and leaves it when its future is done; it is marked present, without an await
-    between, just before the future is set. Hence whoever finds neither a mark nor a flight may
-    launch one. An await between that look-up and `launch` would break this.
+    on arguments of their own, and look whether a chunk is in `_awaited`. One that was given up
+    because what is near hangs may still write later: the same verified bytes to the same place.
+    `_flying` maps a chunk to the future that all who want it await. A chunk enters it in `launch`,
+    before the first await of its fetch, and leaves it when its future is done; it is marked
+    present, without an await between, just before the future is set. Hence whoever finds neither a
+    mark nor a flight may launch one. An await between that look-up and `launch` would break this.
     A reader that is cancelled does not cancel the fetch: others may be waiting for it.
 """
 
@@ -24,6 +25,7 @@ from bootseer.errors import BootseerError, CorruptError, HostError, first_error
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
 from snapshotter.chunks.fetching import Counters, FetchPolicy, Purpose
+from snapshotter.chunks.near import Near
 from snapshotter.chunks.received import Part, Received
 from snapshotter.chunks.room import DiskRoom
 from snapshotter.chunks.turns import Turns
@@ -48,6 +50,8 @@ _UNCACHED_BYTES: Final = 16 << 20
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
 Data: TypeAlias = bytes | memoryview
+Cut: TypeAlias = Callable[[int, int], memoryview]
+"""Gives bytes `[start, end)` of the blob to a worker thread, which may have to wait for them."""
 KeepHot: TypeAlias = Callable[[int, int], object]
 """(offset, length): has bytes that are here read into the kernel's page cache soon."""
 _Futures: TypeAlias = dict[int, asyncio.Future[bytes | None]]
@@ -111,11 +115,14 @@ class Flights:
         windows: Windows,
         decode: Decode,
         services: Services,
+        *,
+        near: Near | None = None,
         keep_hot: KeepHot | None = None,
     ) -> None:
         """Tie the parts of a layer together; `digest` is the layer's, as the source knows it.
 
-        `keep_hot` hears of all that came because of a read: bytes of the data area.
+        `near`: where the blob is read instead; it has no windows. `keep_hot` hears of all that came
+        because of a read: bytes of the data area.
         """
         self.digest = digest
         self.counters = Counters()
@@ -124,7 +131,9 @@ class Flights:
         self._source = source
         self._windows = windows
         self._decode = decode
-        self.services = services
+        self.services = services.near() if near else services
+        self._near = near
+        self._threads = near.threads if near else services.threads
         self._keep_hot = keep_hot
         self._flying: _Futures = {}
         self._awaited: set[int] = set()
@@ -238,12 +247,37 @@ class Flights:
         start, end = self.chunks.blob(run.low, run.high)
         self.counters.fetches += 1
         try:
-            if run.wanted == run.high and end - start > _STREAMED:
+            if self._near is not None:
+                await self._take(run, mine, self._near)
+            elif run.wanted == run.high and end - start > _STREAMED:
                 await self._stream(run, mine)
             else:
                 await self._read(run, mine)
         except ExceptionGroup as errors:
             raise first_error(errors) from None
+
+    async def _take(self, run: _Run, mine: _Futures, near: Near) -> None:
+        """Have chunks read and kept by worker threads, those first that somebody waits for."""
+        patience = near.source.patience
+
+        async def keep(low: int, high: int, purpose: Purpose) -> None:
+            start, end = self.chunks.blob(low, high)
+            try:
+                async with asyncio.timeout(patience):
+                    await self._keep(run, low, mine, cut, [b""] * (high - low))
+            except TimeoutError as error:
+                message = f"layer {self.digest}: no answer in {patience:.0f} s"
+                raise HostError(message, hint="is the server of the store gone?") from error
+            self.counters.fetched[purpose] += end - start
+
+        def cut(start: int, end: int) -> memoryview:
+            return memoryview(near.source.read_now(start, end - start))
+
+        async with asyncio.TaskGroup() as jobs:
+            for batch in self._batches(run.low, run.wanted):
+                jobs.create_task(keep(*batch, run.purpose))
+            for batch in self._batches(run.wanted, run.high):
+                jobs.create_task(keep(*batch, Purpose.IDLE))
 
     async def _read(self, run: _Run, mine: _Futures) -> None:
         """Fetch chunks at once; those that somebody waits for are kept as soon as they came."""
@@ -257,7 +291,7 @@ class Flights:
             async with asyncio.TaskGroup() as jobs:
                 for some, end in self._batches(first, last):
                     few = found[some - low : end - low]
-                    jobs.create_task(self._keep(run, some, mine, part, few))
+                    jobs.create_task(self._keep(run, some, mine, part.cut, few))
 
         def arrived(front: bytes) -> None:
             nonlocal kept
@@ -297,19 +331,19 @@ class Flights:
                 await turns.acquire()
                 few = (await windows)[low - run.low : high - run.low]
                 part = received.take(first, until)
-                job = jobs.create_task(self._keep(run, low, mine, part, few))
+                job = jobs.create_task(self._keep(run, low, mine, part.cut, few))
                 job.add_done_callback(lambda _: turns.release())
 
     async def _keep(
-        self, run: _Run, low: int, mine: _Futures, part: Part, windows: list[bytes]
+        self, run: _Run, low: int, mine: _Futures, cut: Cut, windows: list[bytes]
     ) -> None:
         """Decode neighbouring chunks from `low` on, verify, write, mark, wake who waits."""
         chunks = range(low, low + len(windows))
         if not any(chunk in mine for chunk in chunks):
             return
-        data, kept = await self.services.threads.run(
+        data, kept = await self._threads.run(
             lambda: not self._awaited.isdisjoint(chunks),
-            *(self._decode_and_write, low, part, windows),
+            *(self._decode_and_write, low, cut, windows),
         )
         if kept:
             self.cache.mark(chunks)
@@ -324,19 +358,20 @@ class Flights:
                 future.set_result(piece)
 
     def _decode_and_write(
-        self, low: int, part: Part, windows: list[bytes]
+        self, low: int, cut: Cut, windows: list[bytes]
     ) -> tuple[list[Data], bool]:
-        """Decode chunks from `low` on out of a part of the blob.
+        """Decode chunks from `low` on.
 
         Returns the chunks' data, and whether it is in the cache file now (a worker thread's job).
         """
+        start, end = self.chunks.blob(low, low + len(windows))
+        part = Part(start, cut(start, end))
         data: list[Data] = []
         for chunk, window in enumerate(windows, low):
             compressed = part.cut(*self.chunks.blob(chunk, chunk + 1))
             data.append(self._decode(chunk, compressed, window))
         if not self.services.room.takes:
             return data, False
-        start, end = self.chunks.blob(low, low + len(windows))
         try:
             self.cache.write_pieces(self.chunks.data(low)[0], data)
             self.cache.write_blob(start, part.cut(start, end))
@@ -393,4 +428,5 @@ class Flights:
             if first < chunk and (size > _BATCH or chunk - first >= most):
                 yield first, chunk
                 first = chunk
-        yield first, high
+        if first < high:
+            yield first, high

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from snapshotter.chunks.chunkmap import ChunkMap
 from snapshotter.chunks.flights import Decode
+from snapshotter.chunks.near import Near
 from snapshotter.ports import MirroredSource
 from snapshotter.serving.layout import LayerRecord
 
@@ -28,9 +29,9 @@ class BlockImage:
     """Gives bytes of the blob, which it knows as `LayerRecord.layer_digest`."""
     decode: Decode
     """Makes verified bytes of the data area of them."""
-    together: bool = False
-    """Its blob is near, and who reads of it soon reads what lies beside that: more is fetched
-    on either side of a miss, and what came is put into the page cache as well."""
+    near: Near | None = None
+    """Its blob, if that is near: it is read from there, not from `source`. More is brought on
+    either side of a miss, and what came is put into the page cache as well."""
 
 
 class ImageOpener(Protocol):

@@ -125,7 +125,7 @@ class LayerFiles:
         """`blobs` returns where the blobs of any of some image references come from.
 
         `openers`: how to open what is no image layer, by `LayerRecord.kind`. `page_cache`: for what
-        is read soon (`BlockImage.together`).
+        is read soon (`BlockImage.near`).
         """
         self._layout = layout
         self._blobs = blobs
@@ -217,8 +217,9 @@ class LayerFiles:
             image.source,
             windows,
             image.decode,
-            self._services.near() if image.together else self._services,
-            self._keep_hot(name) if image.together else None,
+            self._services,
+            near=image.near,
+            keep_hot=self._keep_hot(name) if image.near else None,
         )
         reader = LayerReader(flights)
         places = await asyncio.to_thread(self._places, name)

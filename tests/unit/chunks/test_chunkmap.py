@@ -48,8 +48,19 @@ def test_reach_stays_within_the_budget_but_for_a_first_chunk(
     assert high == low + 1 or chunks.blob_start(high) - chunks.blob_start(low) <= budget
 
 
-def test_blob_ranges_include_one_byte_of_the_next_chunk_but_stay_inside_the_blob() -> None:
+def test_where_chunks_share_bytes_a_range_includes_one_of_the_next_but_stays_inside_the_blob() -> (
+    None
+):
     made, _, blob = block_map([10, 20])
+    made.chunks.bits[1] = 3
     chunks = ChunkMap(made)
     assert chunks.blob(0, 1) == (0, 10 + SKIP + 1)
     assert chunks.blob(1, 2) == (10 + SKIP, len(blob))
+    assert chunks.own_blob(1, 2) == (10 + SKIP + 1, len(blob))
+
+
+def test_where_no_chunks_share_bytes_a_range_ends_with_its_last_one() -> None:
+    made, _, blob = block_map([10, 20])
+    chunks = ChunkMap(made)
+    assert chunks.blob(0, 1) == chunks.own_blob(0, 1) == (0, 10 + SKIP)
+    assert chunks.blob(1, 2) == chunks.own_blob(1, 2) == (10 + SKIP, len(blob))

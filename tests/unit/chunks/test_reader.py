@@ -2,7 +2,6 @@ import asyncio
 import errno
 import random
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,8 @@ from bootseer.errors import CorruptError, HostError, RemoteError
 from snapshotter.chunks import cachefile
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.fetching import FetchPolicy, Purpose
-from snapshotter.chunks.flights import Services
 from snapshotter.chunks.reads import ReadCounters, Source
-from snapshotter.chunks.turns import Turns, always
+from snapshotter.chunks.turns import always
 
 SIZES = [5000, 0, 3000, 1, 8192, 0, 4096, 700]
 TMP_IS_FINE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -364,13 +362,3 @@ async def test_what_came_because_of_a_read_is_told_of_and_what_was_prefetched_is
         assert len(here) > 1
         assert here[0] == 3
         assert told == {byte for chunk in here for byte in range(1000 * chunk, 1000 * chunk + 1000)}
-
-
-def test_requests_for_what_is_near_bring_more() -> None:
-    policy = FetchPolicy(idle=1000, around_near=5000)
-    with ThreadPoolExecutor(1) as executor:
-        services = Services(Turns(executor), lambda _: None, policy)
-        near = services.near().policy
-        assert (near.idle, near.before) == (5000, 5000)
-        assert services.near().room is services.room
-        assert (services.policy.idle, services.policy.before) == (1000, 0)

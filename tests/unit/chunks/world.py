@@ -18,6 +18,7 @@ from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
 from snapshotter.chunks.fetching import FetchPolicy
 from snapshotter.chunks.flights import Flights, KeepHot, Services
+from snapshotter.chunks.near import Near
 from snapshotter.chunks.reader import LayerReader
 from snapshotter.chunks.room import DiskRoom
 from snapshotter.chunks.turns import Turns
@@ -134,6 +135,30 @@ class FakeSource:
 
 
 @dataclass
+class FakeNear:
+    """The blob on a disk that can misbehave."""
+
+    blob: bytes
+    patience: float = 10.0
+    corrupt_next: int = 0
+    error: Exception | None = None
+    answering: threading.Event = field(default_factory=threading.Event)
+    asked: list[tuple[int, int]] = field(default_factory=list)
+
+    def read_now(self, offset: int, length: int) -> bytes:
+        self.asked.append((offset, length))
+        self.answering.wait()
+        if self.error:
+            raise self.error
+        body = self.blob[offset : offset + length]
+        assert len(body) == length, "asked beyond the end of the blob"
+        if self.corrupt_next:
+            self.corrupt_next -= 1
+            return bytes(255 - b for b in body)
+        return body
+
+
+@dataclass
 class World:
     """A reader over a made-up layer."""
 
@@ -144,6 +169,7 @@ class World:
     room: DiskRoom
     decoding: threading.Event
     """Decoding waits for this."""
+    near: FakeNear
 
 
 @contextmanager
@@ -153,6 +179,7 @@ def make_world(
     *,
     idle: int = 0,
     keep_hot: KeepHot | None = None,
+    is_near: bool = False,
     **policy: Any,
 ) -> Iterator[World]:
     made, data, blob = block_map(sizes)
@@ -178,14 +205,25 @@ def make_world(
         return found
 
     cache = CacheFile(tmp_path, key=KEY, chunks=len(chunks), size=len(data))
-    with ThreadPoolExecutor(2) as executor:
+    disk = FakeNear(blob)
+    disk.answering.set()
+    with ThreadPoolExecutor(2) as executor, ThreadPoolExecutor(2) as others:
         services = Services(Turns(executor), spawn, FetchPolicy(idle=idle, **policy))
         windows = Windows(made.windows_digest, chunks, source, new_cache())
         flights = Flights(
-            made.layer_digest, chunks, cache, source, windows, decode, services, keep_hot
+            made.layer_digest,
+            chunks,
+            cache,
+            source,
+            windows,
+            decode,
+            services,
+            near=Near(disk, Turns(others)) if is_near else None,
+            keep_hot=keep_hot,
         )
         try:
-            yield World(LayerReader(flights), source, data, tasks, services.room, decoding)
+            yield World(LayerReader(flights), source, data, tasks, services.room, decoding, disk)
         finally:
             decoding.set()  # or a test that fails would wait for the threads for ever
+            disk.answering.set()
         cache.close()
