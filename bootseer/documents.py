@@ -103,6 +103,14 @@ class Node:
         return self.wrong(f"expected {what}, found {found}")
 
 
+def error_said(data: bytes, status: int, who: str) -> str:
+    """Return what a daemon's answer says is wrong: its `error`, else that it has this status."""
+    try:
+        return Node(json.loads(data), "answer").required("error").string()
+    except (ValueError, RecursionError, CorruptError):
+        return f"{who} answers {status}; its log says why"
+
+
 def parse_document(data: bytes, name: str, most: int) -> Node:
     """Return the root of a JSON document of at most `most` bytes.
 

@@ -13,6 +13,7 @@ import aiohttp
 from yarl import URL
 
 from bootseer.config import Config, load
+from bootseer.documents import error_said
 from bootseer.errors import BootseerError, HostError, NotFoundError
 
 _TIMEOUT_S: Final = 10.0
@@ -77,7 +78,7 @@ def _documents(
         connection.request("GET" if asked is None else "POST", what, body)
         with connection.getresponse() as answer:
             if answer.status != http.HTTPStatus.OK:
-                raise HostError(f"{_SNAPSHOTTER}: {json.loads(answer.read())['error']}")
+                raise HostError(error_said(answer.read(), answer.status, _SNAPSHOTTER))
             while line := answer.readline():
                 yield json.loads(line)
     except (OSError, http.client.HTTPException, ValueError) as error:

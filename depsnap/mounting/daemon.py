@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bootseer.documents import Node
+from bootseer.documents import Node, error_said, parse_document
 from bootseer.errors import BootseerError, CorruptError, NotFoundError
 from depsnap.limits import DEFAULT
 
@@ -90,17 +90,19 @@ class Daemon:
             connection.request("POST", path, json.dumps(question).encode())
             answer = connection.getresponse()
             status, data = answer.status, answer.read(_MOST)
-            root = Node(json.loads(data), "the daemon's answer")
-        except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
+        except (OSError, http.client.HTTPException) as error:
             raise NotMountedError(
                 f"the node's daemon does not answer on {self.path}: {error}"
             ) from error
         finally:
             connection.close()
-        if status == _FOUND:
-            return root
-        reason = _reason(root) or f"the daemon answers {status}"
-        raise (NotFoundError if status == _ABSENT else NotMountedError)(reason)
+        if status != _FOUND:
+            refusal = NotFoundError if status == _ABSENT else NotMountedError
+            raise refusal(error_said(data, status, "the node's daemon"))
+        try:
+            return parse_document(data, "the daemon's answer", _MOST)
+        except CorruptError as error:
+            raise NotMountedError(error.message) from error
 
 
 def _names(node: Node) -> Mapping[int, str]:
@@ -108,13 +110,6 @@ def _names(node: Node) -> Mapping[int, str]:
         return {int(number): str(name) for number, name in node.object().items()}
     except ValueError as error:
         raise node.wrong("not numbers with names") from error
-
-
-def _reason(root: Node) -> str:
-    try:
-        return root.required("error").string()
-    except CorruptError:
-        return ""
 
 
 class _Connection(http.client.HTTPConnection):
