@@ -135,6 +135,7 @@ async def opened(path: Path, profile: Path) -> AsyncIterator[Page]:
         "about:blank",
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"TMPDIR": str(profile.parent)},
     )
     try:
         async with asyncio.timeout(_TIMEOUT_S):

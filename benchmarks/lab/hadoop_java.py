@@ -33,6 +33,7 @@ _JAVA: Final = (
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
     "-Xmx192m",
+    "-XX:-UsePerfData",
     "-Djava.net.preferIPv4Stack=true",
     "--add-opens=java.base/java.lang=ALL-UNNAMED",
 )
@@ -41,13 +42,15 @@ _ADDRESS: Final = "127.0.0.1"
 
 
 def java_with(jars: Path, configuration: Path, options: Sequence[str] = ()) -> list[str]:
-    """Return the command that runs a class of Hadoop with the configuration of a directory.
+    """Return the command that runs a class of Hadoop with the configuration of a directory, where
+    it keeps its temporary files as well: who is killed leaves them.
 
     HostError if the archive of its classes is not there yet and cannot be made.
     """
     jars = jars.resolve()  # an archive is for jars at one place
     shared = f"-XX:SharedArchiveFile={_archive(jars)}"
-    return [*_JAVA, shared, *options, "-cp", f"{jars}/*:{configuration}"]
+    temporary = f"-Djava.io.tmpdir={configuration}"
+    return [*_JAVA, shared, temporary, *options, "-cp", f"{jars}/*:{configuration}"]
 
 
 def _archive(jars: Path) -> Path:
