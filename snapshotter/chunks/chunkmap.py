@@ -80,6 +80,19 @@ class ChunkMap:
         if start < high:
             yield start, high
 
+    def batches(self, low: int, high: int, limit: int) -> Iterator[tuple[int, int]]:
+        """Cut chunks `[low, high)` into two batches at least, where they are two at least; each has
+        at most `limit` bytes of the data area (or is one chunk)."""
+        most = max(1, (high - low) // 2)
+        first = low
+        for chunk in range(low, high):
+            size = self._data[chunk + 1] - self._data[first]
+            if first < chunk and (size > limit or chunk - first >= most):
+                yield first, chunk
+                first = chunk
+        if first < high:
+            yield first, high
+
     def reach(self, low: int, budget: int) -> int:
         """Return the end of the run of chunks from `low` that fits into `budget` blob bytes."""
         high = bisect_right(self._blob, self._blob[low] + budget) - 1

@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -274,9 +274,9 @@ class Flights:
             return memoryview(near.source.read_now(start, end - start))
 
         async with asyncio.TaskGroup() as jobs:
-            for batch in self._batches(run.low, run.wanted):
+            for batch in self.chunks.batches(run.low, run.wanted, _BATCH):
                 jobs.create_task(keep(*batch, run.purpose))
-            for batch in self._batches(run.wanted, run.high):
+            for batch in self.chunks.batches(run.wanted, run.high, _BATCH):
                 jobs.create_task(keep(*batch, Purpose.IDLE))
 
     async def _read(self, run: _Run, mine: _Futures) -> None:
@@ -289,7 +289,7 @@ class Flights:
         async def keep(first: int, last: int, part: Part) -> None:
             found = await windows
             async with asyncio.TaskGroup() as jobs:
-                for some, end in self._batches(first, last):
+                for some, end in self.chunks.batches(first, last, _BATCH):
                     few = found[some - low : end - low]
                     jobs.create_task(self._keep(run, some, mine, part.cut, few))
 
@@ -320,7 +320,7 @@ class Flights:
             asyncio.TaskGroup() as jobs,
         ):
             windows = jobs.create_task(self._windows.get_all(run.low, run.high))
-            for low, high in self._batches(run.low, run.high):
+            for low, high in self.chunks.batches(run.low, run.high, _BATCH):
                 first, until = self.chunks.blob(low, high)
                 while received.end < until:
                     piece = await anext(pieces, b"")
@@ -418,15 +418,3 @@ class Flights:
             if future := self._landing(chunk, mine):
                 future.set_exception(HostError(f"layer {self.digest}: a fetch was given up"))
                 future.exception()  # retrieved: nobody may be waiting
-
-    def _batches(self, low: int, high: int) -> Iterator[tuple[int, int]]:
-        """Cut chunks `[low, high)` into jobs for worker threads: few, but enough for all."""
-        most = max(1, (high - low) // 2)
-        first = low
-        for chunk in range(low, high):
-            size = self.chunks.data(chunk)[1] - self.chunks.data(first)[0]
-            if first < chunk and (size > _BATCH or chunk - first >= most):
-                yield first, chunk
-                first = chunk
-        if first < high:
-            yield first, high

@@ -18,7 +18,7 @@ from typing import Final
 from bootseer.blobs.directory import DirectoryBlobs
 from bootseer.blobs.store import BlobStore
 from bootseer.config import Registry
-from bootseer.errors import HostError, NotFoundError
+from bootseer.errors import BootseerError, CorruptError, HostError, NotFoundError
 from bootseer.together import together
 from depsnap.snapshots.names import pack_name
 from depsnap.snapshots.places import Place, open_store
@@ -135,11 +135,11 @@ class NearPacks:
         return b"".join([self._part(*part) for part in parts])
 
     def _part(self, name: str, offset: int, length: int) -> bytes:
-        failure: NotFoundError | HostError | None = None
+        failure: BootseerError | None = None
         for store in self.stores:
             try:
                 return store.read_now(name, offset, length)
-            except (NotFoundError, HostError) as error:
+            except (NotFoundError, HostError, CorruptError) as error:
                 failure = failure or error
         raise failure or NotFoundError(f"{name}: nowhere to read it from")
 

@@ -6,11 +6,15 @@ import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
+from typing import Final
 
-from bootseer.errors import CorruptError, NotFoundError, RemoteError
+from bootseer.errors import BootseerError, CorruptError, HostError, NotFoundError, RemoteError
 from snapshotter.ports import Early, MirroredSource
 
 log = logging.getLogger(__name__)
+
+_GONE: Final = (NotFoundError, RemoteError, HostError)
+"""What a place that cannot give a blob raises; a directory, `HostError`."""
 
 
 class FirstOf:
@@ -27,11 +31,11 @@ class FirstOf:
 
         Race-free: the list is only ever reordered, in one step, by the event loop's thread.
         """
-        failure: NotFoundError | RemoteError | None = None
+        failure: BootseerError | None = None
         for source in tuple(self._sources):
             try:
                 data = await source.read(digest, offset, length, early)
-            except (NotFoundError, RemoteError) as error:
+            except _GONE as error:
                 failure = failure or error
                 continue
             if source is not self._sources[0]:
@@ -48,7 +52,7 @@ class FirstOf:
         self, digest: str, offset: int = 0, length: int | None = None
     ) -> AsyncGenerator[bytes]:
         """Yield the blob, or a part of it; when a source fails the next one goes on from there."""
-        failure: NotFoundError | RemoteError | None = None
+        failure: BootseerError | None = None
         came = 0
         for source in tuple(self._sources):
             left = None if length is None else length - came
@@ -57,7 +61,7 @@ class FirstOf:
                     async for piece in pieces:
                         came += len(piece)
                         yield piece
-            except (NotFoundError, RemoteError) as error:
+            except _GONE as error:
                 failure = failure or error
             else:
                 return

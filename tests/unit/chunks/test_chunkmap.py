@@ -37,6 +37,19 @@ def test_runs_tile_the_range_and_keep_to_the_limit(sizes: list[int], limit: int)
         assert high - low == 1 or sum(sizes[low:high]) + SKIP * (high - low) <= limit
 
 
+@given(sizes_lists, st.integers(1, 300))
+def test_batches_tile_the_range_and_are_small_enough_and_enough_for_two(
+    sizes: list[int], limit: int
+) -> None:
+    chunks = ChunkMap(block_map(sizes)[0])
+    for low in range(len(sizes) + 1):
+        batches = list(chunks.batches(low, len(sizes), limit))
+        assert [c for first, end in batches for c in range(first, end)] == [*range(low, len(sizes))]
+        assert len(batches) >= min(2, len(sizes) - low)
+        for first, end in batches:
+            assert end - first == 1 or sum(sizes[first:end]) <= limit
+
+
 @given(sizes_lists, st.integers(0, 19), st.integers(0, 500))
 def test_reach_stays_within_the_budget_but_for_a_first_chunk(
     sizes: list[int], low: int, budget: int
