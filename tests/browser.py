@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,14 @@ class Page:
 @contextlib.asynccontextmanager
 async def opened(path: Path, profile: Path) -> AsyncIterator[Page]:
     """Open a file in a browser of its own that keeps its things under `profile`."""
+    # Sockets have short names only, and what is left of them when it ends is ours to remove.
+    with tempfile.TemporaryDirectory(prefix="page-", ignore_cleanup_errors=True) as temporary:
+        async with _opened(path, profile, temporary) as page:
+            yield page
+
+
+@contextlib.asynccontextmanager
+async def _opened(path: Path, profile: Path, temporary: str) -> AsyncIterator[Page]:
     program = shutil.which("chromium")
     assert program, "chromium is not installed: scripts/setup --for test"
     quiet = (
@@ -135,7 +144,7 @@ async def opened(path: Path, profile: Path) -> AsyncIterator[Page]:
         "about:blank",
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
-        env=os.environ | {"TMPDIR": str(profile.parent)},
+        env=os.environ | {"TMPDIR": temporary},
     )
     try:
         async with asyncio.timeout(_TIMEOUT_S):
@@ -151,7 +160,8 @@ async def opened(path: Path, profile: Path) -> AsyncIterator[Page]:
                 await page.open(path)
                 yield page
     finally:
-        process.terminate()
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
         await process.wait()
 
 
