@@ -38,8 +38,8 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_torch(program: str, where: str, mnt: Path, libraries: Path) -> None:
     shared = [mnt.parent, libraries, REPOSITORY]
-    settings = (f"PYTHONPATH={REPOSITORY}:{libraries}", f"TMPDIR={libraries}")
-    argv = [*entered(shared), "env", *settings, "python3", str(PROGRAMS), program, where]
+    path = f"PYTHONPATH={REPOSITORY}:{libraries}"
+    argv = [*entered(shared), "env", path, "python3", str(PROGRAMS), program, where]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
 

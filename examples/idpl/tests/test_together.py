@@ -31,6 +31,7 @@ def document(method: str, **training: Any) -> dict[str, Any]:
 def launcher(directory: Path, processes: int) -> list[str]:
     """Return torchrun, as the README says that Debian's PyTorch must be asked."""
     words = ["-m", "torch.distributed.run", f"--nproc_per_node={processes}"]
+    words.append(f"--log_dir={directory / 'said'}")
     if sharded.available():
         store = directory / f"store-{time.monotonic_ns()}"
         words += ["--rdzv_backend=c10d", f"--rdzv_endpoint={store}", "--local-addr=127.0.0.1"]
