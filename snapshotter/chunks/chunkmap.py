@@ -72,26 +72,12 @@ class ChunkMap:
 
     def runs(self, low: int, high: int, limit: int) -> Iterator[tuple[int, int]]:
         """Cut chunks `[low, high)` into runs of at most `limit` blob bytes (or one chunk)."""
-        start = low
-        for chunk in range(low, high):
-            if chunk > start and self._blob[chunk + 1] - self._blob[start] > limit:
-                yield start, chunk
-                start = chunk
-        if start < high:
-            yield start, high
+        return _cut(self._blob, low, high, limit, high - low)
 
     def batches(self, low: int, high: int, limit: int) -> Iterator[tuple[int, int]]:
         """Cut chunks `[low, high)` into two batches at least, where they are two at least; each has
         at most `limit` bytes of the data area (or is one chunk)."""
-        most = max(1, (high - low) // 2)
-        first = low
-        for chunk in range(low, high):
-            size = self._data[chunk + 1] - self._data[first]
-            if first < chunk and (size > limit or chunk - first >= most):
-                yield first, chunk
-                first = chunk
-        if first < high:
-            yield first, high
+        return _cut(self._data, low, high, limit, max(1, (high - low) // 2))
 
     def reach(self, low: int, budget: int) -> int:
         """Return the end of the run of chunks from `low` that fits into `budget` blob bytes."""
@@ -101,3 +87,17 @@ class ChunkMap:
     def reach_back(self, high: int, budget: int) -> int:
         """Return the start of the run of chunks up to `high` that fits into `budget` blob bytes."""
         return bisect_left(self._blob, self._blob[high] - budget)
+
+
+def _cut(
+    edges: "array[int]", low: int, high: int, limit: int, most: int
+) -> Iterator[tuple[int, int]]:
+    """Cut chunks `[low, high)`: pieces of at most `limit` bytes between `edges` (or one chunk), and
+    of at most `most` chunks."""
+    first = low
+    for chunk in range(low, high):
+        if first < chunk and (edges[chunk + 1] - edges[first] > limit or chunk - first >= most):
+            yield first, chunk
+            first = chunk
+    if first < high:
+        yield first, high
