@@ -103,14 +103,6 @@ class Node:
         return self.wrong(f"expected {what}, found {found}")
 
 
-def error_said(data: bytes, status: int, who: str) -> str:
-    """Return what a daemon's answer says is wrong: its `error`, else that it has this status."""
-    try:
-        return Node(json.loads(data), "answer").required("error").string()
-    except (ValueError, RecursionError, CorruptError):
-        return f"{who} answers {status}; its log says why"
-
-
 def parse_document(data: bytes, name: str, most: int) -> Node:
     """Return the root of a JSON document of at most `most` bytes.
 
@@ -124,3 +116,11 @@ def parse_document(data: bytes, name: str, most: int) -> Node:
     except (ValueError, RecursionError) as error:
         raise CorruptError(f"{name}: not a JSON document") from error
     return Node(value, name)
+
+
+def error_said(data: bytes, status: int, who: str) -> str:
+    """Return what a daemon's answer says is wrong: its `error`, else that it has this status."""
+    try:
+        return parse_document(data, "answer", len(data)).required("error").string()
+    except CorruptError:
+        return f"{who} answers {status}; its log says why"
