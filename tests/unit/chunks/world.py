@@ -64,16 +64,32 @@ def block_map(sizes: list[int]) -> tuple[BlockMap, bytes, bytes]:
 
 
 @dataclass
-class FakeSource:
-    """Serves one blob and a windows blob of zeros; counts, delays, corrupts, fails on demand."""
+class FakeBlob:
+    """One blob; corrupts, fails on demand."""
 
     blob: bytes
-    delay: float = 0.0
     corrupt_next: int = 0
-    windows: bytes = bytes(1)
-    """What the windows blob is made of, a byte repeated."""
     error: Exception | None = None
     asked: list[tuple[int, int]] = field(default_factory=list)
+
+    def give(self, offset: int, length: int) -> bytes:
+        if self.error:
+            raise self.error
+        body = self.blob[offset : offset + length]
+        assert len(body) == length, "asked beyond the end of the blob"
+        if self.corrupt_next:
+            self.corrupt_next -= 1
+            return bytes(255 - b for b in body)
+        return body
+
+
+@dataclass
+class FakeSource(FakeBlob):
+    """Serves the blob and a windows blob of zeros; counts, delays."""
+
+    delay: float = 0.0
+    windows: bytes = bytes(1)
+    """What the windows blob is made of, a byte repeated."""
     rest: asyncio.Event | None = None
     """What a reader wants early is there at once, all else when this is set."""
     piece: int = 1 << 20
@@ -98,14 +114,8 @@ class FakeSource:
             return self.windows * length
         self.asked.append((offset, length))
         await asyncio.sleep(self.delay)
-        if self.error:
-            raise self.error
-        body = self.blob[offset : offset + length]
-        assert len(body) == length, "asked beyond the end of the blob"
-        if self.corrupt_next:
-            self.corrupt_next -= 1
-            body = bytes(255 - b for b in body)
-        elif self.corrupt_until_doubted:
+        body = self.give(offset, length)
+        if self.corrupt_until_doubted:
             body = bytes(len(body))
         if early is not None and self.rest is not None:
             early.arrived(body[: early.length])
@@ -126,36 +136,22 @@ class FakeSource:
             if start - offset >= self.ends_after:
                 self.ends_after = 1 << 60
                 return
-            piece = self.blob[start : min(start + self.piece, offset + length)]
-            if self.corrupt_next:
-                self.corrupt_next -= 1
-                piece = bytes(255 - b for b in piece)
+            piece = self.give(start, min(self.piece, offset + length - start))
             self.streamed += len(piece)
             yield piece
 
 
 @dataclass
-class FakeNear:
-    """The blob on a disk that can misbehave."""
+class FakeNear(FakeBlob):
+    """The blob on a disk that can hang."""
 
-    blob: bytes
     patience: float = 10.0
-    corrupt_next: int = 0
-    error: Exception | None = None
     answering: threading.Event = field(default_factory=threading.Event)
-    asked: list[tuple[int, int]] = field(default_factory=list)
 
     def read_now(self, offset: int, length: int) -> bytes:
         self.asked.append((offset, length))
         self.answering.wait()
-        if self.error:
-            raise self.error
-        body = self.blob[offset : offset + length]
-        assert len(body) == length, "asked beyond the end of the blob"
-        if self.corrupt_next:
-            self.corrupt_next -= 1
-            return bytes(255 - b for b in body)
-        return body
+        return self.give(offset, length)
 
 
 @dataclass
