@@ -20,6 +20,7 @@ from benchmarks.lab.workdir import work_directory
 from benchmarks.measure.commands import Cost, cost_of
 from benchmarks.measure.deps_mount import (
     NEVER,
+    RECORDED,
     RECORDS,
     Start,
     daemon,
@@ -227,7 +228,7 @@ def mount(bench: Bench) -> list[Figure]:
     packages.fresh()
     with doing("a start is recorded, and packed"):
         pack_hot_blocks(packages, store)
-    ways = {"mount": NEVER, "records": RECORDS, "hot": ""}
+    ways = {"mount": NEVER, "recorded": RECORDED, "records": RECORDS, "hot": ""}
     starts: dict[str, list[Start]] = {name: [] for name in ("local", *ways)}
     for run in range(bench.runs):
         with doing(f"first imports, run {run + 1} of {bench.runs}"):
@@ -248,6 +249,11 @@ def mount(bench: Bench) -> list[Figure]:
         *_medians({f"first import, {name}": some for name, some in first.items()}),
         Figure(
             "first import by mount", _ratio(first["mount"], first["local"], wall=True), "x", 1.3
+        ),
+        Figure(
+            "first import by mount while it is recorded",
+            _ratio(first["recorded"], first["local"], wall=True),
+            "x",
         ),
         Figure(
             "first import, hot blocks brought before",

@@ -184,6 +184,9 @@ class Hot:
     """Seconds from a container's start that are recorded at most."""
     quiet: Seconds = 20.0
     """Seconds without anything new after which a start counts as over."""
+    watch: Literal["auto", "never"] = "auto"
+    """Have the kernel tell what is read while a start is recorded, where it can. Otherwise each
+    block is a read of its own, and that start is slower."""
     pack: Literal["auto", "never"] = "auto"
     """Make and publish a pack of what this node recorded, once the layers are local."""
     prefetch: bool = True

@@ -26,6 +26,8 @@ IMPORT_NAMES: Final[Mapping[str, str]] = {"scikit-learn": "sklearn"}
 _PACK_S: Final = 300.0
 RECORDS: Final = "hot:\n  layout: natural\n"
 """Of a node that brings what was recorded, but by no pack."""
+RECORDED: Final = "hot:\n  record: always\n  prefetch: false\n  pack: never\n"
+"""As a start is that nobody has recorded yet."""
 NEVER: Final = "hot:\n  record: never\n  prefetch: false\n"
 
 

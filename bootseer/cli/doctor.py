@@ -19,6 +19,7 @@ from bootseer.doctor.host import (
     check_file_backed,
     check_root,
     check_state_directory,
+    check_watching,
 )
 from bootseer.doctor.kernel import check_kernel
 from bootseer.errors import BootseerError, HostError
@@ -51,7 +52,7 @@ def examine(config_path: Path) -> list[Finding]:
     findings.append(finding)
     findings += check_state_directory(config.root)
     if all(f.state is not State.FAIL for f in findings):
-        findings.append(check_file_backed(config.root))
+        findings += [check_file_backed(config.root), check_watching()]
     findings += check_containerd(str(config.address), config.snapshotter.name)
     findings += check_containerd_socket(config.containerd)
     findings.append(check_daemon(config.address))

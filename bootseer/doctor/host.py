@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from bootseer.doctor.findings import Finding, State
-from bootseer.errors import BootseerError
+from bootseer.errors import BootseerError, HostError
 from snapshotter.erofs.mount import supports_file_backed
+from snapshotter.watching.events import EVENT
+from snapshotter.watching.tracefs import Tracefs
 
 _CONTAINERD_CONFIG: Final = Path("/etc/containerd/config.toml")
 _FREE_BYTES: Final = 10 << 30
@@ -53,6 +55,20 @@ def check_file_backed(root: Path) -> Finding:
         return Finding("EROFS from files", State.OK, f"mounted one in {existing}")
     mend = "loop devices will be used: works, a little slower (tmpfs cannot back a mount either)"
     return Finding("EROFS from files", State.WARN, "the kernel refuses", mend)
+
+
+def check_watching() -> Finding:
+    """Does the kernel tell what is read while a start is recorded."""
+    with tempfile.TemporaryDirectory() as name:
+        tracefs = Tracefs(Path(name), Path(name), 0)
+        try:
+            tracefs.found()
+            return Finding("reads told of", State.OK, EVENT)
+        except HostError as error:
+            mend = "works; a start that is recorded is up to three times as slow"
+            return Finding("reads told of", State.WARN, error.message, mend)
+        finally:
+            tracefs.sweep()
 
 
 def check_daemon(socket_path: Path) -> Finding:

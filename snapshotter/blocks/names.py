@@ -72,6 +72,8 @@ _BLOCK_NAME: Final = re.compile(rf"([0-9a-f]{{{_DIGITS}}})(?:([hr])([1-9][0-9]{{
 _NUMBER_AT: Final = 4 * _DIGITS
 _RECORD_BIT: Final = 1 << 14
 """Above the layer's 48 bits: the number, with this bit for a recording. Bit 63 is never set."""
+LEAST_RECORD: Final = (_RECORD_BIT << _NUMBER_AT) + _FIRST
+"""No inode number of a recording's block file is less, and all others are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ from snapshotter.serving.sources import FirstOf
 from snapshotter.serving.upkeep import Upkeep
 from snapshotter.serving.workers import Workers
 from snapshotter.snapshots.core import Snapshotter
-from snapshotter.starts.assembly import Around, open_blocks, open_starts
+from snapshotter.starts.assembly import Around, open_blocks, open_recordings, open_starts
 from snapshotter.starts.service import Starts
 from snapshotter.tasks import Tasks, contained
 from snapshotter.tracing.export import Exporter
@@ -127,6 +127,7 @@ async def run(path: Path, config: Config, handover: Handover) -> None:
         stores = await stack.enter_async_context(
             opened_stores(config.deps.timeout, config.registry)
         )
+        recordings = open_recordings(layout, config.hot)
         files = LayerFiles(
             layout,
             partial(first_of, images),
@@ -140,8 +141,9 @@ async def run(path: Path, config: Config, handover: Handover) -> None:
             new_cache(),
             {SNAPSHOT: SnapshotOpener(stores)},
             PageCache(layout.blocks) if config.hot.page_cache else None,
+            recordings.faces,
         )
-        blocks = open_blocks(layout, files, config.hot)
+        blocks = open_blocks(layout, files, recordings, config.hot)
         await stack.enter_async_context(serve_blocks(blocks, handover, group))
         set_fuse_read_ahead(layout, config.fuse.read_ahead_kb)
         poisoned = Poisoned(config.root)
@@ -161,14 +163,15 @@ async def run(path: Path, config: Config, handover: Handover) -> None:
             mount_policy(config, via_loop=await asyncio.to_thread(needs_loop, config)),
             used,
         )
-        store = await stack.enter_async_context(open_hot_store(config.hot.store, client))
         stages = stages_of(os.environ, config.events.path)
         starts = open_starts(
             Around(layout, files, workers, tasks.spawn, stages),
             blocks,
             provider,
             Present(provider.making),
-            HotOfAll(store, stores),
+            HotOfAll(
+                await stack.enter_async_context(open_hot_store(config.hot.store, client)), stores
+            ),
             config.hot,
             is_snapshot,
         )
@@ -221,6 +224,7 @@ async def run(path: Path, config: Config, handover: Handover) -> None:
             upkeep,
             keeping,
             starts,
+            blocks.watcher,
             fill,
             dependencies,
             Happenings(config.containerd, stages),

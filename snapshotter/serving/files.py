@@ -121,11 +121,13 @@ class LayerFiles:
         window_cache: Cache,
         openers: Mapping[str, ImageOpener] | None = None,
         page_cache: PageCache | None = None,
+        faces: Callable[[LayerName], Sequence[BlockName]] = lambda _: (),
     ) -> None:
         """`blobs` returns where the blobs of any of some image references come from.
 
         `openers`: how to open what is no image layer, by `LayerRecord.kind`. `page_cache`: for what
-        is read soon (`BlockImage.near`).
+        is read soon (`BlockImage.near`). `faces`: the block files by which a layer is read while
+        its own is not.
         """
         self._layout = layout
         self._blobs = blobs
@@ -134,6 +136,7 @@ class LayerFiles:
         self._window_cache = window_cache
         self._openers = dict(openers or {})
         self.page_cache = page_cache
+        self._faces = faces
         self._open: dict[LayerName, OpenLayer] = {}
         self._opening: dict[LayerName, asyncio.Task[OpenLayer]] = {}
         self.fetches = Tally(Counters)
@@ -227,7 +230,14 @@ class LayerFiles:
 
     def _keep_hot(self, name: LayerName) -> KeepHot | None:
         cache = self.page_cache
-        return partial(cache.read_soon, str(BlockName(name))) if cache else None
+        if cache is None:
+            return None
+
+        def read_soon(offset: int, length: int) -> None:
+            for face in self._faces(name) or (BlockName(name),):
+                cache.read_soon(str(face), offset, length)
+
+        return read_soon
 
     async def _image(self, name: LayerName, record: LayerRecord) -> BlockImage:
         if record.kind == LAYER:

@@ -15,7 +15,7 @@ from bootseer.errors import BootseerError, CorruptError
 from bootseer.kernel import mounts_below
 from snapshotter.blocks.names import BlockName, LayerName, Role
 from snapshotter.serving.files import read_record
-from snapshotter.serving.layout import LayerRecord, MountId
+from snapshotter.serving.layout import LAYER, LayerRecord, MountId
 from snapshotter.serving.mounts import (
     MountJob,
     change_read_ahead,
@@ -33,6 +33,10 @@ class Devices(Protocol):
 
     async def prepare(self, name: BlockName) -> Path | None:
         """Make a block file ready to be served by us; or return a local file with all of it."""
+        ...
+
+    def wants_exact_reads(self, name: BlockName) -> bool:
+        """Say whether a block file may be read only as far as somebody asks for it."""
         ...
 
 
@@ -125,15 +129,24 @@ class Mounted:
         devices = await self._devices(mount, record)
         local = self._shelf.layout.blocks not in {device.parent for device in devices}
         role = mount.variant.role
+        own = BlockName(mount.name, mount.variant)
         return MountJob(
             metadata=self._shelf.layout.metadata(mount),
             target=self._shelf.layout.mount_point(mount),
             devices=devices,
             via_loop=self._policy.via_loop,
-            direct=role is Role.RECORD or (role is Role.DATA and local),
-            # What a start touches is recorded exactly, and lies in a hot area in its order.
-            read_ahead_kb=self._policy.read_ahead_kb if role is Role.DATA else 0,
+            direct=self._blocks.wants_exact_reads(own) or (role is Role.DATA and local),
+            read_ahead_kb=self._read_ahead(role, record),
         )
+
+    def _read_ahead(self, role: Role, record: LayerRecord) -> int:
+        """Return the read-ahead of EROFS, above that of the block file.
+
+        None where it would do harm: what a start touches is recorded exactly, and lies in a hot
+        area in its order; and what lies around a miss in a snapshot is brought anyway.
+        """
+        usual = role is Role.DATA and record.kind == LAYER
+        return self._policy.read_ahead_kb if usual else 0
 
     async def _devices(self, mount: MountId, record: LayerRecord) -> tuple[Path, ...]:
         """Return the extra devices of a mount, in the order of its device table."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from bootseer.config import Hot
 from bootseer.events.stages import SILENT, Stages
+from snapshotter.blocks.names import LEAST_RECORD
 from snapshotter.blocks.pagecache import PageCache
 from snapshotter.hot.recorder import RecordingRules
 from snapshotter.ports import HotStore, ImageKey
@@ -29,6 +30,8 @@ from snapshotter.starts.packing import Packing
 from snapshotter.starts.recordings import Recordings
 from snapshotter.starts.service import StartRules, Starts
 from snapshotter.starts.usage import Usage
+from snapshotter.watching.tracefs import Tracefs
+from snapshotter.watching.watcher import Watcher
 
 _NICE: Final = 5
 
@@ -39,19 +42,26 @@ class Blocks:
 
     areas: Areas
     recordings: Recordings
+    watcher: Watcher
     files: NodeBlocks
     page_cache: PageCache | None
     """None where hot blocks are not put there."""
 
 
-def open_blocks(layout: Layout, files: LayerFiles, config: Hot) -> Blocks:
-    """Return the block files below a root; recordings of an earlier server go on."""
+def open_recordings(layout: Layout, config: Hot) -> Recordings:
+    """Return the recordings below a root; those of an earlier server go on."""
     numbers = Numbers(layout.hot / "numbers", numbers_on_disk(layout.layers))
-    page_cache = files.page_cache
-    areas = Areas(layout, files, numbers, page_cache)
     rules = RecordingRules(window=config.window, quiet=config.quiet)
-    recordings = Recordings(layout.hot / "recordings", numbers, rules)
-    return Blocks(areas, recordings, NodeBlocks(layout, files, areas, recordings), page_cache)
+    return Recordings(layout.hot / "recordings", numbers, rules)
+
+
+def open_blocks(layout: Layout, files: LayerFiles, recordings: Recordings, config: Hot) -> Blocks:
+    """Return the block files below a root."""
+    areas = Areas(layout, files, recordings.numbers, files.page_cache)
+    tracefs = Tracefs(layout.root, layout.blocks, LEAST_RECORD)
+    watcher = Watcher(tracefs if config.watch == "auto" else None, recordings)
+    blocks = NodeBlocks(layout, files, areas, recordings)
+    return Blocks(areas, recordings, watcher, blocks, files.page_cache)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +124,7 @@ def open_starts(
         images,
         blocks.areas,
         blocks.recordings,
+        blocks.watcher,
         Finishing(blocks.recordings, (own, shared), images, packed, provider, around.spawn),
         packed,
         Usage(around.layout, blocks.areas, around.workers, config.window),

@@ -15,7 +15,7 @@ from snapshotter.starts.recordings import Recordings
 
 
 class RecordedLayer:
-    """The data area of a layer as a container reads it whose start is recorded."""
+    """The data area of a layer as a container reads it whose reads are recorded."""
 
     def __init__(self, layer: OpenLayer, name: BlockName, recordings: Recordings) -> None:
         self._layer = layer
@@ -57,7 +57,7 @@ class NodeBlocks:
         if name.variant.role is Role.HOT:
             return await self._areas.open(name)
         layer = await self._files.open(name.layer)
-        if name.variant.role is Role.RECORD:
+        if self.wants_exact_reads(name):
             return RecordedLayer(layer, name, self._recordings)
         return layer
 
@@ -65,10 +65,15 @@ class NodeBlocks:
         self, name: BlockName, offset: int, length: int, *, noticed: bool = True
     ) -> bytes | bytearray | None:
         """See `blocks.filesystem.BlockFiles`."""
-        if name.variant.role is not Role.DATA:
+        if name.variant.role is Role.HOT or self.wants_exact_reads(name):
             return None
         layer = self._files.find(name.layer)
         return layer.read_now(offset, length, noticed=noticed) if layer else None
+
+    def wants_exact_reads(self, name: BlockName) -> bool:
+        """Say whether a block file may be read only as far as somebody asks for it."""
+        variant = name.variant
+        return variant.role is Role.RECORD and self._recordings.notes_reads(variant.number)
 
     def names(self) -> Sequence[BlockName]:
         """Return the block files that a listing shows: data areas and open hot areas."""

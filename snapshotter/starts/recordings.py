@@ -53,6 +53,8 @@ class Recording:
     layers: tuple[WatchedLayer, ...]
     recorder: Recorder
     rows: dict[LayerName, int] = field(init=False)
+    watched: bool = False
+    """The kernel tells what is read (`watching`): reads themselves say nothing."""
     kept: int = -1
     """Blocks that are on disk."""
 
@@ -78,7 +80,7 @@ class Recordings:
     ) -> None:
         """Find what an earlier server left in `directory`, and go on with it."""
         self._directory = directory
-        self._numbers = numbers
+        self.numbers = numbers
         self._rules = rules
         self._clock = clock
         self._persisted = clock()
@@ -89,7 +91,7 @@ class Recordings:
 
     def begin(self, image: ImageKey, workload: str, layers: Sequence[WatchedLayer]) -> Recording:
         """Begin to record the start of a container. OSError if the disk does not take it."""
-        while (number := self._numbers.take()) in self._all:
+        while (number := self.numbers.take()) in self._all:
             pass  # numbers began again
         subject = RecordingSubject(
             manifest_digest=image.manifest_digest,
@@ -110,12 +112,46 @@ class Recordings:
         wanted = (image.manifest_digest, workload)
         return any((r.image.manifest_digest, r.workload) == wanted for r in self._all.values())
 
-    def touch(self, name: BlockName, offset: int, length: int) -> None:
-        """Note a read of a block file. One whose recording is over or forgotten says nothing."""
+    def watch(self, recording: Recording) -> None:
+        """Note that the kernel tells of a recording's touches. OSError if the disk refuses."""
+        recording.watched = True
+        write_atomic(self._path(recording.number, "json"), _describe(recording))
+
+    @property
+    def watching(self) -> int:
+        """How many recordings go on of whose touches the kernel tells."""
+        now = self._clock()
+        return sum(r.watched and r.recorder.ended(now) is None for r in self._all.values())
+
+    def unwatch(self) -> None:
+        """End the recordings of whose touches the kernel told: it does not any more."""
+        for recording in self._all.values():
+            if recording.watched:
+                recording.recorder.stop(self._clock(), Ended.INTERRUPTED)
+
+    def notes_reads(self, number: int) -> bool:
+        """Say whether a recording goes by what is read of its block files."""
+        recording = self._all.get(number)
+        return recording is not None and not recording.watched
+
+    def faces(self, layer: LayerName) -> list[BlockName]:
+        """Return the block files by which a layer is read for recordings, as usual otherwise."""
+        return [
+            BlockName(layer, recording.variant)
+            for recording in self._all.values()
+            if recording.watched and layer in recording.rows
+        ]
+
+    def touch(self, name: BlockName, offset: int, length: int, at: float | None = None) -> None:
+        """Note a read of a block file, now or at a time a moment ago.
+
+        One whose recording is over or forgotten says nothing.
+        """
         recording = self._all.get(name.variant.number)
         row = recording.rows.get(name.layer) if recording else None
         if recording is not None and row is not None:
-            recording.recorder.touch(self._clock(), row, offset, length)
+            when = self._clock() if at is None else at
+            recording.recorder.touch(when, row, offset, length)
 
     def stop(self, number: int) -> None:
         """End a recording: its container is gone."""
@@ -171,6 +207,7 @@ class Recordings:
                 "image": recording.image.reference,
                 "workload": recording.workload,
                 "blocks": recording.recorder.blocks,
+                "watched": recording.watched,
                 "going_on": recording.recorder.ended(self._clock()) is None,
             }
             for recording in self._all.values()
@@ -196,7 +233,9 @@ class Recordings:
             for lost in (path, path.with_suffix(".rec")):
                 lost.unlink(missing_ok=True)
             return None
-        return Recording(number, found.image, subject.workload, found.layers, recorder)
+        recording = Recording(number, found.image, subject.workload, found.layers, recorder)
+        recording.watched = found.watched
+        return recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +245,7 @@ class _Found:
     image: ImageKey
     subject: RecordingSubject
     layers: tuple[WatchedLayer, ...]
+    watched: bool
 
 
 def _describe(recording: Recording) -> bytes:
@@ -217,6 +257,7 @@ def _describe(recording: Recording) -> bytes:
         "created": subject.created,
         "kernel": subject.kernel,
         "architecture": subject.architecture,
+        "watched": recording.watched,
         "layers": [
             {
                 "mount": watched.mount,
@@ -251,4 +292,4 @@ def _parse(data: bytes) -> _Found:
         layers=tuple(watched.layer for watched in layers),
     )
     image = ImageKey(document["reference"], document["manifest"])
-    return _Found(image, subject, layers)
+    return _Found(image, subject, layers, document.get("watched") is True)

@@ -36,6 +36,7 @@ from snapshotter.starts.packing import Packing
 from snapshotter.starts.recordings import Recordings, WatchedLayer
 from snapshotter.starts.usage import Usage
 from snapshotter.tally import add
+from snapshotter.watching.watcher import Watcher
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ class Starts:
         images: HotImages,
         areas: Areas,
         recordings: Recordings,
+        watcher: Watcher,
         finishing: Finishing,
         packing: Packing | None,
         usage: Usage,
@@ -111,6 +113,7 @@ class Starts:
         self._images = images
         self._areas = areas
         self._recordings = recordings
+        self._watcher = watcher
         self._rules = rules
         self._spawn = spawn
         self._packing = packing
@@ -153,6 +156,7 @@ class Starts:
         """See `LayerProvider`: with a recording's mount, the container is gone."""
         variant = MountId.parse(layer).variant
         if variant.role is Role.RECORD:
+            await self._watcher.catch_up()
             self._recordings.stop(variant.number)
         await self._provider.release(layer)
 
@@ -178,7 +182,7 @@ class Starts:
         course = choose(policy, hot.known if settled else None, recording=recording)
         mounts = tuple(map(MountId.parse, start.layers))
         if course is Course.RECORD:
-            chosen = self._record(image, workload, mounts)
+            chosen = await self._record(image, workload, mounts)
         else:
             chosen = await self._hot(hot, mounts, deadline)
         usable = await self._mounted(chosen)
@@ -205,7 +209,7 @@ class Starts:
             log.warning("start.label_ignored", extra={"fields": fields})
         return workload, policy
 
-    def _record(
+    async def _record(
         self, image: ImageKey, workload: str, mounts: Sequence[MountId]
     ) -> dict[MountId, MountId]:
         watched = []
@@ -216,7 +220,14 @@ class Starts:
         if not watched:
             return {}
         recording = self._recordings.begin(image, workload, watched)
-        fields = {"image": image.reference, "workload": workload, "number": recording.number}
+        if await self._watcher.begin():
+            self._recordings.watch(recording)
+        fields = {
+            "image": image.reference,
+            "workload": workload,
+            "number": recording.number,
+            "watched": recording.watched,
+        }
         log.info("hot.recording", extra={"fields": fields})
         names = {one.name for one in watched}
         return {
@@ -302,6 +313,7 @@ class Starts:
 
     async def close(self) -> None:
         """Keep what was recorded and brought so far: the next server goes on with it."""
+        await self._watcher.close()
         self._recordings.persist(now=True)
         await self._areas.flush()
         self._images.close()

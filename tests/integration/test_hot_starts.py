@@ -15,6 +15,8 @@ from hot_nodes import (
     hot_directories,
     hot_image,
     in_page_cache,
+    kernel_tells,
+    lines,
     make_pack,
     record_start,
     records,
@@ -42,6 +44,10 @@ class Site:
     registry: LocalRegistry
     first: Whole
     second: Whole
+    exact: Whole
+    """Where the kernel is not asked what is read."""
+    loop: Whole
+    """Where layers are mounted over loop devices."""
 
     def sent(self, image: TroubleImage) -> list[int]:
         """Return how many bytes of each layer the registry has sent."""
@@ -55,8 +61,10 @@ def site() -> Iterator[Site]:
         local_registry(directory / "reg") as registry,
         node_of(registry, directory / "1", SETTINGS) as first,
         node_of(registry, directory / "2", SETTINGS) as second,
+        node_of(registry, directory / "3", f"{SETTINGS}  watch: never\n") as exact,
+        node_of(registry, directory / "4", f"{SETTINGS}snapshotter:\n  mount: loop\n") as loop,
     ):
-        yield Site(registry, first, second)
+        yield Site(registry, first, second, exact, loop)
 
 
 def test_what_a_first_start_touches_is_recorded_by_itself_and_comes_first_on_the_next_node(
@@ -113,11 +121,12 @@ def test_a_pack_comes_once_and_into_the_page_cache_and_hot_reads_fetch_no_chunk(
     assert start(site.second, image, SUMS) == image.sums
 
 
+@pytest.mark.parametrize("name", ["first", "exact", "loop"])
 def test_a_record_says_to_the_block_what_a_container_asked_for_however_warm_the_caches(
-    site: Site,
+    site: Site, name: str
 ) -> None:
-    image = hot_image(site.first, "exact")
-    node = site.first
+    node: Whole = getattr(site, name)
+    image = hot_image(node, f"exact-{name}")
     node.pull(image.reference)
     assert start(node, image, SUMS, record="never") == image.sums
     assert courses(node, image) == ["natural"]
@@ -138,6 +147,8 @@ def test_a_record_says_to_the_block_what_a_container_asked_for_however_warm_the_
     ]
     (record,) = records(image)
     assert blocks_of(record, layer.hot).tolist() == expected
+    told = name != "exact" and kernel_tells()
+    assert f"watched={told}" in lines(node, "hot.recording", image.reference)[-1]
 
 
 def test_containers_of_one_image_share_one_recording_and_one_prefetch(site: Site) -> None:

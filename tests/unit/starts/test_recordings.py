@@ -190,3 +190,45 @@ def test_a_number_that_is_in_use_is_not_given_out_again(node: Node) -> None:
     (node.root / "hot/numbers").unlink()
     node.serve()
     assert node.begin("train").number != first.number
+
+
+def test_a_recording_that_the_kernel_tells_of_does_not_go_by_reads(node: Node) -> None:
+    told, exact = node.begin(), node.begin("train")
+    node.recordings.watch(told)
+    assert not node.recordings.notes_reads(told.number)
+    assert node.recordings.notes_reads(exact.number)
+    assert node.recordings.watching == 1
+    assert node.recordings.faces(LAYERS[0].name) == [BlockName(LAYERS[0].name, told.variant)]
+    assert node.recordings.faces(LayerName("f" * 12)) == []
+    node.recordings.stop(told.number)
+    assert node.recordings.watching == 0
+
+
+def test_what_is_told_later_counts_from_when_it_was(node: Node) -> None:
+    recording = node.begin()
+    node.recordings.watch(recording)
+    node.now += 2
+    name = BlockName(LAYERS[0].name, recording.variant)
+    node.recordings.touch(name, 0, BLOCK, at=100.5)
+    node.recordings.touch(name, 5 * BLOCK, BLOCK, at=101.25)
+    record = node.recordings.record(recording)
+    assert record.time_ms.tolist() == [500, 1250]
+
+
+def test_the_next_server_knows_of_which_recordings_the_kernel_tells(node: Node) -> None:
+    told, exact = node.begin(), node.begin("train")
+    node.recordings.watch(told)
+    node.serve()
+    assert node.recordings.watching == 1
+    assert not node.recordings.notes_reads(told.number)
+    assert node.recordings.notes_reads(exact.number)
+
+
+def test_recordings_of_which_nobody_tells_any_more_end_and_the_others_go_on(node: Node) -> None:
+    told, exact = node.begin(), node.begin("train")
+    node.recordings.watch(told)
+    node.recordings.unwatch()
+    (over,) = node.recordings.over()
+    assert over is told
+    assert node.recordings.record(told).ended is Ended.INTERRUPTED
+    assert node.recordings.is_recorded(IMAGE, exact.workload)

@@ -1,0 +1,1 @@
+"""What containers read of block files, as the kernel tells it."""
