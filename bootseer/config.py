@@ -191,8 +191,10 @@ class Hot:
     """Make and publish a pack of what this node recorded, once the layers are local."""
     prefetch: bool = True
     """Bring hot blocks before they are asked for."""
-    layout: Literal["hot", "natural"] = "hot"
-    """Where containers read hot blocks: one behind the other in areas of their own, or in place."""
+    layout: Literal["auto", "hot", "natural"] = "auto"
+    """Where containers read hot blocks: `hot`, one behind the other in areas of their own;
+    `natural`, in place, and never from a pack; `auto`, in areas if a pack brings them, otherwise in
+    place."""
     page_cache: bool = True
     """Put them into the kernel's page cache too, while there is memory."""
     wait: Bytes = Bytes(0)

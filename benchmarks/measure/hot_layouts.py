@@ -29,20 +29,23 @@ def in_turn(place: Place, ways: Mapping[str, str]) -> dict[str, list[ColdStart]]
 def measure_layouts(place: Place, records: Path) -> list[Figure]:
     """Compare the hot layout with the natural one; `records`: a store with a record and no pack."""
     from_layers = f"hot:\n  record: never\n  store: file://{records}\n"
-    pack, hot, natural = (
+    pack, hot, natural, nothing = (
         "hot layout from a pack",
         "hot layout from layers",
         "natural layout from layers",
+        "nothing known",
     )
     ways = {
         pack: "hot:\n  record: never\n",
-        hot: from_layers,
+        hot: from_layers + "  layout: hot\n",
         natural: from_layers + "  layout: natural\n",
+        nothing: PLAIN,
     }
     done = in_turn(place, ways)
     return [
         _times_slower(done, natural, hot),
         _times_slower(done, natural, pack),
+        _times_slower(done, natural, nothing),
         *(figure for way, starts in done.items() for figure in _costs(way, starts)),
     ]
 

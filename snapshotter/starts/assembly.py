@@ -92,7 +92,8 @@ def open_starts(
 ) -> Starts:
     """Return the layer provider that makes starts fast.
 
-    `shared`: the store of all nodes; `is_near`: see `HotServices`.
+    `shared`: the store of all nodes; `is_near`: says of an image that copying hot blocks into areas
+    costs more than bringing them.
     """
     own = open_own_store(around.layout.hot / "store")
     packing = Packing(around.layout, around.workers, shared)
@@ -112,7 +113,7 @@ def open_starts(
         spawn=around.spawn,
         policy=rules.policy,
         rules=FeedRules(),
-        is_near=is_near,
+        in_place=lambda image: config.layout != "hot" or is_near(image),
         page_cache=blocks.page_cache,
         stages=around.stages,
     )

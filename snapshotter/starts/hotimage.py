@@ -73,17 +73,12 @@ class HotServices:
     spawn: Callable[[Coroutine[Any, Any, None]], object]
     policy: StartPolicy
     rules: FeedRules
-    is_near: Callable[[ImageKey], bool]
-    """Says of an image that bringing its chunks costs little beside copying their hot blocks: those
-    that no pack brings are read in place, whatever the policy says."""
+    in_place: Callable[[ImageKey], bool]
+    """Says of an image whether hot blocks that come with their chunks are read where they are."""
     page_cache: PageCache | None = None
     """Where hot blocks that are read in place are put too."""
     stages: Stages = SILENT
     """Hears of prefetches."""
-
-    def in_place(self, image: ImageKey) -> bool:
-        """Say whether hot blocks that come with their chunks are read where they are."""
-        return self.policy.in_place or self.is_near(image)
 
 
 def hot_layer(record: LayerRecord) -> HotLayer:

@@ -24,8 +24,9 @@ from snapshotter.registry.client import RegistryClient
 from snapshotter.starts.labels import RECORD, WORKLOAD
 from tests.registry_fixture import ALONE
 
-SETTINGS = "fill:\n  rate: 0\nhot:\n  window: 60\n  quiet: 5\n  pack: never\n"
-"""Nothing happens but what a test does: no background fill, no packs made by nodes."""
+SETTINGS = "fill:\n  rate: 0\nhot:\n  window: 60\n  quiet: 5\n  pack: never\n  layout: hot\n"
+"""Nothing happens but what a test does: no background fill, no packs made by nodes. Records alone
+fill hot areas, too."""
 FIRST_HALF = "dd if=/data/big of=/dev/null bs=64k count=32 2>/dev/null"
 """Reads the first 2 MiB: more than enough for a record worth keeping."""
 

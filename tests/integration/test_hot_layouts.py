@@ -45,11 +45,12 @@ def recorded() -> Iterator[Recorded]:
         yield Recorded(work, net, hub)
 
 
-def test_hot_blocks_are_read_from_areas_or_in_place_as_the_configuration_says(
-    recorded: Recorded,
+@pytest.mark.parametrize("settings", ["", "hot:\n  layout: natural\n"])
+def test_hot_blocks_that_no_pack_brings_are_read_in_place_or_as_the_configuration_says(
+    recorded: Recorded, settings: str
 ) -> None:
-    hot = recorded.start("hot", "")
-    natural = recorded.start("natural", "hot:\n  layout: natural\n")
+    hot = recorded.start("hot", "hot:\n  layout: hot\n")
+    natural = recorded.start("natural", settings)
     assert hot["source"] == natural["source"]
     assert hot["source"].startswith("record:")
     assert any(".h" in mount for mount in hot["mounted"])
