@@ -113,9 +113,13 @@ class Recordings:
         return any((r.image.manifest_digest, r.workload) == wanted for r in self._all.values())
 
     def watch(self, recording: Recording) -> None:
-        """Note that the kernel tells of a recording's touches. OSError if the disk refuses."""
+        """Note that the kernel tells of a recording's touches."""
         recording.watched = True
-        write_atomic(self._path(recording.number, "json"), _describe(recording))
+        try:
+            write_atomic(self._path(recording.number, "json"), _describe(recording))
+        except OSError as error:  # the next server will not go on with it as it should
+            fields = {"recording": recording.number, "reason": str(error)}
+            log.warning("hot.recording_not_kept", extra={"fields": fields})
 
     @property
     def watching(self) -> int:

@@ -219,7 +219,12 @@ class Starts:
                 watched.append(WatchedLayer(str(mount), mount.name, hot_layer(layer.record)))
         if not watched:
             return {}
-        recording = self._recordings.begin(image, workload, watched)
+        try:
+            recording = self._recordings.begin(image, workload, watched)
+        except OSError as error:  # a full disk, say: no reason not to start
+            reason = {"image": image.reference, "reason": str(error)}
+            log.warning("hot.not_recorded", extra={"fields": reason})
+            return {}
         if await self._watcher.begin():
             self._recordings.watch(recording)
         fields = {

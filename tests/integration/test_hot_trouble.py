@@ -21,6 +21,7 @@ from hot_nodes import (
     hot_directories,
     hot_image,
     lines,
+    record_start,
     records,
     stand_ins,
     start,
@@ -209,6 +210,20 @@ def test_a_pack_that_stalls_or_trickles_delays_no_read(node: Whole, proxy: Regis
     del images["lingers"]
     for image in images.values():
         assert wait_prefetched(node, image)["blocks_missing"] == 0, "chunks bring what a pack won't"
+
+
+def test_a_recording_that_the_disk_does_not_take_fails_no_start(node: Whole) -> None:
+    image = hot_image(node, "no-recording")
+    node.pull(image.reference)
+    directory = node.daemon.root / "hot/recordings"
+    away = directory.rename(directory.with_name("away"))
+    try:
+        assert start(node, image, SUMS) == image.sums
+    finally:
+        away.rename(directory)
+    assert lines(node, "hot.not_recorded", image.reference)
+    record_start(node, image)
+    assert len(records(image)) == 1
 
 
 def test_a_server_killed_during_a_recording_goes_on_with_it(

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.containers
 
 PORT = free_port()
 SETTINGS = (
-    f'metrics:\n  address: "127.0.0.1:{PORT}"\nhot:\n  quiet: 1\n  window: 6\nfill:\n  rate: 0\n'
+    f'metrics:\n  address: "127.0.0.1:{PORT}"\n'
+    "hot:\n  quiet: 1\n  window: 6\n  layout: hot\nfill:\n  rate: 0\n"
 )
 
 Numbers = dict[str, float]
