@@ -237,9 +237,14 @@ class Recordings:
             for lost in (path, path.with_suffix(".rec")):
                 lost.unlink(missing_ok=True)
             return None
-        recording = Recording(number, found.image, subject.workload, found.layers, recorder)
-        recording.watched = found.watched
-        return recording
+        return Recording(
+            number,
+            found.image,
+            subject.workload,
+            found.layers,
+            recorder,
+            watched=found.watched,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,17 +83,18 @@ class Tracefs:
         Raises:
             HostError: the kernel does not let us, or does not tell of reads.
         """
-        for place in (*self.mounted, self._own):
-            if (place / "events").is_dir():
-                check_event(place)
-                return place
+        places = (*self.mounted, self._own)
+        place = next((one for one in places if (one / "events").is_dir()), None) or self._made()
+        check_event(place)
+        return place
+
+    def _made(self) -> Path:
         try:
             self._own.mkdir(mode=0o700, exist_ok=True)
             flags = kernel.MS_NOSUID | kernel.MS_NODEV
             kernel.mount("tracefs", str(self._own), "tracefs", flags, "")
         except OSError as error:
             raise HostError(f"no tracefs: {error}") from error
-        check_event(self._own)
         return self._own
 
 
