@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Final
 
 import pyfuse3
-import pyfuse3.asyncio
 
 from bootseer import kernel
 from bootseer.errors import HostError, RemoteError
 from bootseer.events.stages import SILENT, Stages
-from bootseer.fuse_ending import stop_answering
+from bootseer.fuse_requests import stop_answering, use_asyncio
 from bootseer.hadoop.client import HadoopClient
 from bootseer.open_files import allow_many
 from fuse_hdfs.files.kept import Keep
@@ -172,7 +171,7 @@ async def _connected(
     if settings.read_only:
         options.add("ro")
     options.add(f"fsname={address.replace(',', '%2c')}")
-    pyfuse3.asyncio.enable()
+    use_asyncio()
     operations = MountOperations(tree, openers, connected.set)
     try:
         pyfuse3.init(operations, str(mountpoint), options)

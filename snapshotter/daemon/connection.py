@@ -10,10 +10,9 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import pyfuse3
-import pyfuse3.asyncio
 
 from bootseer.errors import HostError
-from bootseer.fuse_ending import stop_answering
+from bootseer.fuse_requests import stop_answering, use_asyncio
 from snapshotter.blocks.filesystem import BlockFiles, BlockFilesystem
 from snapshotter.blocks.takeover import Handover
 from snapshotter.blocks.turn import give_signs_of_life
@@ -56,7 +55,7 @@ async def serve_fuse(
         if not closing:
             raise FuseGoneError("the FUSE connection is gone", hint="was it unmounted or aborted?")
 
-    pyfuse3.asyncio.enable()
+    use_asyncio()
     pyfuse3.init(BlockFilesystem(files, handover, connected.set), handover.mountpoint, set())
     task = group.create_task(main())
     async with asyncio.timeout(_CONNECT_S):
