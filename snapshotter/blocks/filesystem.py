@@ -123,6 +123,10 @@ class BlockFilesystem(pyfuse3.Operations):
             at_once = self._files.read_now(name, off, size, noticed=not fh & _UNNOTICED)
         except OSError:
             at_once = None  # the long way says what is wrong
+        except Exception:
+            # Not let out: this server would end, and the next one, which is sent the same request.
+            log.exception("block.bug", extra={"fields": {"layer": str(name), "offset": off}})
+            at_once = None
         if at_once is not None:
             return at_once
 

@@ -25,6 +25,7 @@ from bootseer.atomic import sync_directory, write_atomic
 from bootseer.errors import CorruptError, HostError
 from snapshotter.chunks.descriptor import Descriptor
 from snapshotter.chunks.holes import punch_hole
+from snapshotter.chunks.past_cache import PastCache, write_all
 from snapshotter.chunks.presence import Presence, decode
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class CacheFile:
             with self._data as number:
                 fresh = os.fstat(number).st_size != size
                 os.ftruncate(number, size)
+            self._past = PastCache(directory / "data", self._data)
         except OSError as error:
             raise HostError(f"cannot open the cache of a layer in {directory}: {error}") from error
         self.presence = Presence(chunks) if fresh else self._load(chunks)
@@ -127,6 +129,10 @@ class CacheFile:
             written = os.pwritev(number, pieces, offset)
             if written < sum(map(len, pieces)):
                 write_all(number, offset + written, memoryview(b"".join(pieces))[written:])
+
+    def write_past(self, offset: int, pieces: Sequence[bytes | memoryview]) -> memoryview:
+        """Do the same past the page cache, for what is read from memory soon; return it as one."""
+        return self._past.write(offset, pieces)
 
     def write_blob(self, offset: int, data: bytes | memoryview) -> None:
         """Keep bytes of the compressed layer for the check of the whole (blocking)."""
@@ -217,6 +223,7 @@ class CacheFile:
     def close(self) -> None:
         """Close the files, as soon as no thread uses them any more. The caller has flushed."""
         self._data.close()
+        self._past.close()
         self._close_blob()
 
     def _close_blob(self) -> None:
@@ -227,11 +234,3 @@ class CacheFile:
 
 def _open(path: Path) -> Descriptor:
     return Descriptor(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-
-
-def write_all(descriptor: int, offset: int, data: bytes | bytearray | memoryview) -> None:
-    """Write all of `data` at `offset`: pwrite may write less than it is given."""
-    view = memoryview(data)
-    while view:
-        count = os.pwrite(descriptor, view, offset)
-        view, offset = view[count:], offset + count

@@ -25,6 +25,7 @@ from bootseer.errors import BootseerError, CorruptError, HostError, first_error
 from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
 from snapshotter.chunks.fetching import Counters, FetchPolicy, Purpose
+from snapshotter.chunks.fresh import Fresh, Shelf
 from snapshotter.chunks.near import Near
 from snapshotter.chunks.received import Part, Received
 from snapshotter.chunks.room import DiskRoom
@@ -83,6 +84,8 @@ class Services:
     policy: FetchPolicy = field(default_factory=FetchPolicy)
     room: DiskRoom = field(default_factory=DiskRoom)
     """Says it when the disk is full."""
+    fresh: Fresh = field(default_factory=Fresh)
+    """What came last."""
     tracer: Tracer = OFF
     """Records what readers waited for."""
 
@@ -101,6 +104,17 @@ class _Run:
     """Chunks from this one on are brought along."""
     high: int
     purpose: Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """Neighbouring chunks, decoded."""
+
+    chunks: list[Data]
+    kept: bool
+    """They are in the cache file."""
+    fresh: memoryview | None = None
+    """All of them as one, if they went past its page cache."""
 
 
 class Flights:
@@ -135,6 +149,8 @@ class Flights:
         self._near = near
         self._threads = near.threads if near else services.threads
         self._keep_hot = keep_hot
+        self.shelf = Shelf(self.services.fresh)
+        """What came last and was written past the page cache."""
         self._flying: _Futures = {}
         self._awaited: set[int] = set()
         """Chunks on their way that somebody reads."""
@@ -341,46 +357,52 @@ class Flights:
         chunks = range(low, low + len(windows))
         if not any(chunk in mine for chunk in chunks):
             return
-        data, kept = await self._threads.run(
+        made = await self._threads.run(
             lambda: not self._awaited.isdisjoint(chunks),
             *(self._decode_and_write, low, cut, windows),
         )
-        if kept:
+        start, end = self.chunks.data(low)[0], self.chunks.data(chunks[-1])[1]
+        if made.kept:
             self.cache.mark(chunks)
+            if made.fresh and run.purpose is not Purpose.FILL:
+                self.shelf.put(start, made.fresh)
             if self._keep_hot and run.purpose in _OF_READS:
-                start, end = self.chunks.data(low)[0], self.chunks.data(chunks[-1])[1]
                 self._keep_hot(start, end - start)
-        for chunk, view in zip(chunks, data, strict=True):
-            piece = None if kept else bytes(view)
+        for chunk, view in zip(chunks, made.chunks, strict=True):
+            piece = None if made.kept else bytes(view)
             if piece is not None and len(piece) <= _UNCACHED_BYTES:
                 self._uncached[chunk] = piece
             if future := self._landing(chunk, mine):
                 future.set_result(piece)
 
-    def _decode_and_write(
-        self, low: int, cut: Cut, windows: list[bytes]
-    ) -> tuple[list[Data], bool]:
-        """Decode chunks from `low` on.
+    def _decode_and_write(self, low: int, cut: Cut, windows: list[bytes]) -> _Made:
+        """Decode chunks from `low` on, and write them (a worker thread's job).
 
-        Returns the chunks' data, and whether it is in the cache file now (a worker thread's job).
+        What is near goes past the page cache: it is read from `shelf` and kept by `keep_hot`. What
+        a link brings has time to be copied, and is read for longer.
         """
         start, end = self.chunks.blob(low, low + len(windows))
+        at = self.chunks.data(low)[0]
         part = Part(start, cut(start, end))
         data: list[Data] = []
         for chunk, window in enumerate(windows, low):
             compressed = part.cut(*self.chunks.blob(chunk, chunk + 1))
             data.append(self._decode(chunk, compressed, window))
         if not self.services.room.takes:
-            return data, False
+            return _Made(data, kept=False)
+        fresh = None
         try:
-            self.cache.write_pieces(self.chunks.data(low)[0], data)
+            if self._near:
+                fresh = self.cache.write_past(at, data)
+            else:
+                self.cache.write_pieces(at, data)
             self.cache.write_blob(start, part.cut(start, end))
         except OSError as error:
             if not self.services.room.refused(error):
                 raise
-            return data, False
+            return _Made(data, kept=False)
         self.services.room.taken()
-        return data, True
+        return _Made(data, kept=True, fresh=fresh)
 
     def _landing(self, chunk: int, mine: _Futures) -> asyncio.Future[bytes | None] | None:
         """Take a chunk's future out of the tables, to be settled at once; None if it has been.

@@ -5,7 +5,7 @@ A read walks: chunks it covers -> all present? pread -> else join or start fligh
 Concurrency
     Everything here runs in the event loop but file I/O. Chunks on their way are `flights`': there
     must be no await between finding that a chunk is neither here nor flying and its launch.
-    A read whose chunks are at hand in the page cache awaits nothing between look-up and answer.
+    A read whose chunks are at hand in memory awaits nothing between look-up and answer.
     Every other read claims its chunks (`claims`) before it awaits anything: `evict` leaves them.
 """
 
@@ -85,7 +85,7 @@ class LayerReader:
     def read_now(
         self, offset: int, length: int, *, noticed: bool = True
     ) -> bytes | bytearray | None:
-        """Return what `read` would, if all of it is in the page cache of the cache file; else None.
+        """Return what `read` would, if all of it is in memory; else None.
 
         Most reads are answered so, without a task that waits. Not `noticed`: nothing is fetched
         because of it.
@@ -94,7 +94,7 @@ class LayerReader:
         if low == high or self._presence.first_missing(low, high) >= 0:
             return None
         length = min(length, self.size - offset)
-        data = self._cache.read_nowait(offset, length)
+        data = self._at_hand(offset, length)
         if data is None:
             return None
         self.counters.reads += 1
@@ -102,6 +102,11 @@ class LayerReader:
         if noticed and (window := self._ahead.touch(offset, length)):
             self._look_ahead(high, offset + length, window)
         return data
+
+    def _at_hand(self, offset: int, length: int) -> bytes | bytearray | None:
+        """Return bytes that are in memory, or None."""
+        fresh = self._flights.shelf.get(offset, length)
+        return self._cache.read_nowait(offset, length) if fresh is None else fresh
 
     def in_order(self, end: int) -> bool:
         """Say whether the last read up to `end` was one of many in order: they are fetched ahead of
@@ -122,7 +127,7 @@ class LayerReader:
             self._look_ahead(high, offset + length, window)
         if not missing:
             self.counters.hits += 1
-            if (data := self._cache.read_nowait(offset, length)) is not None:
+            if (data := self._at_hand(offset, length)) is not None:
                 return data, Source.CACHE
         source = Source.CACHE
         with self._claims.reading(low, high):
@@ -133,7 +138,7 @@ class LayerReader:
                     span.note({"source": source.value, "bytes": length})
                 if loose:
                     return await self._assemble(offset, length, low, high, loose), source
-                if (data := self._cache.read_nowait(offset, length)) is not None:
+                if (data := self._at_hand(offset, length)) is not None:
                     return data, source
             return await self._services.threads.run(
                 always, self._cache.read, offset, length
@@ -185,6 +190,11 @@ class LayerReader:
         for chunk in chunks:
             self._presence.discard(chunk)
         self._cache.mark(())
+
+    def close(self) -> None:
+        """Close the layer's files. The caller has flushed them, and nobody reads any more."""
+        self._flights.shelf.clear()
+        self._cache.close()
 
     @property
     def is_busy(self) -> bool:

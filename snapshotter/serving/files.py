@@ -291,7 +291,11 @@ class LayerFiles:
             await layer.reader.drain()
             self.fetches.leave(layer.reader.counters)
             self.reads.leave(layer.reads)
-            layer.reader.cache.close()
+            layer.reader.close()
+
+    def forget_fresh(self) -> None:
+        """Give the memory back that holds what came last (`chunks.fresh`)."""
+        self._services.fresh.clear()
 
     async def flush(self) -> None:
         """Make what all layers have cached survive a crash."""

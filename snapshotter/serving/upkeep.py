@@ -109,6 +109,7 @@ class Upkeep:
         reads = self._reads()
         if reads == self._reads_before and reads != self._reads_given_back:
             self._reads_given_back = reads
+            self._files.forget_fresh()
             await asyncio.to_thread(give_back_freed_memory)
         self._reads_before = reads
 

@@ -54,3 +54,24 @@ async def test_reads_of_who_opens_without_leaving_a_trace_are_not_noticed(name: 
         assert files.read_of[-1] == (name, noticed)
     handles = {(await blocks.open(name.inode, os.O_NOATIME, context)).fh for _ in range(2)}
     assert len(handles) == 1  # a successor must find in a handle what it says
+
+
+async def test_a_bug_in_what_is_at_hand_is_told_and_ends_no_server(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Long:
+        async def read(self, offset: int, length: int) -> bytes:
+            return b"x" * length
+
+    async def opened(name: BlockName) -> Any:
+        return Long()
+
+    def wrong(*_: object, **__: object) -> None:
+        raise AttributeError("startswith")
+
+    files = Files()
+    monkeypatch.setattr(files, "read_now", wrong)
+    monkeypatch.setattr(files, "open", opened)
+    blocks = BlockFilesystem(files, cast("Any", None), lambda: None)
+    assert await blocks.read(NAMES[0].inode, 0, 10) == b"x" * 10
+    assert [record.message for record in caplog.records] == ["block.bug"]

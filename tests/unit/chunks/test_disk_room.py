@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,14 +21,16 @@ class Disk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.full = True
-        write = CacheFile.write_pieces
+        for way in ("write_pieces", "write_past"):
+            monkeypatch.setattr(CacheFile, way, self._guarded(getattr(CacheFile, way)))
 
-        def guarded(cache: CacheFile, offset: int, data: list[bytes]) -> None:
+    def _guarded(self, write: Callable[..., object]) -> Callable[..., object]:
+        def guarded(cache: CacheFile, offset: int, data: list[bytes]) -> object:
             if self.full:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            write(cache, offset, data)
+            return write(cache, offset, data)
 
-        monkeypatch.setattr(CacheFile, "write_pieces", guarded)
+        return guarded
 
 
 async def test_a_full_disk_is_told_once_and_caching_resumes(

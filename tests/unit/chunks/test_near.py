@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -92,7 +93,7 @@ async def test_a_full_disk_means_serving_without_caching(
         def full(*_: object) -> None:
             raise OSError(errno.ENOSPC, "no space left")
 
-        monkeypatch.setattr(cachefile.CacheFile, "write_pieces", full)
+        monkeypatch.setattr(cachefile.CacheFile, "write_past", full)
         assert bytes(await world.reader.read(2500, 1000)) == world.data[2500:3500]
         assert 2 not in world.reader.cache.presence
 
@@ -118,3 +119,30 @@ def test_requests_for_what_is_near_bring_more() -> None:
         assert (near.idle, near.before) == (5000, 5000)
         assert services.near().room is services.room
         assert (services.policy.idle, services.policy.before) == (1000, 0)
+
+
+async def test_what_came_is_read_from_memory_and_then_from_the_disk(tmp_path: Path) -> None:
+    with make_world(tmp_path, [5000] * 10, is_near=True) as world:
+        await world.reader.read(12_000, 100)
+        os.truncate(world.reader.cache.data_path, 0)
+        assert bytes(world.reader.read_now(10_000, 5000) or b"") == world.data[10_000:15_000]
+    with make_world(tmp_path, [5000] * 10, is_near=True) as world:
+        assert bytes(await world.reader.read(12_000, 100)) == world.data[12_000:12_100]
+        world.fresh.clear()
+        assert bytes(await world.reader.read(10_000, 5000)) == world.data[10_000:15_000]
+        assert len(world.near.asked) == 1
+
+
+async def test_a_layer_that_is_closed_leaves_nothing_in_memory(tmp_path: Path) -> None:
+    with make_world(tmp_path, [5000] * 10, is_near=True) as world:
+        await world.reader.read(12_000, 100)
+        assert world.fresh.bytes >= 5000
+        world.reader.close()
+        assert not world.fresh.bytes
+
+
+async def test_what_is_brought_for_later_is_not_kept_in_memory(tmp_path: Path) -> None:
+    with make_world(tmp_path, [5000] * 10, is_near=True) as world:
+        await world.reader.fetch_all()
+        assert not world.fresh.bytes
+        assert bytes(await world.reader.read(10_000, 5000)) == world.data[10_000:15_000]

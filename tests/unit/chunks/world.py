@@ -18,6 +18,7 @@ from snapshotter.chunks.cachefile import CacheFile
 from snapshotter.chunks.chunkmap import ChunkMap
 from snapshotter.chunks.fetching import FetchPolicy
 from snapshotter.chunks.flights import Flights, KeepHot, Services
+from snapshotter.chunks.fresh import Fresh
 from snapshotter.chunks.near import Near
 from snapshotter.chunks.reader import LayerReader
 from snapshotter.chunks.room import DiskRoom
@@ -166,6 +167,7 @@ class World:
     decoding: threading.Event
     """Decoding waits for this."""
     near: FakeNear
+    fresh: Fresh
 
 
 @contextmanager
@@ -218,7 +220,8 @@ def make_world(
             keep_hot=keep_hot,
         )
         try:
-            yield World(LayerReader(flights), source, data, tasks, services.room, decoding, disk)
+            reader, fresh = LayerReader(flights), services.fresh
+            yield World(reader, source, data, tasks, services.room, decoding, disk, fresh)
         finally:
             decoding.set()  # or a test that fails would wait for the threads for ever
             disk.answering.set()
