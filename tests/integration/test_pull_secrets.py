@@ -179,7 +179,12 @@ def _files(node: Whole) -> Iterator[Path]:
     """Yield the files that the daemon keeps."""
     for top in (node.daemon.root, node.daemon.root.parent / "run"):
         for directory, below, names in os.walk(top):
-            below[:] = set(below) - {"blocks", "fs", "bottom"}  # mounts: what images have
+            below[:] = set(below) - {
+                "blocks",
+                "fs",
+                "bottom",
+                "tracing",
+            }  # mounts: not the daemon's
             for name in names:
                 path = Path(directory) / name
                 if path.is_file() and path.stat().st_size < 1 << 22:
