@@ -15,7 +15,7 @@ from benchmarks.measure.hot_layouts import in_turn
 from benchmarks.measure.hot_links import SLOW
 from benchmarks.measure.hot_place import Place
 from benchmarks.measure.hot_record import FRAME, compressed
-from snapshotter.chunks.past_cache import write_all
+from bootseer.write_all import write_all
 from snapshotter.hot.merge import merge
 from snapshotter.hot.pack import PackSettings
 from snapshotter.hot.ranges import Blocks, expand, from_keys

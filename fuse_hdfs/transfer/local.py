@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from bootseer.atomic import sync_directory, write_atomic
+from bootseer.write_all import write_all
 from fuse_hdfs.transfer.ends import About
 
 _SAVED: Final = 64 << 20
@@ -85,7 +86,7 @@ class LocalTarget:
 
     async def add(self, data: bytes) -> None:
         """See `Target.add`."""
-        await asyncio.to_thread(_write, self._descriptor, data, self._done)
+        await asyncio.to_thread(write_all, self._descriptor, self._done, data)
         self._done += len(data)
         if self._done - self._noted >= _SAVED:
             await asyncio.to_thread(self._save)
@@ -173,10 +174,3 @@ def _read(path: Path, offset: int, length: int) -> bytes:
     if len(data) != length:
         raise OSError(errno.EIO, "became shorter while it was read", str(path))
     return data
-
-
-def _write(descriptor: int, data: bytes, offset: int) -> None:
-    rest = memoryview(data)
-    while rest:
-        done = os.pwrite(descriptor, rest, offset)
-        rest, offset = rest[done:], offset + done

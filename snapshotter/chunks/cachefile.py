@@ -23,9 +23,10 @@ from typing import Final, TypeAlias
 
 from bootseer.atomic import sync_directory, write_atomic
 from bootseer.errors import CorruptError, HostError
+from bootseer.write_all import write_all
 from snapshotter.chunks.descriptor import Descriptor
 from snapshotter.chunks.holes import punch_hole
-from snapshotter.chunks.past_cache import PastCache, write_all
+from snapshotter.chunks.past_cache import PastCache
 from snapshotter.chunks.presence import Presence, decode
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,14 @@ class CacheFile:
     """Data, blob and presence of one layer in `directory`."""
 
     def __init__(
-        self, directory: Path, *, key: bytes, chunks: int, size: int, keep_blob: bool = True
+        self,
+        directory: Path,
+        *,
+        key: bytes,
+        chunks: int,
+        size: int,
+        keep_blob: bool = True,
+        past_cache: bool = False,
     ) -> None:
         """Open or create the files.
 
@@ -51,6 +59,7 @@ class CacheFile:
             chunks: number of chunks.
             size: bytes of the data area.
             keep_blob: keep the compressed bytes too, until the whole layer was checked.
+            past_cache: write pieces past the kernel's page cache.
 
         Raises:
             HostError: the files cannot be made.
@@ -64,7 +73,7 @@ class CacheFile:
             with self._data as number:
                 fresh = os.fstat(number).st_size != size
                 os.ftruncate(number, size)
-            self._past = PastCache(directory / "data", self._data)
+            self._past = PastCache(directory / "data", self._data) if past_cache else None
         except OSError as error:
             raise HostError(f"cannot open the cache of a layer in {directory}: {error}") from error
         self.presence = Presence(chunks) if fresh else self._load(chunks)
@@ -120,19 +129,18 @@ class CacheFile:
         with self._data as number:
             write_all(number, offset, data)
 
-    def write_pieces(self, offset: int, pieces: Sequence[bytes | memoryview]) -> None:
+    def write_pieces(self, offset: int, pieces: Sequence[bytes | memoryview]) -> memoryview | None:
         """Write adjacent pieces of the data area (blocking). OSError if the disk won't take them.
 
-        At most IOV_MAX (1024) pieces.
+        At most IOV_MAX (1024) pieces. Returns them as one, if they went past the page cache.
         """
+        if self._past is not None:
+            return self._past.write(offset, pieces)
         with self._data as number:
             written = os.pwritev(number, pieces, offset)
             if written < sum(map(len, pieces)):
                 write_all(number, offset + written, memoryview(b"".join(pieces))[written:])
-
-    def write_past(self, offset: int, pieces: Sequence[bytes | memoryview]) -> memoryview:
-        """Do the same past the page cache, for what is read from memory soon; return it as one."""
-        return self._past.write(offset, pieces)
+        return None
 
     def write_blob(self, offset: int, data: bytes | memoryview) -> None:
         """Keep bytes of the compressed layer for the check of the whole (blocking)."""
@@ -223,7 +231,8 @@ class CacheFile:
     def close(self) -> None:
         """Close the files, as soon as no thread uses them any more. The caller has flushed."""
         self._data.close()
-        self._past.close()
+        if self._past is not None:
+            self._past.close()
         self._close_blob()
 
     def _close_blob(self) -> None:

@@ -376,13 +376,8 @@ class Flights:
                 future.set_result(piece)
 
     def _decode_and_write(self, low: int, cut: Cut, windows: list[bytes]) -> _Made:
-        """Decode chunks from `low` on, and write them (a worker thread's job).
-
-        What is near goes past the page cache: it is read from `shelf` and kept by `keep_hot`. What
-        a link brings has time to be copied, and is read for longer.
-        """
+        """Decode chunks from `low` on, and write them (a worker thread's job)."""
         start, end = self.chunks.blob(low, low + len(windows))
-        at = self.chunks.data(low)[0]
         part = Part(start, cut(start, end))
         data: list[Data] = []
         for chunk, window in enumerate(windows, low):
@@ -390,12 +385,8 @@ class Flights:
             data.append(self._decode(chunk, compressed, window))
         if not self.services.room.takes:
             return _Made(data, kept=False)
-        fresh = None
         try:
-            if self._near:
-                fresh = self.cache.write_past(at, data)
-            else:
-                self.cache.write_pieces(at, data)
+            fresh = self.cache.write_pieces(self.chunks.data(low)[0], data)
             self.cache.write_blob(start, part.cut(start, end))
         except OSError as error:
             if not self.services.room.refused(error):

@@ -19,6 +19,7 @@ from typing import Final
 
 import numpy as np
 
+from bootseer.write_all import write_all
 from snapshotter.chunks.descriptor import Descriptor
 
 _LEAST: Final = max(4096, mmap.PAGESIZE)
@@ -42,7 +43,7 @@ class PastCache:
         except OSError as error:
             if error.errno not in _REFUSALS:
                 raise
-        self._refused = self._direct is None
+        self._refused = False
 
     def write(self, offset: int, pieces: Sequence[bytes | memoryview]) -> memoryview:
         """Write adjacent pieces (blocking); return them as one.
@@ -89,11 +90,3 @@ class PastCache:
         """Close what was opened here."""
         if self._direct is not None:
             self._direct.close()
-
-
-def write_all(descriptor: int, offset: int, data: bytes | bytearray | memoryview) -> None:
-    """Write all of `data` at `offset`: pwrite may write less than it is given."""
-    view = memoryview(data)
-    while view:
-        count = os.pwrite(descriptor, view, offset)
-        view, offset = view[count:], offset + count

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from bootseer.errors import CorruptError, HostError, NotFoundError
 from bootseer.together import together
-from snapshotter.chunks.past_cache import write_all
+from bootseer.write_all import write_all
 from snapshotter.hot.merge import merge
 from snapshotter.hot.pack import DEFAULT_SETTINGS, PackSettings
 from snapshotter.hot.record import HotLayer, MergedRecord

@@ -209,6 +209,9 @@ class LayerFiles:
             chunks=len(image.chunks),
             size=image.chunks.size,
             keep_blob=not record.local and not record.proven,
+            # What is near is read from `Flights.shelf`, and then in the page cache of a block file
+            # (`_keep_hot`). What a link brings has time to be copied, and is read for longer.
+            past_cache=image.near is not None,
         )
         if record.local:
             cache.presence.fill()

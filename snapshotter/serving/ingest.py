@@ -15,7 +15,7 @@ from typing import Protocol
 
 from bootseer.atomic import write_atomic
 from bootseer.errors import CorruptError, HostError
-from snapshotter.chunks.past_cache import write_all
+from bootseer.write_all import write_all
 from snapshotter.layers.format import encode
 from snapshotter.layers.indexer import SPACING, IndexedLayer, LayerIndexer
 from snapshotter.limits import Limits

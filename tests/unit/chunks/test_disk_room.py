@@ -4,7 +4,6 @@ import asyncio
 import errno
 import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,16 +20,14 @@ class Disk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.full = True
-        for way in ("write_pieces", "write_past"):
-            monkeypatch.setattr(CacheFile, way, self._guarded(getattr(CacheFile, way)))
+        write = CacheFile.write_pieces
 
-    def _guarded(self, write: Callable[..., object]) -> Callable[..., object]:
-        def guarded(cache: CacheFile, offset: int, data: list[bytes]) -> object:
+        def guarded(cache: CacheFile, offset: int, data: list[bytes]) -> None:
             if self.full:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return write(cache, offset, data)
+            write(cache, offset, data)
 
-        return guarded
+        monkeypatch.setattr(CacheFile, "write_pieces", guarded)
 
 
 async def test_a_full_disk_is_told_once_and_caching_resumes(

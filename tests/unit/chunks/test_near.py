@@ -93,7 +93,7 @@ async def test_a_full_disk_means_serving_without_caching(
         def full(*_: object) -> None:
             raise OSError(errno.ENOSPC, "no space left")
 
-        monkeypatch.setattr(cachefile.CacheFile, "write_past", full)
+        monkeypatch.setattr(cachefile.CacheFile, "write_pieces", full)
         assert bytes(await world.reader.read(2500, 1000)) == world.data[2500:3500]
         assert 2 not in world.reader.cache.presence
 

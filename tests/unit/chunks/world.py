@@ -202,7 +202,7 @@ def make_world(
             raise CorruptError(f"chunk {chunk} has another digest")
         return found
 
-    cache = CacheFile(tmp_path, key=KEY, chunks=len(chunks), size=len(data))
+    cache = CacheFile(tmp_path, key=KEY, chunks=len(chunks), size=len(data), past_cache=is_near)
     disk = FakeNear(blob)
     disk.answering.set()
     with ThreadPoolExecutor(2) as executor, ThreadPoolExecutor(2) as others:
