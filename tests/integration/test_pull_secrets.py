@@ -31,6 +31,8 @@ from tests.integration.protos import cri_pb2_grpc as services
 
 pytestmark = pytest.mark.containers
 
+_MOUNTS = {"blocks", "fs", "bottom", "tracing"}
+"""Directories of a daemon's root whose files are not the daemon's."""
 REFUSED = 500
 """How often a call is refused in a row: the refusal may come while it is still being sent."""
 
@@ -179,12 +181,7 @@ def _files(node: Whole) -> Iterator[Path]:
     """Yield the files that the daemon keeps."""
     for top in (node.daemon.root, node.daemon.root.parent / "run"):
         for directory, below, names in os.walk(top):
-            below[:] = set(below) - {
-                "blocks",
-                "fs",
-                "bottom",
-                "tracing",
-            }  # mounts: not the daemon's
+            below[:] = set(below) - _MOUNTS
             for name in names:
                 path = Path(directory) / name
                 if path.is_file() and path.stat().st_size < 1 << 22:

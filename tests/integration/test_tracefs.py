@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hot_nodes import kernel_tells
 
+from bootseer.doctor.kernel import parse_release
 from bootseer.errors import HostError
 from snapshotter.watching.events import EVENT, parse
 from snapshotter.watching.tracefs import Trace, Tracefs, buffer_kb
@@ -18,8 +19,9 @@ PAGE = 4096
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[Path]:
     """Where a trace of the test's own may be."""
-    if not kernel_tells():
-        pytest.skip("this kernel does not trace reads of files")
+    if parse_release(os.uname().release) < (6, 12):
+        pytest.skip("kernels before 6.12 do not trace reads of files")
+    assert kernel_tells()
     tracefs = Tracefs(tmp_path, tmp_path, 0)
     found = tracefs.found() / "instances" / f"bootseer-test-{tmp_path.name}-{os.getpid()}"
     yield found

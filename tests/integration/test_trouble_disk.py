@@ -4,11 +4,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from small_disk import mounted, small_disk
 from trouble_image import SUMS, new_directories, publish_indexes, trouble_image
 from whole import Bootseer, whole
 
@@ -17,28 +17,6 @@ from benchmarks.lab.workdir import work_directory
 from bootseer.errors import HostError
 
 pytestmark = pytest.mark.containers
-
-
-@contextmanager
-def mounted(target: Path, *options: str) -> Iterator[Path]:
-    """Mount something on a directory during the block."""
-    target.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", *options, str(target)], check=True)
-    try:
-        yield target
-    finally:
-        subprocess.run(["umount", "-l", str(target)], check=True)
-
-
-@contextmanager
-def small_disk(directory: Path, megabytes: int) -> Iterator[Path]:
-    """Mount a small ext4 where the daemon's root will be."""
-    image = directory / "disk"
-    with image.open("wb") as file:
-        file.truncate(megabytes << 20)
-    subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True)
-    with mounted(directory / "b/r", "-o", "loop", str(image)) as root:
-        yield root
 
 
 def fill(root: Path) -> Path:
