@@ -10,7 +10,8 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, BinaryIO, TypeVar
 
-from fuse_hdfs.files.volume import Settings, Volume
+from fuse_hdfs.files.settings import Settings
+from fuse_hdfs.files.volume import Volume
 from fuse_hdfs.stored_file import MODES, StoredFile, buffered, open_in
 from fuse_hdfs.stores.places import open_store
 

@@ -29,7 +29,9 @@ from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from bootseer.together import together
 from fuse_hdfs.descriptorless import DescriptorlessFile
 from fuse_hdfs.files.reading import reader_of
-from fuse_hdfs.files.volume import Entry, Settings, Volume
+from fuse_hdfs.files.settings import Settings
+from fuse_hdfs.files.version import Entry
+from fuse_hdfs.files.volume import Volume
 from fuse_hdfs.stored_file import StoredFile, buffered, open_in
 from fuse_hdfs.stores.places import open_store
 from fuse_hdfs.transfer.copy import copy_file

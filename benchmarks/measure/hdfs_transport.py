@@ -10,7 +10,8 @@ import time
 from typing import Final
 
 from fuse_hdfs.files.names import stripe_path
-from fuse_hdfs.files.volume import Settings, Volume
+from fuse_hdfs.files.settings import Settings
+from fuse_hdfs.files.volume import Volume
 from fuse_hdfs.stores.places import open_store
 from fuse_hdfs.stores.store import Store
 

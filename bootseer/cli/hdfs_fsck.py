@@ -9,7 +9,8 @@ import click
 from bootseer.cli.text import printable
 from bootseer.errors import CorruptError, RemoteError
 from fuse_hdfs.files.fsck import Report, check_volume, remove_orphans
-from fuse_hdfs.files.volume import Settings, Volume
+from fuse_hdfs.files.settings import Settings
+from fuse_hdfs.files.volume import Volume
 from fuse_hdfs.stores.places import open_store
 
 

@@ -12,7 +12,8 @@ from bootseer.cli.config_option import config_option, load_config
 from bootseer.cli.hdfs_volume import opened_location
 from bootseer.cli.text import printable, size_text
 from bootseer.config import Hdfs
-from fuse_hdfs.files.volume import Entry, Volume
+from fuse_hdfs.files.version import Entry
+from fuse_hdfs.files.volume import Volume
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from bootseer.cli.config_option import config_option, load_config
 from bootseer.cli.hdfs_volume import opened_location
 from bootseer.cli.text import printable, size_text
 from bootseer.config import Hdfs
-from fuse_hdfs.files.volume import Version
+from fuse_hdfs.files.version import Version
 from fuse_hdfs.files.whereabouts import Part, parts_of
 
 

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 from bootseer.config import Hdfs
 from bootseer.errors import CorruptError, NotFoundError, RemoteError, UsageError
 from fuse_hdfs.files.rules import Rule
-from fuse_hdfs.files.volume import Settings, Volume
+from fuse_hdfs.files.settings import Settings
+from fuse_hdfs.files.volume import Volume
 from fuse_hdfs.files.writing import Striping
 from fuse_hdfs.locations import Location, locate
 from fuse_hdfs.stores.places import open_store

@@ -18,6 +18,7 @@ import zstandard
 
 from bootseer.blobs.store import BlobStore
 from bootseer.errors import CorruptError
+from bootseer.write_all import write_all
 from depsnap.packing.stamps import LENGTH, OFFSET, stamp_bytes
 from depsnap.pool import by_size, ignore, shared_out
 from depsnap.restore.making import (
@@ -195,9 +196,9 @@ class _Unpacker:
                 _write_extents(descriptor, entry, 0, content)
                 os.ftruncate(descriptor, entry.size)
             elif entry.stamp >= 0:
-                _write_all(descriptor, _stamped(content, entry.stamp))
+                write_all(descriptor, 0, _stamped(content, entry.stamp))
             else:
-                _write_all(descriptor, content)
+                write_all(descriptor, 0, content)
             dress(descriptor, entry, self._to)
         finally:
             os.close(descriptor)
@@ -226,11 +227,6 @@ def _stamped(content: memoryview, stamp: int) -> memoryview:
     whole = bytearray(content)
     whole[OFFSET : OFFSET + LENGTH] = stamp_bytes(stamp)
     return memoryview(whole)
-
-
-def _write_all(descriptor: int, content: memoryview) -> None:
-    while content:
-        content = content[os.write(descriptor, content) :]
 
 
 def _write_extents(descriptor: int, entry: Entry, start: int, content: memoryview) -> None:

@@ -30,7 +30,8 @@ from fuse_hdfs.files.gathered import Gathered
 from fuse_hdfs.files.reading import Found, StripedReader, reader_of
 from fuse_hdfs.files.runs import runs
 from fuse_hdfs.files.spool import Spool
-from fuse_hdfs.files.volume import Version, Volume
+from fuse_hdfs.files.version import Version
+from fuse_hdfs.files.volume import Volume
 from fuse_hdfs.files.writing import SegmentWriter
 from fuse_hdfs.striping.layout import Manifest, Segment, pieces, resized, spliced, units_of
 
@@ -118,7 +119,7 @@ class Draft:
         stream = self._stream
         if stream is not None and offset + length > stream.first * self._unit:
             await self._settle()
-        reader = StripedReader(self._volume, resized(self._base, self.size))
+        reader = StripedReader(self._volume.contents, resized(self._base, self.size))
         parts: list[Found] = []
         for piece in pieces(offset, length, self._unit):
             if self._spool is not None and piece.unit in self._spool.numbers:
@@ -332,7 +333,7 @@ class Draft:
         spool = self._opened()
         if number in spool.numbers:
             return
-        if StripedReader(self._volume, self._base).place(number) is None:
+        if StripedReader(self._volume.contents, self._base).place(number) is None:
             spool.blank(number)
         else:
             await spool.write(number, 0, await self._base_unit(number))
@@ -351,7 +352,7 @@ class Draft:
         return self._volume.writer(self._path(), self._unit)
 
     async def _base_unit(self, number: int) -> bytes:
-        return await StripedReader(self._volume, self._base).unit(number)
+        return await StripedReader(self._volume.contents, self._base).unit(number)
 
     # Publishing
 
@@ -367,7 +368,7 @@ class Draft:
         extents = len(self._base.extents) + 2 * len(spooled)
         if len(self._base.segments) < COMPACT and extents < limits.EXTENTS:
             return sorted(spooled)
-        reader = StripedReader(self._volume, self._base)
+        reader = StripedReader(self._volume.contents, self._base)
         units = range(units_of(self.size, self._unit))
         return [one for one in units if one in spooled or reader.place(one) is not None]
 

@@ -163,7 +163,7 @@ async def _wrong_unit(volume: Volume, segment: Segment, unit: int) -> str | None
     async def wrong(index: int) -> str | None:
         place = place_of(segment, index, unit)
         try:
-            await volume.unit(place)
+            await volume.contents.unit(place)
         except OSError as error:
             return f"{stripe_path(segment.id, place.stripe)} at {place.offset}: {error.strerror}"
         return None

@@ -18,7 +18,8 @@ from pathlib import Path
 from fuse_hdfs.files.ahead import Ahead
 from fuse_hdfs.files.draft import Draft
 from fuse_hdfs.files.reading import Found, PlainReader, StripedReader, reader_of
-from fuse_hdfs.files.volume import Version, Volume
+from fuse_hdfs.files.version import Version
+from fuse_hdfs.files.volume import Volume
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from fuse_hdfs.files.ahead import Ahead, Run
-from fuse_hdfs.files.volume import Version, Volume
+from fuse_hdfs.files.contents import Contents
+from fuse_hdfs.files.version import Version
+from fuse_hdfs.files.volume import Volume
 from fuse_hdfs.striping.layout import Locator, Manifest, Piece, Place, pieces, units_of
 
 Found: TypeAlias = bytes | memoryview
@@ -18,8 +20,8 @@ Found: TypeAlias = bytes | memoryview
 class StripedReader:
     """Reads what a manifest says."""
 
-    def __init__(self, volume: Volume, manifest: Manifest) -> None:
-        self._volume = volume
+    def __init__(self, contents: Contents, manifest: Manifest) -> None:
+        self._contents = contents
         self._manifest = manifest
         self._locator = Locator(manifest)
 
@@ -56,20 +58,20 @@ class StripedReader:
         place = self._locator.place(piece.unit)
         if place is None:
             return bytes(piece.length)
-        return _part(await self._volume.unit(place), piece)
+        return _part(await self._contents.unit(place), piece)
 
     def _kept(self, piece: Piece) -> Found | None:
         """Return what `_piece` would, if that need not be waited for."""
         place = self._locator.place(piece.unit)
         if place is None:
             return bytes(piece.length)
-        unit = self._volume.kept(place)
+        unit = self._contents.kept(place)
         return None if unit is None else _part(unit, piece)
 
     def _begin(self, number: int) -> bool:
         """Begin to fetch a unit; False if there is no room for that now."""
         place = self._locator.place(number)
-        return place is None or self._volume.bring(place)
+        return place is None or self._contents.bring(place)
 
 
 def _bring(run: Run, end: int, size: int, unit: int, begin: Callable[[int], bool]) -> None:
@@ -95,30 +97,30 @@ def _part(unit: bytes, piece: Piece) -> Found:
 class PlainReader:
     """Reads a plain file by ranges of the size of a unit, several at a time."""
 
-    def __init__(self, volume: Volume, version: Version, path: Callable[[], str]) -> None:
+    def __init__(self, contents: Contents, version: Version, path: Callable[[], str]) -> None:
         """`path` says where the file is now; it may be renamed while it is read."""
-        self._volume = volume
+        self._contents = contents
         self._version = version
         self._path = path
-        self._unit = volume.settings.striping.unit
 
     async def read(self, offset: int, length: int, ahead: Ahead | None = None) -> bytes:
         """See `StripedReader.read`."""
         length = max(0, min(length, self._version.size - offset))
-        wanted = list(pieces(offset, length, self._unit))
+        unit = self._contents.stretch
+        wanted = list(pieces(offset, length, unit))
         parts = asyncio.gather(*(self._piece(piece) for piece in wanted))
         if ahead is not None and wanted:
             run = ahead.after(offset, length)
-            _bring(run, offset + length, self._version.size, self._unit, self._begin)
+            _bring(run, offset + length, self._version.size, unit, self._begin)
         return b"".join(await parts)
 
     async def _piece(self, piece: Piece) -> bytes:
-        unit = await self._volume.plain_unit(self._path(), self._version, piece.unit)
+        unit = await self._contents.plain_unit(self._path(), self._version, piece.unit)
         return unit[piece.start : piece.start + piece.length]
 
     def _begin(self, number: int) -> bool:
         """Begin to fetch a stretch; False if there is no room for that now."""
-        return self._volume.bring_plain(self._path(), self._version, number)
+        return self._contents.bring_plain(self._path(), self._version, number)
 
 
 def reader_of(
@@ -126,5 +128,5 @@ def reader_of(
 ) -> StripedReader | PlainReader:
     """Return a reader of a version of the file at `path`."""
     if version.manifest is None:
-        return PlainReader(volume, version, path)
-    return StripedReader(volume, version.manifest)
+        return PlainReader(volume.contents, version, path)
+    return StripedReader(volume.contents, version.manifest)

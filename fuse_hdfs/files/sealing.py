@@ -14,9 +14,10 @@ import errno
 from dataclasses import replace
 
 from bootseer.errors import BootseerError
-from fuse_hdfs.files.names import segment_directory
+from fuse_hdfs.files.names import segment_directory, visible
 from fuse_hdfs.files.runs import Stripe, runs
-from fuse_hdfs.files.volume import Version, Volume, visible
+from fuse_hdfs.files.version import Version
+from fuse_hdfs.files.volume import Volume
 from fuse_hdfs.striping.manifest import MAGIC
 
 

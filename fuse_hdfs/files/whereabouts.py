@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from bootseer.together import together
 from fuse_hdfs.files.names import stripe_path
-from fuse_hdfs.files.volume import Version, Volume
+from fuse_hdfs.files.version import Version
+from fuse_hdfs.files.volume import Volume
 from fuse_hdfs.stores.store import Block
 
 _AT_ONCE = 16

@@ -43,7 +43,7 @@ class MountNumbers:
 
 def collect(volume: Volume, tree: Tree, start: Start) -> MountNumbers:
     """Return what was counted so far. The counters go on: look at them before anything awaits."""
-    traffic, hedging = volume.store.traffic, volume.hedging
+    traffic, hedging = volume.store.traffic, volume.contents.hedging
     return MountNumbers(
         version=bootseer.__version__,
         process=process_numbers(),
@@ -53,6 +53,6 @@ def collect(volume: Volume, tree: Tree, start: Start) -> MountNumbers:
         retries=traffic.retries,
         hedges=hedging.hedges,
         hedges_won=hedging.won,
-        cache_bytes=volume.units.taken,
+        cache_bytes=volume.contents.taken,
         open_files=tree.open_files,
     )

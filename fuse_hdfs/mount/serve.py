@@ -19,7 +19,8 @@ from bootseer.fuse_requests import stop_answering, use_asyncio
 from bootseer.hadoop.client import HadoopClient
 from bootseer.open_files import allow_many
 from fuse_hdfs.files.kept import Keep
-from fuse_hdfs.files.volume import Settings, Volume
+from fuse_hdfs.files.settings import Settings
+from fuse_hdfs.files.volume import Volume
 from fuse_hdfs.metrics.numbers import Start
 from fuse_hdfs.mount.arena import use_one_arena
 from fuse_hdfs.mount.openers import Openers

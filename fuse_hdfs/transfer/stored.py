@@ -9,7 +9,8 @@ import errno
 from typing import Final
 
 from fuse_hdfs.files.reading import reader_of
-from fuse_hdfs.files.volume import Entry, Version, Volume
+from fuse_hdfs.files.version import Entry, Version
+from fuse_hdfs.files.volume import Volume
 from fuse_hdfs.files.writing import SegmentWriter
 from fuse_hdfs.striping.layout import Manifest, spliced
 from fuse_hdfs.transfer import unfinished

@@ -26,7 +26,8 @@ from fuse_hdfs.files.ahead import Ahead
 from fuse_hdfs.files.names import HIDDEN
 from fuse_hdfs.files.open_file import OpenFile
 from fuse_hdfs.files.reading import Found
-from fuse_hdfs.files.volume import Entry, Version, Volume
+from fuse_hdfs.files.version import Entry, Version
+from fuse_hdfs.files.volume import Volume
 from fuse_hdfs.stores.store import USER, Space
 from fuse_hdfs.vfs.nodes import ROOT, Node, Nodes
 

@@ -66,11 +66,12 @@ class Role(IntEnum):
 
 _LETTERS: Final = {Role.DATA: "", Role.HOT: "h", Role.RECORD: "r"}
 _ROLES: Final = {letter: role for role, letter in _LETTERS.items()}
-MOST_NUMBER: Final = (1 << 14) - 1
-"""Largest number of a hot area or a recording."""
+_NUMBER_BITS: Final = 14
+MOST_NUMBER: Final = (1 << _NUMBER_BITS) - 2
+"""Largest number of a hot area or a recording: with one more, the last names would reach bit 63."""
 _BLOCK_NAME: Final = re.compile(rf"([0-9a-f]{{{_DIGITS}}})(?:([hr])([1-9][0-9]{{0,4}}))?")
 _NUMBER_AT: Final = 4 * _DIGITS
-_RECORD_BIT: Final = 1 << 14
+_RECORD_BIT: Final = 1 << _NUMBER_BITS
 """Above the layer's 48 bits: the number, with this bit for a recording. Bit 63 is never set."""
 LEAST_RECORD: Final = (_RECORD_BIT << _NUMBER_AT) + _FIRST
 """No inode number of a recording's block file is less, and all others are."""
@@ -126,8 +127,8 @@ class BlockName:
         """Return the block file whose inode number this is, if it can be one."""
         value = inode - _FIRST
         code = value >> _NUMBER_AT
-        number = code & MOST_NUMBER
-        if value < 0 or code > _RECORD_BIT | MOST_NUMBER or (code and not number):
+        number = code & (_RECORD_BIT - 1)
+        if value < 0 or code >= 2 * _RECORD_BIT or number > MOST_NUMBER or (code and not number):
             return None
         layer = LayerName(f"{value & ((1 << _NUMBER_AT) - 1):0{_DIGITS}x}")
         role = Role.RECORD if code & _RECORD_BIT else Role.HOT

@@ -1,9 +1,8 @@
 """Chunks on their way: each fetched by one task at a time, decoded, verified, kept.
 
 Concurrency
-    Everything here runs in the event loop but decoding and file I/O, which run in worker threads
-    on arguments of their own, and look whether a chunk is in `_awaited`. One that was given up
-    because what is near hangs may still write later: the same verified bytes to the same place.
+    Everything here runs in the event loop; chunks are made in worker threads (`maker`), which look
+    whether one is in `_awaited` before they begin.
     `_flying` maps a chunk to the future that all who want it await. A chunk enters it in `launch`,
     before the first await of its fetch, and leaves it when its future is done; it is marked
     present, without an await between, just before the future is set. Hence whoever finds neither a
@@ -12,59 +11,36 @@ Concurrency
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from cachetools import LRUCache
 
 from bootseer.errors import BootseerError, CorruptError, HostError, first_error
-from snapshotter.chunks.cachefile import CacheFile
-from snapshotter.chunks.chunkmap import ChunkMap
+from snapshotter.chunks.carrier import Carrier, Cut, Run
 from snapshotter.chunks.fetching import Counters, FetchPolicy, Purpose
 from snapshotter.chunks.fresh import Fresh, Shelf
-from snapshotter.chunks.near import Near
-from snapshotter.chunks.received import Part, Received
+from snapshotter.chunks.maker import Maker
 from snapshotter.chunks.room import DiskRoom
 from snapshotter.chunks.turns import Turns
-from snapshotter.chunks.windows import Windows
-from snapshotter.ports import Early, MirroredSource
 from snapshotter.tracing.spans import OFF, Tracer
 
 log = logging.getLogger(__name__)
 
 _FAILURE_KEPT_S: Final = 2.0
 """A chunk that failed is not asked for again for so long: the kernel retries page by page."""
-_BATCH: Final = 1 << 20
-"""Most bytes of the data area that one job of a worker thread decodes, if that is not one chunk: a
-hop between threads costs as much as a small chunk, and who waits for a chunk waits for its job."""
-_STREAMED: Final = 1 << 20
-"""A request for more bytes than this is decoded while the rest of it is on its way."""
-_JOBS: Final = 4
-"""Jobs of one stream that wait for a thread or have one; bytes behind them stay in the kernel."""
 _OF_READS: Final = frozenset({Purpose.DEMAND, Purpose.AHEAD, Purpose.IDLE})
 _UNCACHED_BYTES: Final = 16 << 20
 """Chunks that the disk would not take are kept in memory up to so many bytes a layer."""
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
-Data: TypeAlias = bytes | memoryview
-Cut: TypeAlias = Callable[[int, int], memoryview]
-"""Gives bytes `[start, end)` of the blob to a worker thread, which may have to wait for them."""
 KeepHot: TypeAlias = Callable[[int, int], object]
 """(offset, length): has bytes that are here read into the kernel's page cache soon."""
 _Futures: TypeAlias = dict[int, asyncio.Future[bytes | None]]
 """By chunk: None once it is in the cache file, its bytes if the disk would not take them."""
-
-
-class Decode(Protocol):
-    """Turns a chunk's compressed bytes into verified bytes of the data area."""
-
-    def __call__(self, chunk: int, compressed: bytes | memoryview, window: bytes) -> Data:
-        """Raise `CorruptError` naming layer and offset if the bytes are not the index's."""
-        ...
 
 
 @dataclass(slots=True)
@@ -95,59 +71,30 @@ class Services:
         return replace(self, policy=replace(self.policy, idle=around, before=around))
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Chunks `[low, high)`, fetched by one request."""
-
-    low: int
-    wanted: int
-    """Chunks from this one on are brought along."""
-    high: int
-    purpose: Purpose
-
-
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """Neighbouring chunks, decoded."""
-
-    chunks: list[Data]
-    kept: bool
-    """They are in the cache file."""
-    fresh: memoryview | None = None
-    """All of them as one, if they went past its page cache."""
-
-
 class Flights:
     """The fetches of one layer."""
 
     def __init__(
         self,
         digest: str,
-        chunks: ChunkMap,
-        cache: CacheFile,
-        source: MirroredSource,
-        windows: Windows,
-        decode: Decode,
+        maker: Maker,
+        carrier: Carrier,
         services: Services,
         *,
-        near: Near | None = None,
         keep_hot: KeepHot | None = None,
     ) -> None:
-        """Tie the parts of a layer together; `digest` is the layer's, as the source knows it.
+        """Tie the parts of a layer together; `digest` is the layer's.
 
-        `near`: where the blob is read instead; it has no windows. `keep_hot` hears of all that came
-        because of a read: bytes of the data area.
+        `carrier` brings what `maker` makes chunks of. `keep_hot` hears of all that came because of
+        a read: bytes of the data area.
         """
         self.digest = digest
         self.counters = Counters()
-        self.chunks = chunks
-        self.cache = cache
-        self._source = source
-        self._windows = windows
-        self._decode = decode
-        self.services = services.near() if near else services
-        self._near = near
-        self._threads = near.threads if near else services.threads
+        self.chunks = maker.chunks
+        self.cache = maker.cache
+        self.services = services
+        self._maker = maker
+        self._carrier = carrier
         self._keep_hot = keep_hot
         self.shelf = Shelf(self.services.fresh)
         """What came last and was written past the page cache."""
@@ -216,9 +163,9 @@ class Flights:
         mine: _Futures = {chunk: loop.create_future() for chunk in range(low, high)}
         self._flying.update(mine)
         cut = high if wanted is None else wanted
-        self.services.spawn(self._fly(_Run(low, cut, high, purpose), mine, landed))
+        self.services.spawn(self._fly(Run(low, cut, high, purpose), mine, landed))
 
-    async def _fly(self, run: _Run, mine: _Futures, landed: Callable[[], None] | None) -> None:
+    async def _fly(self, run: Run, mine: _Futures, landed: Callable[[], None] | None) -> None:
         """Fetch chunks and settle their futures, whatever happens."""
         start, end = self.chunks.blob(run.low, run.high)
         try:
@@ -240,7 +187,7 @@ class Flights:
             if landed:
                 landed()
 
-    async def _second_try(self, run: _Run, mine: _Futures) -> None:
+    async def _second_try(self, run: Run, mine: _Futures) -> None:
         """Fetch once more, chunk by chunk, so that one bad chunk does not spoil its neighbours.
 
         And from elsewhere where there is an elsewhere: a mirror's copy may have gone bad.
@@ -249,117 +196,36 @@ class Flights:
             if chunk not in mine:
                 continue
             try:
-                await self._source.doubt(self.digest)
-                await self._windows.doubt(chunk)
-                await self._fetch(_Run(chunk, chunk + 1, chunk + 1, run.purpose), mine)
+                await self._carrier.doubt(chunk)
+                await self._fetch(Run(chunk, chunk + 1, chunk + 1, run.purpose), mine)
             except (BootseerError, OSError, TimeoutError) as error:
                 self._fail([chunk], mine, error)
 
-    async def _fetch(self, run: _Run, mine: _Futures) -> None:
+    async def _fetch(self, run: Run, mine: _Futures) -> None:
         """Fetch chunks and keep each.
 
         Raises the first thing that goes wrong.
         """
-        start, end = self.chunks.blob(run.low, run.high)
+
+        async def keep(low: int, cut: Cut, windows: list[bytes]) -> None:
+            await self._keep(run, low, mine, cut, windows)
+
         self.counters.fetches += 1
         try:
-            if self._near is not None:
-                await self._take(run, mine, self._near)
-            elif run.wanted == run.high and end - start > _STREAMED:
-                await self._stream(run, mine)
-            else:
-                await self._read(run, mine)
+            await self._carrier.carry(run, keep, self.counters.fetched)
         except ExceptionGroup as errors:
             raise first_error(errors) from None
 
-    async def _take(self, run: _Run, mine: _Futures, near: Near) -> None:
-        """Have chunks read and kept by worker threads, those first that somebody waits for."""
-        patience = near.source.patience
-
-        async def keep(low: int, high: int, purpose: Purpose) -> None:
-            start, end = self.chunks.blob(low, high)
-            try:
-                async with asyncio.timeout(patience):
-                    await self._keep(run, low, mine, cut, [b""] * (high - low))
-            except TimeoutError as error:
-                message = f"layer {self.digest}: no answer in {patience:.0f} s"
-                raise HostError(message, hint="is the server of the store gone?") from error
-            self.counters.fetched[purpose] += end - start
-
-        def cut(start: int, end: int) -> memoryview:
-            return memoryview(near.source.read_now(start, end - start))
-
-        async with asyncio.TaskGroup() as jobs:
-            for batch in self.chunks.batches(run.low, run.wanted, _BATCH):
-                jobs.create_task(keep(*batch, run.purpose))
-            for batch in self.chunks.batches(run.wanted, run.high, _BATCH):
-                jobs.create_task(keep(*batch, Purpose.IDLE))
-
-    async def _read(self, run: _Run, mine: _Futures) -> None:
-        """Fetch chunks at once; those that somebody waits for are kept as soon as they came."""
-        low, wanted, high = run.low, run.wanted, run.high
-        start, end = self.chunks.blob(low, high)
-        cut = self.chunks.blob(low, wanted)[1] - start
-        kept = low
-
-        async def keep(first: int, last: int, part: Part) -> None:
-            found = await windows
-            async with asyncio.TaskGroup() as jobs:
-                for some, end in self.chunks.batches(first, last, _BATCH):
-                    few = found[some - low : end - low]
-                    jobs.create_task(self._keep(run, some, mine, part.cut, few))
-
-        def arrived(front: bytes) -> None:
-            nonlocal kept
-            if kept == low:
-                kept = wanted
-                group.create_task(keep(low, wanted, Part(start, memoryview(front))))
-
-        early = Early(cut, arrived) if wanted < high else None
-        async with asyncio.TaskGroup() as group:
-            windows = group.create_task(self._windows.get_all(low, high))
-            body = await self._source.read(self.digest, start, end - start, early)
-            self.counters.fetched[run.purpose] += cut
-            self.counters.fetched[Purpose.IDLE] += len(body) - cut
-            group.create_task(keep(kept, high, Part(start, memoryview(body))))
-
-    async def _stream(self, run: _Run, mine: _Futures) -> None:
-        """Fetch many chunks; they are kept while what is behind them is still on its way.
-
-        No more is taken from the link than worker threads can decode.
-        """
-        start, end = self.chunks.blob(run.low, run.high)
-        received = Received(start)
-        turns = asyncio.Semaphore(_JOBS)
-        async with (
-            contextlib.aclosing(self._source.stream(self.digest, start, end - start)) as pieces,
-            asyncio.TaskGroup() as jobs,
-        ):
-            windows = jobs.create_task(self._windows.get_all(run.low, run.high))
-            for low, high in self.chunks.batches(run.low, run.high, _BATCH):
-                first, until = self.chunks.blob(low, high)
-                while received.end < until:
-                    piece = await anext(pieces, b"")
-                    if not piece:
-                        raise CorruptError(f"layer {self.digest} ends at byte {received.end}")
-                    self.counters.fetched[run.purpose] += len(piece)
-                    received.add(piece)
-                await turns.acquire()
-                few = (await windows)[low - run.low : high - run.low]
-                part = received.take(first, until)
-                job = jobs.create_task(self._keep(run, low, mine, part.cut, few))
-                job.add_done_callback(lambda _: turns.release())
-
     async def _keep(
-        self, run: _Run, low: int, mine: _Futures, cut: Cut, windows: list[bytes]
+        self, run: Run, low: int, mine: _Futures, cut: Cut, windows: list[bytes]
     ) -> None:
-        """Decode neighbouring chunks from `low` on, verify, write, mark, wake who waits."""
+        """Have neighbouring chunks from `low` on made, mark them, wake who waits."""
         chunks = range(low, low + len(windows))
         if not any(chunk in mine for chunk in chunks):
             return
-        made = await self._threads.run(
+        made = await self._carrier.threads.run(
             lambda: not self._awaited.isdisjoint(chunks),
-            *(self._decode_and_write, low, cut, windows),
+            *(self._maker.make, low, cut, windows),
         )
         start, end = self.chunks.data(low)[0], self.chunks.data(chunks[-1])[1]
         if made.kept:
@@ -374,26 +240,6 @@ class Flights:
                 self._uncached[chunk] = piece
             if future := self._landing(chunk, mine):
                 future.set_result(piece)
-
-    def _decode_and_write(self, low: int, cut: Cut, windows: list[bytes]) -> _Made:
-        """Decode chunks from `low` on, and write them (a worker thread's job)."""
-        start, end = self.chunks.blob(low, low + len(windows))
-        part = Part(start, cut(start, end))
-        data: list[Data] = []
-        for chunk, window in enumerate(windows, low):
-            compressed = part.cut(*self.chunks.blob(chunk, chunk + 1))
-            data.append(self._decode(chunk, compressed, window))
-        if not self.services.room.takes:
-            return _Made(data, kept=False)
-        try:
-            fresh = self.cache.write_pieces(self.chunks.data(low)[0], data)
-            self.cache.write_blob(start, part.cut(start, end))
-        except OSError as error:
-            if not self.services.room.refused(error):
-                raise
-            return _Made(data, kept=False)
-        self.services.room.taken()
-        return _Made(data, kept=True, fresh=fresh)
 
     def _landing(self, chunk: int, mine: _Futures) -> asyncio.Future[bytes | None] | None:
         """Take a chunk's future out of the tables, to be settled at once; None if it has been.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from snapshotter.chunks.chunkmap import ChunkMap
-from snapshotter.chunks.flights import Decode
+from snapshotter.chunks.maker import Decode
 from snapshotter.chunks.near import Near
 from snapshotter.ports import MirroredSource
 from snapshotter.serving.layout import LayerRecord

@@ -10,7 +10,9 @@ before the first await of its opening, so it is opened once however many ask.
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
@@ -19,9 +21,13 @@ from bootseer.errors import CorruptError, NotFoundError
 from snapshotter.blocks.names import BlockName, LayerName, parse_name
 from snapshotter.blocks.pagecache import PageCache
 from snapshotter.chunks.cachefile import CacheFile
+from snapshotter.chunks.carrier import Carrier
 from snapshotter.chunks.chunkmap import ChunkMap
+from snapshotter.chunks.far import FarCarrier
 from snapshotter.chunks.fetching import Counters
 from snapshotter.chunks.flights import Flights, KeepHot, Services
+from snapshotter.chunks.maker import Maker
+from snapshotter.chunks.near import NearCarrier
 from snapshotter.chunks.reader import LayerReader
 from snapshotter.chunks.reads import ReadCounters, Source
 from snapshotter.chunks.room import DiskRoom
@@ -139,6 +145,7 @@ class LayerFiles:
         self._faces = faces
         self._open: dict[LayerName, OpenLayer] = {}
         self._opening: dict[LayerName, asyncio.Task[OpenLayer]] = {}
+        self._left_open: Counter[LayerName] = Counter()
         self.fetches = Tally(Counters)
         """Of all layers, those that were closed included."""
         self.reads = Tally(ReadCounters)
@@ -215,21 +222,22 @@ class LayerFiles:
         )
         if record.local:
             cache.presence.fill()
-        windows = Windows(image.windows_digest, image.chunks, image.source, self._window_cache)
         flights = Flights(
             record.layer_digest,
-            image.chunks,
-            cache,
-            image.source,
-            windows,
-            image.decode,
-            self._services,
-            near=image.near,
+            Maker(image.chunks, cache, image.decode, self._services.room),
+            self._carrier(record.layer_digest, image),
+            self._services.near() if image.near else self._services,
             keep_hot=self._keep_hot(name) if image.near else None,
         )
         reader = LayerReader(flights)
         places = await asyncio.to_thread(self._places, name)
         return OpenLayer(record, reader, Libraries(reader, places, self._linking))
+
+    def _carrier(self, digest: str, image: BlockImage) -> Carrier:
+        if image.near is not None:
+            return NearCarrier(digest, image.chunks, image.near)
+        windows = Windows(image.windows_digest, image.chunks, image.source, self._window_cache)
+        return FarCarrier(digest, image.chunks, image.source, windows, self._services.threads)
 
     def _keep_hot(self, name: LayerName) -> KeepHot | None:
         cache = self.page_cache
@@ -271,14 +279,29 @@ class LayerFiles:
         data = self._layout.index(name).read_bytes()
         return decode_map(data), hashlib.sha256(data).digest()
 
+    @contextmanager
+    def left_open(self, name: LayerName) -> Iterator[None]:
+        """Have a layer that nobody uses left open, if it is open, while the context is.
+
+        Its space may be wanted all the same: then it is closed and removed.
+        """
+        self._left_open[name] += 1
+        try:
+            yield
+        finally:
+            self._left_open[name] -= 1
+
     async def retire(self, name: LayerName) -> bool:
-        """Close a layer that nobody reads; what is cached of it stays. False if it is not still.
+        """Close a layer that nobody reads; what is cached of it stays. False if it is not still,
+        or is left open.
 
         Whoever holds it (`LayerReader.holding`) may go on with the object that he has.
         """
         layer = self._open.get(name)
         if layer is None:
             return True
+        if self._left_open[name]:
+            return False
         await layer.reader.drain()
         await self._flush(name, layer)
         if layer.reader.is_busy or self._open.get(name) is not layer:

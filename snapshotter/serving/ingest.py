@@ -6,6 +6,7 @@ layer, complete and checked, so it is mounted without FUSE. Runs in a worker pro
 """
 
 import asyncio
+import contextlib
 import hashlib
 import os
 from contextlib import AbstractAsyncContextManager
@@ -94,8 +95,9 @@ async def _index(
     indexer = LayerIndexer(
         spacing=spacing or SPACING, limits=limits, windows=spacing is not None, sink=write
     )
-    async for piece in blobs.stream(layer_digest):
-        await asyncio.to_thread(indexer.feed, piece)
+    async with contextlib.aclosing(blobs.stream(layer_digest)) as pieces:
+        async for piece in pieces:
+            await asyncio.to_thread(indexer.feed, piece)
     layer = await asyncio.to_thread(indexer.finish)
     found = layer.index.layer_digest
     if found != layer_digest:
@@ -130,7 +132,8 @@ async def _copy(blobs: MirroredSource, layer_digest: str, blob: Path) -> str:
     """Write a blob into a file as it comes; return the digest of what came."""
     digest = hashlib.sha256()
     with blob.open("wb") as file:
-        async for piece in blobs.stream(layer_digest):
-            digest.update(piece)
-            file.write(piece)
+        async with contextlib.aclosing(blobs.stream(layer_digest)) as pieces:
+            async for piece in pieces:
+                digest.update(piece)
+                file.write(piece)
     return f"sha256:{digest.hexdigest()}"

@@ -122,6 +122,11 @@ class MountId:
         return cls(block.layer, bottom, block.variant)
 
     @property
+    def block(self) -> BlockName:
+        """The block file that it is a mount of."""
+        return BlockName(self.name, self.variant)
+
+    @property
     def natural(self) -> "MountId":
         """The same layer as it is mounted when it is pulled."""
         return replace(self, variant=NATURAL)

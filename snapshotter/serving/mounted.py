@@ -129,7 +129,7 @@ class Mounted:
         devices = await self._devices(mount, record)
         local = self._shelf.layout.blocks not in {device.parent for device in devices}
         role = mount.variant.role
-        own = BlockName(mount.name, mount.variant)
+        own = mount.block
         return MountJob(
             metadata=self._shelf.layout.metadata(mount),
             target=self._shelf.layout.mount_point(mount),
@@ -152,7 +152,7 @@ class Mounted:
         """Return the extra devices of a mount, in the order of its device table."""
         if not record.size:
             return ()
-        own = BlockName(mount.name, mount.variant)
+        own = mount.block
         hot = mount.variant.role is Role.HOT
         names = (BlockName(mount.name), own) if hot else (own,)
         return tuple([await self._device(name) for name in names])

@@ -96,7 +96,7 @@ def open_starts(
     costs more than bringing them.
     """
     own = open_own_store(around.layout.hot / "store")
-    packing = Packing(around.layout, around.workers, shared)
+    packing = Packing(around.layout, around.files, around.workers, shared)
     rules = StartRules(
         StartPolicy(config.record, config.prefetch, in_place=config.layout == "natural"),
         wait_bytes=config.wait,

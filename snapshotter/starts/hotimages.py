@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Final
 
 from bootseer.errors import BootseerError, CorruptError, first_error
-from snapshotter.blocks.names import BlockName
 from snapshotter.ports import ImageKey
 from snapshotter.serving.layout import MountId
 from snapshotter.starts.area import FeedCounters
@@ -78,7 +77,7 @@ class HotImages:
         """Let the next start write the metadata of a hot layout anew: it cannot be mounted."""
         self._with.layout.metadata(mount).unlink(missing_ok=True)
         for hot in self._images.values():
-            hot.spoiled |= BlockName(mount.name, mount.variant) in hot.areas.values()
+            hot.spoiled |= mount.block in hot.areas.values()
 
     def forget(self, image: ImageKey) -> None:
         """Look again at the next start: there is a new record, or a pack."""

@@ -1,25 +1,34 @@
 """Makes the pack of what this node recorded, once all layers of it are local, and publishes it.
 
+A job may be over before its layers are local. So they are left open until their pack is made, and
+what is missing of them is brought like that of others (`serving.fill`).
+
 Race-free: the event loop's thread only; one pack at a time.
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from bootseer.errors import BootseerError, CorruptError, NotFoundError
+from bootseer.errors import BootseerError, CorruptError, HostError, NotFoundError
 from snapshotter.blocks.names import LayerName
 from snapshotter.hot.merge import merge
 from snapshotter.hot.record import MergedRecord
 from snapshotter.hotstore.packing import LocalArea, chosen_layers, make_pack
 from snapshotter.ports import HotStore, ImageKey
-from snapshotter.serving.files import read_record
+from snapshotter.serving.files import LayerFiles, read_record
 from snapshotter.serving.layout import LayerRecord, Layout
 from snapshotter.serving.workers import Workers
 
 log = logging.getLogger(__name__)
+
+_PATIENCE_S: Final = 3600.0
+"""For so long the layers of a pack are left open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,38 +41,84 @@ class Wanted:
     """All layers that were watched."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Owed:
+    until: float
+    """When to give it up."""
+    left_open: contextlib.ExitStack
+    """Its layers are left open until this is closed."""
+
+
 class Packing:
     """The packs that this node owes."""
 
-    def __init__(self, layout: Layout, workers: Workers, store: HotStore) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        files: LayerFiles,
+        workers: Workers,
+        store: HotStore,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """`store`: where records are, and where the pack goes."""
         self._layout = layout
+        self._files = files
         self._workers = workers
         self._store = store
-        self._wanted: list[Wanted] = []
+        self._clock = clock
+        self._owed: dict[Wanted, _Owed] = {}
         self._busy = False
 
     def want(self, wanted: Wanted) -> None:
         """Remember to make a pack. Forgotten at a restart: any node can make it by command."""
-        if wanted not in self._wanted:
-            self._wanted.append(wanted)
+        if wanted not in self._owed:
+            stack = contextlib.ExitStack()
+            for name in wanted.layers:
+                stack.enter_context(self._files.left_open(name))
+            self._owed[wanted] = _Owed(self._clock() + _PATIENCE_S, stack)
 
     async def make_if_due(self) -> ImageKey | None:
         """Make one pack if its layers are local; return its image if a pack was published."""
-        due = next((one for one in self._wanted if self._is_local(one)), None)
-        if due is None or self._busy:
+        if self._busy:
             return None
         self._busy = True
-        self._wanted.remove(due)
-        fields = {"image": due.image.reference, "workload": due.workload}
+        try:
+            for wanted in list(self._owed):
+                if self._is_local(wanted):
+                    return await self._make_due(wanted)
+                await self._await_layers(wanted)
+        finally:
+            self._busy = False
+        return None
+
+    async def _await_layers(self, wanted: Wanted) -> None:
+        """See to it that a pack's layers are open, or give it up."""
+        try:
+            if self._clock() > self._owed[wanted].until:
+                raise HostError(f"its layers did not come in {_PATIENCE_S:.0f} s")
+            for name in wanted.layers:
+                await self._files.open(name)  # whoever used it may have closed it
+        except BootseerError as error:
+            self._not_packed(wanted, error)
+            self._drop(wanted)
+
+    async def _make_due(self, due: Wanted) -> ImageKey | None:
         try:
             made = await self._make(due)
         except (BootseerError, OSError) as error:
-            log.warning("hot.not_packed", extra={"fields": fields | {"reason": str(error)}})
+            self._not_packed(due, error)
             return None
         finally:
-            self._busy = False
+            self._drop(due)
         return due.image if made else None
+
+    def _drop(self, wanted: Wanted) -> None:
+        self._owed.pop(wanted).left_open.close()
+
+    @staticmethod
+    def _not_packed(wanted: Wanted, error: Exception) -> None:
+        fields = {"image": wanted.image.reference, "workload": wanted.workload}
+        log.warning("hot.not_packed", extra={"fields": fields | {"reason": str(error)}})
 
     def _is_local(self, wanted: Wanted) -> bool:
         """Say whether all is on disk, whoever has it open: its container may be gone by now."""

@@ -17,7 +17,7 @@ from typing import Any, Final
 from bootseer.errors import BootseerError, UsageError
 from bootseer.events.event import Value
 from bootseer.events.stages import Stages
-from snapshotter.blocks.names import BlockName, Role
+from snapshotter.blocks.names import Role
 from snapshotter.chunks.reads import ReadCounters
 from snapshotter.layers.records import BLOCK
 from snapshotter.ports import ImageKey
@@ -294,7 +294,7 @@ class Starts:
                 await self._resume(mount)
 
     async def _resume(self, mount: MountId) -> None:
-        name = BlockName(mount.name, mount.variant)
+        name = mount.block
         try:
             if not (await self._areas.open(name)).missing:
                 return

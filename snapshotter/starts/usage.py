@@ -40,7 +40,7 @@ class Usage:
     def started(self, mounts: Iterable[MountId], now: float) -> None:
         """Note that a container starts on these mounts."""
         for mount in mounts:
-            name = BlockName(mount.name, mount.variant)
+            name = mount.block
             area = self._areas.opened().get(name)
             if mount.variant.role is Role.HOT and area is not None and area.unused is None:
                 self._due.setdefault(name, (now + self._after, mount))

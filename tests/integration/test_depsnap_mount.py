@@ -259,6 +259,18 @@ def test_hot_blocks_come_by_a_pack_that_another_node_made(world: DepsWorld, node
         unmount(world, daemon)
 
 
+def test_what_a_short_job_recorded_is_packed_when_the_rest_has_come(
+    world: DepsWorld, node: Path
+) -> None:
+    with bootseer_daemon(node / "short", "fill: {rate: 1000000000, after: 2}\n") as daemon:
+        large = of_its_own(world, daemon, "short")
+        with large.open("rb") as file:
+            file.read(5 << 20)
+        unmount(world, daemon)
+        assert "layer.verified" not in daemon.log()
+        wait_for(lambda: f"hot.packed image=deps:{world.store.as_uri()}" in daemon.log(), "it", 60)
+
+
 def test_a_hot_pack_that_lies_brings_nothing_and_its_blocks_come_otherwise(
     world: DepsWorld, node: Path
 ) -> None:

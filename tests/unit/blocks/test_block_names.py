@@ -14,6 +14,7 @@ from snapshotter.blocks.names import (
     NATURAL,
     ROOT_INODE,
     BlockName,
+    LayerName,
     Role,
     Variant,
     name_of,
@@ -73,3 +74,9 @@ def test_a_lock_excludes_others_until_it_is_closed(tmp_path: Path) -> None:
         lock.take(tmp_path)
     os.close(held)
     os.close(lock.take(tmp_path))
+
+
+def test_the_last_of_all_inode_numbers_leaves_bit_63_to_handles() -> None:
+    last = BlockName(LayerName("f" * 12), Variant(Role.RECORD, MOST_NUMBER))
+    assert last.inode < 1 << 63
+    assert BlockName.at(last.inode) == last

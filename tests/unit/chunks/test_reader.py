@@ -324,14 +324,7 @@ async def test_a_chunk_that_is_read_is_decoded_before_those_that_are_only_prefet
     tmp_path: Path,
 ) -> None:
     with make_world(tmp_path, [1000] * 20, demand_run=1000) as world:
-        flights, free, decoded = world.reader._flights, threading.Event(), list[int]()
-        threads, decode = flights.services.threads, flights._decode
-
-        def noted(chunk: int, compressed: bytes | memoryview, window: bytes) -> bytes | memoryview:
-            decoded.append(chunk)
-            return decode(chunk, compressed, window)
-
-        flights._decode = noted
+        threads, free = world.reader._flights.services.threads, threading.Event()
         busy = [asyncio.create_task(threads.run(always, free.wait)) for _ in range(2)]
         prefetch = asyncio.create_task(world.reader.prefetch(0, 20))
         while len(threads._jobs) < 20:
@@ -341,7 +334,7 @@ async def test_a_chunk_that_is_read_is_decoded_before_those_that_are_only_prefet
         free.set()
         assert bytes(await read) == world.data[19_000:19_100]
         await asyncio.gather(prefetch, *busy)
-        assert decoded.index(19) <= 1, "there are two threads"
+        assert world.decoded.index(19) <= 1, "there are two threads"
 
 
 async def test_what_came_because_of_a_read_is_told_of_and_what_was_prefetched_is_not(

@@ -15,11 +15,14 @@ import numpy as np
 
 from bootseer.errors import CorruptError
 from snapshotter.chunks.cachefile import CacheFile
+from snapshotter.chunks.carrier import Carrier
 from snapshotter.chunks.chunkmap import ChunkMap
+from snapshotter.chunks.far import FarCarrier
 from snapshotter.chunks.fetching import FetchPolicy
 from snapshotter.chunks.flights import Flights, KeepHot, Services
 from snapshotter.chunks.fresh import Fresh
-from snapshotter.chunks.near import Near
+from snapshotter.chunks.maker import Maker
+from snapshotter.chunks.near import Near, NearCarrier
 from snapshotter.chunks.reader import LayerReader
 from snapshotter.chunks.room import DiskRoom
 from snapshotter.chunks.turns import Turns
@@ -166,6 +169,8 @@ class World:
     room: DiskRoom
     decoding: threading.Event
     """Decoding waits for this."""
+    decoded: list[int]
+    """Chunks, in their order."""
     near: FakeNear
     fresh: Fresh
 
@@ -192,9 +197,11 @@ def make_world(
 
     decoding = threading.Event()
     decoding.set()
+    decoded: list[int] = []
 
     def decode(chunk: int, compressed: bytes, window: bytes) -> bytes:
         decoding.wait()
+        decoded.append(chunk)
         size = sizes[chunk]
         found = bytes(255 - b for b in compressed[SKIP : SKIP + size])
         right = not any(window)
@@ -207,21 +214,19 @@ def make_world(
     disk.answering.set()
     with ThreadPoolExecutor(2) as executor, ThreadPoolExecutor(2) as others:
         services = Services(Turns(executor), spawn, FetchPolicy(idle=idle, **policy))
-        windows = Windows(made.windows_digest, chunks, source, new_cache())
-        flights = Flights(
-            made.layer_digest,
-            chunks,
-            cache,
-            source,
-            windows,
-            decode,
-            services,
-            near=Near(disk, Turns(others)) if is_near else None,
-            keep_hot=keep_hot,
-        )
+
+        def carrier() -> Carrier:
+            if is_near:
+                return NearCarrier(made.layer_digest, chunks, Near(disk, Turns(others)))
+            windows = Windows(made.windows_digest, chunks, source, new_cache())
+            return FarCarrier(made.layer_digest, chunks, source, windows, services.threads)
+
+        services = services.near() if is_near else services
+        maker = Maker(chunks, cache, decode, services.room)
+        flights = Flights(made.layer_digest, maker, carrier(), services, keep_hot=keep_hot)
         try:
             reader, fresh = LayerReader(flights), services.fresh
-            yield World(reader, source, data, tasks, services.room, decoding, disk, fresh)
+            yield World(reader, source, data, tasks, services.room, decoding, decoded, disk, fresh)
         finally:
             decoding.set()  # or a test that fails would wait for the threads for ever
             disk.answering.set()

@@ -10,7 +10,8 @@ import pytest
 
 from bootseer.cli.main import run
 from fuse_hdfs.files.fsck import Report, check_volume
-from fuse_hdfs.files.volume import Settings, Volume
+from fuse_hdfs.files.settings import Settings
+from fuse_hdfs.files.volume import Volume
 from fuse_hdfs.files.writing import Striping
 from fuse_hdfs.stores.directory import DirectoryStore
 from fuse_hdfs.vfs.nodes import ROOT

@@ -18,7 +18,7 @@ from fsspec.tests.abstract import (
 )
 
 from benchmarks.lab.hdfs import Hdfs
-from fuse_hdfs.files.volume import Settings
+from fuse_hdfs.files.settings import Settings
 from fuse_hdfs.files.writing import Striping
 from fuse_hdfs.filesystem import BootseerFileSystem
 

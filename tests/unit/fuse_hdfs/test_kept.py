@@ -9,7 +9,9 @@ import pytest
 from fuse_hdfs.files import again
 from fuse_hdfs.files.kept import Keep, Kept
 from fuse_hdfs.files.reading import reader_of
-from fuse_hdfs.files.volume import Settings, Version, Volume
+from fuse_hdfs.files.settings import Settings
+from fuse_hdfs.files.version import Version
+from fuse_hdfs.files.volume import Volume
 from fuse_hdfs.files.writing import Striping
 from fuse_hdfs.stores.directory import DirectoryStore
 from fuse_hdfs.striping.layout import Manifest, spliced

@@ -11,7 +11,7 @@ from bootseer.config import Config
 from bootseer.errors import UsageError
 from bootseer.records_from_yaml import parse
 from fuse_hdfs.files.rules import matches
-from fuse_hdfs.files.volume import Settings
+from fuse_hdfs.files.settings import Settings
 
 DATA = random.Random(9).randbytes(500_001)
 

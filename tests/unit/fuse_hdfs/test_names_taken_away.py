@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from fuse_hdfs.files.names import UNFINISHED
-from fuse_hdfs.files.volume import Settings, Volume
+from fuse_hdfs.files.settings import Settings
+from fuse_hdfs.files.volume import Volume
 from fuse_hdfs.files.writing import Striping
 from fuse_hdfs.stores.directory import DirectoryStore
 from fuse_hdfs.vfs.nodes import ROOT

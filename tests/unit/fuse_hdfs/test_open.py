@@ -9,7 +9,7 @@ import pytest
 
 import fuse_hdfs
 from bootseer.errors import NotFoundError
-from fuse_hdfs.files.volume import Settings
+from fuse_hdfs.files.settings import Settings
 from fuse_hdfs.files.writing import Striping
 
 SMALL = Settings(Striping(64 << 10, 3), small=1000, cache=4 << 20)

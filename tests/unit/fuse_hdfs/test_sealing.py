@@ -16,7 +16,8 @@ from bootseer.cli.main import run
 from fuse_hdfs.files.names import segment_directory
 from fuse_hdfs.files.runs import runs
 from fuse_hdfs.files.sealing import CannotSealError, seal
-from fuse_hdfs.files.volume import Settings, Volume
+from fuse_hdfs.files.settings import Settings
+from fuse_hdfs.files.volume import Volume
 from fuse_hdfs.files.writing import Striping
 from fuse_hdfs.stores.places import open_store
 from fuse_hdfs.striping.layout import Manifest, locate
@@ -120,7 +121,7 @@ async def read(opened: Volume) -> bytes:
     version = await opened.load("file")
     assert version.manifest is not None
     parts = locate(version.manifest, 0, version.size)
-    return b"".join([await opened.unit(place) for _, place in parts if place is not None])
+    return b"".join([await opened.contents.unit(place) for _, place in parts if place is not None])
 
 
 async def test_other_layouts_are_refused_with_the_reason_and_stay_as_they_are(

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from striped_file_reader import read_striped
 
-from fuse_hdfs.files.volume import Settings, Volume
+from fuse_hdfs.files.settings import Settings
+from fuse_hdfs.files.volume import Volume
 from fuse_hdfs.files.writing import Striping
 from fuse_hdfs.stores.directory import DirectoryStore
 from fuse_hdfs.striping.manifest import MAGIC

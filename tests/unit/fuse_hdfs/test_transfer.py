@@ -19,7 +19,8 @@ from benchmarks.lab.hdfs import Hdfs
 from bootseer.cli.main import run
 from bootseer.errors import CorruptError
 from fuse_hdfs.files.fsck import check_volume
-from fuse_hdfs.files.volume import Settings, Volume
+from fuse_hdfs.files.settings import Settings
+from fuse_hdfs.files.volume import Volume
 from fuse_hdfs.files.writing import Striping
 from fuse_hdfs.stores.places import open_store
 from fuse_hdfs.transfer.copy import PIECE, compare, copy_file

@@ -15,7 +15,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from fuse_hdfs.files.volume import Settings, Volume
+from fuse_hdfs.files.settings import Settings
+from fuse_hdfs.files.volume import Volume
 from fuse_hdfs.files.writing import Striping
 from fuse_hdfs.stores.directory import DirectoryStore
 from fuse_hdfs.striping.layout import place_of
@@ -237,7 +238,9 @@ class PlainFiles(Files):
         for name in self.files:
             version = self.do(self.volume.load(name))
             if version.manifest is not None:
-                content = self.do(self.volume.unit(place_of(version.manifest.segments[0], 0, UNIT)))
+                content = self.do(
+                    self.volume.contents.unit(place_of(version.manifest.segments[0], 0, UNIT))
+                )
                 assert content.startswith(MAGIC)  # it would be taken for a manifest
 
 

@@ -3,34 +3,22 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bootseer.atomic import write_atomic
-from bootseer.digests import digest_of
-from snapshotter.blocks.names import LayerName, name_of
+from snapshotter.blocks.names import LayerName
 from snapshotter.caching.scrub import Scrub, Verified
-from snapshotter.chunks.fetching import FetchPolicy
-from snapshotter.chunks.flights import Services
-from snapshotter.chunks.turns import Turns
-from snapshotter.chunks.windows import new_cache
-from snapshotter.layers.format import encode
-from snapshotter.linking.following import following
 from snapshotter.serving.audit import audit
 from snapshotter.serving.files import LayerFiles, read_record
-from snapshotter.serving.layout import INDEX, RECORD, Layout, record_of
-from snapshotter.serving.materialise import materialise
+from snapshotter.serving.layout import Layout
 from snapshotter.serving.poison import Poisoned
 from snapshotter.serving.upkeep import Upkeep
 from snapshotter.serving.workers import Workers
-from tests.image_maker import layer_of
-from tests.indexed_layer import indexed
-from tests.one_blob import OneBlob
+from tests.served_layer import served_layer
 
 ROTTEN = b"bits that rotted"
 
@@ -78,29 +66,14 @@ class Node:
 
 @asynccontextmanager
 async def node_with_a_layer(directory: Path, data: bytes) -> AsyncIterator[Node]:
-    layer = layer_of({"file": data})
-    index = encode(indexed(layer.blob)[0])
-    layout, name = Layout(directory), name_of(layer.digest, digest_of(index))
-    layout.layer(name).mkdir(parents=True)
-    (layout.layer(name) / INDEX).write_bytes(index)
-    record = record_of(
-        materialise(layout.layer(name) / INDEX), "registry.test/image:1", digest_of(index)
-    )
-    write_atomic(layout.layer(name) / RECORD, record.encode())
-    async with AsyncExitStack() as stack:
-        executor = stack.enter_context(ThreadPoolExecutor(2))
-        spawn = (await stack.enter_async_context(asyncio.TaskGroup())).create_task
-        services = Services(Turns(executor), spawn, FetchPolicy())
-        files = LayerFiles(
-            layout, lambda _: OneBlob(layer.blob), services, following(spawn, 0), new_cache()
-        )
+    async with served_layer(directory, data) as served:
+        layout, name, files = served.layout, served.name, served.files
         workers = Stopped()
         upkeep = Upkeep(
             layout, files, workers, nothing, nothing, no_job, Poisoned(directory), 0.01, 0.0
         )
         await (await files.open(name)).reader.fetch_all()
         yield Node(layout, name, files, workers, upkeep, Scrub(layout, files, Unused(), workers))
-        await files.close(name)
 
 
 async def nothing(*_: Any) -> None: ...
