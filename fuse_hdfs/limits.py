@@ -27,3 +27,6 @@ SIZE: Final = 1 << 62
 
 MANIFEST: Final = 32 << 20
 """Bytes of a manifest."""
+
+ARCHIVE_TAIL: Final = 1 << 20
+"""Bytes at the end of a file in which a list of its records is looked for: some 12,000."""

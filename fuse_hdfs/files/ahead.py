@@ -1,5 +1,9 @@
-"""How far to read ahead of who reads a file in order, by one thread or by many. Pure."""
+"""How far to read ahead of who reads a file in order, by one thread or by many. Pure.
 
+Offsets are places in the order in which the file is read (`order`).
+"""
+
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,12 +20,14 @@ _STILL: Final = 8
 class Run:
     """Reads in order."""
 
+    start: int
+    """Where the first of them began."""
     end: int
     """Where the furthest of them ended."""
     window: int = 0
     """Bytes behind that which are worth having."""
     brought: int = 0
-    """Units before this one need not be brought again: they were, since the reads are in order."""
+    """What is before this place need not be brought again: it was, since the reads are in order."""
     touched: int = 0
     """How many reads of the file there were when it was read last."""
 
@@ -38,28 +44,32 @@ class Ahead:
     """Bytes ahead after the second read in order."""
     most: int
     """Bytes ahead of all runs together, but for `least` of each."""
+    read: Counter[int] = field(default_factory=Counter)
+    """Bytes that were read of each unit, where reads go back and forth."""
     _runs: list[Run] = field(default_factory=list)
     """Those read last are at the end."""
     _reads: int = 0
 
-    def after(self, offset: int, length: int) -> Run:
+    def after(self, offset: int, length: int, patience: int = 0) -> Run:
         """Take note of a read; return the run that it goes on with, whose window is to be brought.
 
         The kernel sends the requests of one sequential reader at the same time, and they come in
-        any order: a read near the end of the last ones still follows them.
+        any order: a read near the end of the last ones still follows them. `patience`: bytes that a
+        run has to be of before it has a window.
         """
         self._reads += 1
         going = self._end_runs()
         run = min(self._runs, key=lambda one: abs(offset - one.end), default=None)
         if run is None or abs(offset - run.end) > self._near(run, length):
-            run = Run(offset + length)
+            run = Run(offset, offset + length)
             del self._runs[: len(self._runs) + 1 - _MOST_RUNS]
         else:
             self._runs.remove(run)
             if offset + length > run.end:
-                share = self.most // (going + (not run.window))
-                run.window = max(self.least, min(2 * run.window, share))
                 run.end = offset + length
+                if run.end - run.start > patience:
+                    share = self.most // (going + (not run.window))
+                    run.window = max(self.least, min(2 * run.window, share))
         self._runs.append(run)
         run.touched = self._reads
         return run

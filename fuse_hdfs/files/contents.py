@@ -65,6 +65,10 @@ class Contents:
         """Return a unit of a segment; None if it has to be waited for."""
         return self._units.kept((place.segment.id, place.index))
 
+    def used(self, place: Place, size: int) -> None:
+        """Take note that bytes of a unit were read; see `UnitCache.used`."""
+        self._units.used((place.segment.id, place.index), size)
+
     def bring(self, place: Place) -> bool:
         """Begin to fetch a unit; see `UnitCache.bring`."""
         key = (place.segment.id, place.index)
@@ -74,6 +78,10 @@ class Contents:
         """Return a stretch of a plain file; OSError with ESTALE if it is another file by now."""
         key, size = self._plain(version, number)
         return await self._units.get(key, size, lambda: self._fetch_plain(path, version, number))
+
+    def used_plain(self, version: Version, number: int, size: int) -> None:
+        """Take note that bytes of a stretch of a plain file were read."""
+        self._units.used(self._plain(version, number)[0], size)
 
     def bring_plain(self, path: str, version: Version, number: int) -> bool:
         """Begin to fetch a stretch of a plain file; see `UnitCache.bring`."""

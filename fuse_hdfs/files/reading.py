@@ -1,17 +1,19 @@
 """Reading one version of a file: its units from the cache or the store, and ahead of the reader.
 
-Concurrency: nothing changes but `Ahead`, a hint of each reader's own.
+Concurrency: nothing changes but `Ahead`, a hint of each reader's own, and `Course`, which says why
+that is no race.
 """
 
 import asyncio
 from collections.abc import Callable
 from typing import TypeAlias
 
-from fuse_hdfs.files.ahead import Ahead, Run
+from fuse_hdfs.files.ahead import Ahead
 from fuse_hdfs.files.contents import Contents
+from fuse_hdfs.files.course import Course
 from fuse_hdfs.files.version import Version
 from fuse_hdfs.files.volume import Volume
-from fuse_hdfs.striping.layout import Locator, Manifest, Piece, Place, pieces, units_of
+from fuse_hdfs.striping.layout import Locator, Manifest, Piece, Place, pieces
 
 Found: TypeAlias = bytes | memoryview
 """Bytes of a file; those of a single unit are a part of that, which is not copied for it."""
@@ -24,6 +26,7 @@ class StripedReader:
         self._contents = contents
         self._manifest = manifest
         self._locator = Locator(manifest)
+        self._course = Course(manifest.size, manifest.unit)
 
     async def read(self, offset: int, length: int, ahead: Ahead | None = None) -> Found:
         """Return bytes of the file; fewer only at its end. OSError: EIO, ETIMEDOUT ..."""
@@ -33,18 +36,22 @@ class StripedReader:
             return b""
         wanted = list(pieces(offset, length, manifest.unit))
         found = [self._kept(piece) for piece in wanted]
-        here = [part for part in found if part is not None]
+        missing = [row for row, part in enumerate(found) if part is None]
         # Asked for before what may be wanted later; and without a task where there is nothing to
         # wait for, as nearly always when there is read-ahead.
-        parts = None
-        if len(here) < len(wanted):
-            parts = asyncio.gather(*(self._piece(piece) for piece in wanted))
+        coming = None
+        if missing:
+            coming = asyncio.gather(*(self._piece(wanted[row]) for row in missing))
         if ahead is not None:
-            run = ahead.after(offset, length)
-            _bring(run, offset + length, manifest.size, manifest.unit, self._begin)
-        if parts is not None:
-            here = await parts
-        return here[0] if len(here) == 1 else b"".join(here)
+            self._course.bring(ahead, offset, length, self._begin)
+        if coming is not None:
+            for row, part in zip(missing, await coming, strict=True):
+                found[row] = part
+        here = [part for part in found if part is not None]
+        data = here[0] if len(here) == 1 else b"".join(here)
+        if ahead is not None and self._course.may_be_told(offset + length):
+            await self._course.look(data, self.read)
+        return data
 
     async def unit(self, number: int) -> bytes:
         """Return a unit of the file, with zeros up to its full size."""
@@ -58,7 +65,9 @@ class StripedReader:
         place = self._locator.place(piece.unit)
         if place is None:
             return bytes(piece.length)
-        return _part(await self._contents.unit(place), piece)
+        unit = await self._contents.unit(place)
+        self._contents.used(place, piece.length)
+        return _part(unit, piece)
 
     def _kept(self, piece: Piece) -> Found | None:
         """Return what `_piece` would, if that need not be waited for."""
@@ -66,24 +75,15 @@ class StripedReader:
         if place is None:
             return bytes(piece.length)
         unit = self._contents.kept(place)
-        return None if unit is None else _part(unit, piece)
+        if unit is None:
+            return None
+        self._contents.used(place, piece.length)
+        return _part(unit, piece)
 
     def _begin(self, number: int) -> bool:
         """Begin to fetch a unit; False if there is no room for that now."""
         place = self._locator.place(number)
         return place is None or self._contents.bring(place)
-
-
-def _bring(run: Run, end: int, size: int, unit: int, begin: Callable[[int], bool]) -> None:
-    """Have what a run is likely to read behind `end` fetched, as long as there is room.
-
-    `size`: bytes of the file; `begin` is given the number of each unit.
-    """
-    last = units_of(min(end + run.window, size), unit)
-    for number in range(max(units_of(end, unit), run.brought), last):
-        if not begin(number):
-            return
-        run.brought = number + 1
 
 
 def _part(unit: bytes, piece: Piece) -> Found:
@@ -102,20 +102,23 @@ class PlainReader:
         self._contents = contents
         self._version = version
         self._path = path
+        self._course = Course(version.size, contents.stretch)
 
     async def read(self, offset: int, length: int, ahead: Ahead | None = None) -> bytes:
         """See `StripedReader.read`."""
         length = max(0, min(length, self._version.size - offset))
-        unit = self._contents.stretch
-        wanted = list(pieces(offset, length, unit))
+        wanted = list(pieces(offset, length, self._contents.stretch))
         parts = asyncio.gather(*(self._piece(piece) for piece in wanted))
         if ahead is not None and wanted:
-            run = ahead.after(offset, length)
-            _bring(run, offset + length, self._version.size, unit, self._begin)
-        return b"".join(await parts)
+            self._course.bring(ahead, offset, length, self._begin)
+        data = b"".join(await parts)
+        if ahead is not None and self._course.may_be_told(offset + length):
+            await self._course.look(data, self.read)
+        return data
 
     async def _piece(self, piece: Piece) -> bytes:
         unit = await self._contents.plain_unit(self._path(), self._version, piece.unit)
+        self._contents.used_plain(self._version, piece.unit, piece.length)
         return unit[piece.start : piece.start + piece.length]
 
     def _begin(self, number: int) -> bool:

@@ -18,13 +18,18 @@ Fetch: TypeAlias = Callable[[], Awaitable[bytes]]
 
 
 class UnitCache:
-    """Bounded by bytes, first in, first out: what was used is older than what was brought ahead."""
+    """Bounded by bytes. What was read to its end goes first, then what is there longest: what was
+    used is older than what was brought ahead."""
 
     def __init__(self, room: int) -> None:
         """`room`: bytes."""
         self._room = room
         self._taken = 0
         self._kept: OrderedDict[Key, bytes] = OrderedDict()
+        self._left: dict[Key, int] = {}
+        """Of what is kept: bytes that nobody has read. Less than 0 if some were read twice."""
+        self._spent: OrderedDict[Key, None] = OrderedDict()
+        """What is kept and has nothing left."""
         self._unread: dict[Key, int] = {}
         """Bytes of what was brought and nobody has asked for."""
         self._unread_bytes = 0
@@ -64,6 +69,14 @@ class UnitCache:
         self._asked_for(key)
         return self._kept.get(key)
 
+    def used(self, key: Key, size: int) -> None:
+        """Take note that bytes of a unit were read; the kernel has them now, or a program."""
+        left = self._left.get(key)
+        if left is not None:
+            self._left[key] = left - size
+            if left - size <= 0:
+                self._spent[key] = None
+
     async def close(self) -> None:
         """Stop all fetches."""
         flights = list(self._flights.values())
@@ -88,6 +101,7 @@ class UnitCache:
                 await self._give(size)
                 raise
             self._kept[key] = data
+            self._left[key] = len(data)
             await self._give(size - len(data))
             return data
         finally:
@@ -103,12 +117,16 @@ class UnitCache:
         async with self._freed:
             while self._taken and self._taken + size > self._room:
                 if self._kept:
-                    key, dropped = self._kept.popitem(last=False)
-                    self._asked_for(key)
-                    self._taken -= len(dropped)
+                    self._drop(next(iter(self._spent or self._kept)))
                 else:
                     await self._freed.wait()
             self._taken += size
+
+    def _drop(self, key: Key) -> None:
+        self._taken -= len(self._kept.pop(key))
+        del self._left[key]
+        self._spent.pop(key, None)
+        self._asked_for(key)
 
     async def _give(self, size: int) -> None:
         async with self._freed:

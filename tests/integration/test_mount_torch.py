@@ -1,6 +1,7 @@
 """PyTorch's checkpoints, and tables of pandas, on a mount of a real HDFS."""
 
 import shutil
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from checkpoint_mount import checkpoint_mount
 
 from benchmarks.images.torch_root import entered
 from benchmarks.lab.hdfs import Hdfs
+from fuse_hdfs.files.torch_archive import TAIL, order_of
 
 pytestmark = pytest.mark.containers
 
@@ -50,6 +52,18 @@ def test_what_was_saved_is_loaded(mnt: Path, libraries: Path, program: str) -> N
     directory.mkdir()
     run_torch(program, str(directory), mnt, libraries)
     assert list(directory.rglob("*tmp*")) == []
+
+
+def test_many_tensors_are_loaded_by_their_numbers(mnt: Path, libraries: Path) -> None:
+    directory = mnt / "many"
+    directory.mkdir()
+    run_torch("many_tensors", str(directory), mnt, libraries)
+    data = (directory / "many.pt").read_bytes()
+    order = order_of(len(data), data[-TAIL:])
+    assert order is not None
+    read = b"".join(data[part.start : part.end] for part in order.stretches(0, len(data)))
+    found = [read.index(struct.pack("<f", number) * 100_000) for number in range(40)]
+    assert found == sorted(found)
 
 
 def test_what_was_saved_by_fsspec_is_loaded(mnt: Path, libraries: Path, hdfs: Hdfs) -> None:

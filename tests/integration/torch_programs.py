@@ -47,6 +47,13 @@ def save_and_load(directory: str) -> None:
     same(torch.load(f"{directory}/legacy.pt", weights_only=True), state())
 
 
+def many_tensors(directory: str) -> None:
+    """torch.load of a file whose tensors are read in another order than they are stored in."""
+    saved = {f"layer{number}": torch.full((150_000,), float(number)) for number in range(40)}
+    torch.save(saved, f"{directory}/many.pt")
+    same(torch.load(f"{directory}/many.pt", weights_only=True), saved)
+
+
 def safetensors(directory: str) -> None:
     """safetensors, which makes its file as long as it will be first."""
     for _ in range(2):

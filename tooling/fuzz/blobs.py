@@ -5,7 +5,9 @@ twice: as a file, and as the body of one whose sums are right.
 """
 
 import hashlib
+import io
 import struct
+import zipfile
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -20,6 +22,7 @@ from depsnap.snapshots.head import Head, decode_head, encode_head
 from depsnap.tree.entries import Entry, Frame, Kind, Pack, Tree
 from depsnap.tree.tree_format import decode_tree, encode_tree, parse_table
 from fuse_hdfs.checksums import crc32c
+from fuse_hdfs.files.torch_archive import order_of
 from fuse_hdfs.striping.layout import Extent, Manifest, Segment, SegmentId
 from fuse_hdfs.striping.manifest import FRONT, decode, encode, size_in_front
 from snapshotter.dependencies.image import image_of
@@ -223,6 +226,28 @@ def _stripes() -> list[bytes]:
     return [whole, sizes + whole[FRONT:]]
 
 
+def run_torch_archive(data: bytes) -> None:
+    """The end of a file of torch.save: whatever it says, each byte of the file is read once."""
+    size = len(data) + 1000
+    order = order_of(size, data)
+    if order is None:
+        return
+    found = sorted((part.start, part.end) for part in order.stretches(0, size))
+    edges = [0, *(end for _, end in found)]
+    must([start for start, _ in found] == edges[:-1], "parts overlap, or leave something out")
+    must(edges[-1] == size, "not all of the file is read")
+
+
+def _torch_archives() -> list[bytes]:
+    made = io.BytesIO(bytes(1000))
+    made.seek(1000)
+    with zipfile.ZipFile(made, "a") as file:
+        file.writestr("a/data.pkl", b"")
+        for number in (0, 1, 10, 2):
+            file.writestr(f"a/data/{number}", bytes(100))
+    return [made.getvalue()[1000:]]
+
+
 def run_elf(data: bytes) -> None:
     """The beginning of a program, and a dynamic section that it is followed by."""
     front = elf.read_front(data[: elf.FRONT])
@@ -247,5 +272,6 @@ TARGETS = (
     Target("hot-record", run_record, _records),
     Target("hot-pack", run_pack, _packs, 256 << 10),
     Target("dependency-snapshot", run_snapshot, _snapshots),
+    Target("torch-archive", run_torch_archive, _torch_archives, 8 << 10),
     Target("stripes", run_stripes, _stripes, 16 << 10),
 )

@@ -27,6 +27,12 @@ def test_a_reader_who_looks_elsewhere_goes_on_where_he_was() -> None:
     assert ahead.after(20 * MIB, MIB).window == 64 * MIB
 
 
+def test_a_run_has_no_window_before_it_is_as_long_as_patience_wants() -> None:
+    ahead = Ahead(10, 100)
+    windows = [ahead.after(start, 10, 30).window for start in range(0, 60, 10)]
+    assert windows == [0, 0, 0, 10, 20, 40]
+
+
 @given(order=st.permutations(range(6)))
 def test_requests_of_one_reader_may_come_in_any_order(order: list[int]) -> None:
     ahead = Ahead(8 * MIB, 64 * MIB)

@@ -75,6 +75,21 @@ async def test_what_was_brought_ahead_is_there_when_its_reader_comes() -> None:
     await cache.close()
 
 
+async def test_what_was_read_to_its_end_goes_first() -> None:
+    cache, source = UnitCache(300), Source()
+    source.gate.set()
+    for number in (1, 2, 3):
+        await source.get(cache, number)
+    cache.used(("s", 1), 60)
+    cache.used(("s", 2), 60)
+    cache.used(("s", 2), 40)
+    await source.get(cache, 4)
+    assert [cache.kept(("s", number)) is not None for number in (1, 2, 3, 4)] == [1, 0, 1, 1]
+    await source.get(cache, 5)
+    assert [cache.kept(("s", number)) is not None for number in (1, 3, 4, 5)] == [0, 1, 1, 1]
+    await cache.close()
+
+
 async def test_a_failure_is_told_to_who_asks_and_is_not_kept() -> None:
     cache, calls = UnitCache(1000), []
 
