@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from fuse_hdfs.files.ahead import Ahead, Run
 from fuse_hdfs.files.order import straight
-from fuse_hdfs.files.torch_archive import TAIL, looks_like_archive, order_of
+from fuse_hdfs.files.torch_archive import END, TAIL, looks_like_archive, order_of
 from fuse_hdfs.striping.layout import pieces, units_of
 
 _PAGE: Final = 4096
@@ -41,6 +41,8 @@ class Course:
 
         `last`: its end, as far as it was just read; `read` reads more.
         """
+        if len(last) < END:
+            return
         self._looked = True
         if not looks_like_archive(last):
             return

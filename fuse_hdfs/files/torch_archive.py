@@ -16,15 +16,15 @@ from fuse_hdfs.files.order import Order
 
 TAIL: Final = limits.ARCHIVE_TAIL
 """Bytes that are worth having for `order_of`."""
-_END: Final = b"PK\5\6"
-_END_SIZE: Final = 22
-"""Without a comment: torch writes none."""
+_MARK: Final = b"PK\5\6"
+END: Final = 22
+"""Bytes at the end of a file by which `looks_like_archive`. Without a comment: torch writes none."""
 _TENSOR: Final = re.compile(r"(?:.+/)?data/([0-9]{1,9})")
 
 
 def looks_like_archive(tail: bytes | memoryview) -> bool:
     """Say whether a file that ends so may be one."""
-    return bytes(tail[-_END_SIZE:][: len(_END)]) == _END
+    return bytes(tail[-END:][: len(_MARK)]) == _MARK
 
 
 def order_of(size: int, tail: bytes | memoryview) -> Order | None:

@@ -167,6 +167,13 @@ async def test_what_the_kernel_reads_beyond_a_tensor_brings_nothing() -> None:
     assert reader.brought == before
 
 
+@pytest.mark.parametrize("last", [0, 10])
+async def test_too_little_of_the_end_tells_nothing_yet(last: int) -> None:
+    reader = Reader(archive([MIB] * 4))
+    await reader.course.look(reader.data[len(reader.data) - last :], reader.bytes_at)
+    await reader.learn()
+
+
 async def test_a_file_that_is_no_archive_is_looked_at_once() -> None:
     reader = Reader(bytes(2 * TAIL))
     await reader.learn()
