@@ -18,7 +18,7 @@ TAIL: Final = limits.ARCHIVE_TAIL
 """Bytes that are worth having for `order_of`."""
 _MARK: Final = b"PK\5\6"
 END: Final = 22
-"""Bytes at the end of a file by which `looks_like_archive`. Without a comment: torch writes none."""
+"""Bytes of the end that `looks_like_archive` looks at. No comment follows: torch writes none."""
 _TENSOR: Final = re.compile(r"(?:.+/)?data/([0-9]{1,9})")
 
 
