@@ -100,20 +100,16 @@ class Packing:
                 await self._files.open(name)  # whoever used it may have closed it
         except BootseerError as error:
             self._not_packed(wanted, error)
-            self._drop(wanted)
+            self._owed.pop(wanted).left_open.close()
 
     async def _make_due(self, due: Wanted) -> ImageKey | None:
-        try:
-            made = await self._make(due)
-        except (BootseerError, OSError) as error:
-            self._not_packed(due, error)
-            return None
-        finally:
-            self._drop(due)
-        return due.image if made else None
-
-    def _drop(self, wanted: Wanted) -> None:
-        self._owed.pop(wanted).left_open.close()
+        """Make a pack; what is recorded meanwhile is wanted anew."""
+        with self._owed.pop(due).left_open:
+            try:
+                return due.image if await self._make(due) else None
+            except (BootseerError, OSError) as error:
+                self._not_packed(due, error)
+                return None
 
     @staticmethod
     def _not_packed(wanted: Wanted, error: Exception) -> None:

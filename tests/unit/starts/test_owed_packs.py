@@ -3,13 +3,15 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
+from bootseer.atomic import write_atomic
 from snapshotter.ports import ImageKey
+from snapshotter.serving.files import read_record
 from snapshotter.serving.workers import Workers
 from snapshotter.starts.packing import Packing, Wanted
 from tests.served_layer import ServedLayer, served_layer
@@ -23,19 +25,22 @@ class Owing:
     packing: Packing
     now: float = 0.0
 
+    @property
+    def wanted(self) -> Wanted:
+        image = ImageKey("registry.test/image:1", "sha256:" + "a" * 64)
+        return Wanted(image, "", (self.layer.name,))
+
     def is_open(self) -> bool:
         return self.layer.name in self.layer.files.opened()
 
 
 @asynccontextmanager
-async def owing(directory: Path) -> AsyncIterator[Owing]:
+async def owing(directory: Path, store: Any = None) -> AsyncIterator[Owing]:
+    """Nobody is asked for records while the layer is not local."""
     async with served_layer(directory, b"0123456789abcdef" * 1000) as layer:
-        unused = cast("Any", None)  # nobody is asked for records while the layer is not local
-        packing = Packing(layer.layout, layer.files, Workers(), unused, lambda: node.now)
+        packing = Packing(layer.layout, layer.files, Workers(), store, lambda: node.now)
         node = Owing(layer, packing)
-        packing.want(
-            Wanted(ImageKey("registry.test/image:1", "sha256:" + "a" * 64), "", (layer.name,))
-        )
+        packing.want(node.wanted)
         yield node
 
 
@@ -77,3 +82,32 @@ async def test_a_layer_is_not_left_open_for_ever(
         assert caplog.messages == ["hot.not_packed"]
         assert await node.layer.files.retire(node.layer.name)
         assert not node.is_open()
+
+
+class RecordedMeanwhile:
+    """A store without records; when it is asked for the first time, one more start is over."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.node: Owing | None = None
+
+    async def records(self, image: ImageKey, workload: str) -> list[Any]:
+        self.asked += 1
+        if self.asked == 1 and self.node:
+            self.node.packing.want(self.node.wanted)
+        return []
+
+    async def pack(self, image: ImageKey, workload: str) -> None:
+        return None
+
+
+async def test_what_is_recorded_while_a_pack_is_made_is_packed_after_it(tmp_path: Path) -> None:
+    store = RecordedMeanwhile()
+    async with owing(tmp_path, store) as node:
+        store.node = node
+        layout, name = node.layer.layout, node.layer.name
+        local = replace(read_record(layout, name), local=True)
+        write_atomic(layout.record(name), local.encode())
+        for _ in range(3):
+            await node.packing.make_if_due()
+        assert store.asked == 2
