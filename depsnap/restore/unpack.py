@@ -235,7 +235,7 @@ def _write_extents(descriptor: int, entry: Entry, start: int, content: memoryvie
     extents = entry.extents if entry.extents is not None else ((0, entry.size),)
     for offset, length in extents:
         skip = max(0, start - position)
-        while content and skip < length:
-            written = os.pwrite(descriptor, content[: length - skip], offset + skip)
-            content, skip, start = content[written:], skip + written, start + written
+        piece = content[: max(0, length - skip)]
+        write_all(descriptor, offset + skip, piece)
+        content, start = content[len(piece) :], start + len(piece)
         position += length

@@ -40,9 +40,10 @@ def order_of(size: int, tail: bytes | memoryview) -> Order | None:
     if len(tensors) < 2:
         return None
     # What is last in the file, the list of records, is read first of all, and is small.
-    rows = {start: row for row, start in enumerate(sorted(starts))}
     read = [*others, *(start for _, start in tensors)]
-    return Order(size, sorted(starts), [rows[start] for start in read])
+    parts = sorted(starts)
+    rows = {start: row for row, start in enumerate(parts)}
+    return Order(size, parts, [rows[start] for start in read])
 
 
 def _records(size: int, tail: bytes | memoryview) -> dict[int, int | None] | None:

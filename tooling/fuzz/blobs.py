@@ -1,7 +1,8 @@
 """Targets: files of our own formats that others may have written: hot blocks, snapshots, stripes.
 
-Each begins with digests or check sums, behind which no change of a byte gets. So an input is read
-twice: as a file, and as the body of one whose sums are right.
+And what lies in striped files, as far as it is looked at. Each of our own begins with digests or
+check sums, behind which no change of a byte gets. So an input is read twice: as a file, and as the
+body of one whose sums are right.
 """
 
 import hashlib
